@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A model on disk, opened and validated; not yet on any device. */
+#pragma once
+
+#include <sora/error.h>
+
+G_BEGIN_DECLS
+
+/**
+ * SoraModel:
+ *
+ * A model directory with its weight files mapped. Immutable to its users, reference-counted, safe to share between
+ * threads. Weights that a device has been given stay with the model and are shared by all streams on that device.
+ */
+typedef struct _SoraModel SoraModel;
+
+/**
+ * sora_model_open:
+ * @path: (nullable): a model directory; or %NULL or "" for the embedded model, looked for in SORA_MODEL_PATH,
+ *   XDG_DATA_HOME/sora/models/embedded and the installed data directory, in that order
+ *
+ * Maps and validates every file: each tensor that the configuration asks for is present, with the expected shape and a
+ * known type. Touches no device, and reads no weights beyond their headers.
+ *
+ * Returns: (transfer full): the model, or %NULL with a #SoraModelError. Any thread.
+ */
+SORA_API SoraModel *sora_model_open (const gchar *path, GError **error);
+
+SORA_API SoraModel *sora_model_ref (SoraModel *model);
+SORA_API void sora_model_unref (SoraModel *model);
+
+SORA_API const gchar *sora_model_get_path (SoraModel *model);
+SORA_API const gchar *sora_model_get_name (SoraModel *model);
+/* whether it generates block after block without end */
+SORA_API gboolean sora_model_is_causal (SoraModel *model);
+/* frames a second, as a fraction */
+SORA_API void sora_model_get_frame_rate (SoraModel *model, gint *numerator, gint *denominator);
+/* the model's own defaults for a #SoraStreamOptions */
+SORA_API guint sora_model_get_steps (SoraModel *model);
+SORA_API gdouble sora_model_get_guidance_scale (SoraModel *model);
+/* frames of the clip that a non-causal model makes by default; 0 for a causal one */
+SORA_API guint sora_model_get_clip_frames (SoraModel *model);
+
+/**
+ * sora_model_get_best_size:
+ * @aspect_ratio: wanted display width over height; 0 = the model's first choice
+ *
+ * Sets @width and @height (pixels) to the one of the model's own sizes whose aspect ratio is nearest.
+ */
+SORA_API void sora_model_get_best_size (SoraModel *model, gdouble aspect_ratio, guint *width, guint *height);
+
+/**
+ * sora_model_describe:
+ *
+ * Returns: (transfer full): several lines of text for a person: family, stages with sizes, types and bytes, defaults.
+ */
+SORA_API gchar *sora_model_describe (SoraModel *model);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraModel, sora_model_unref)
+
+G_END_DECLS

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Generation: options, a stream that is pulled block by block, and the blocks of frames it yields. */
+#pragma once
+
+#include <gio/gio.h>
+#include <sora/device.h>
+#include <sora/model.h>
+
+G_BEGIN_DECLS
+
+/**
+ * SoraStreamOptions:
+ *
+ * What to generate. For one thread at a time; sora_stream_new() copies it.
+ *
+ * prompt ""; negative prompt ""; guidance scale -1 (the model's own; 1 = off); steps 0 (the model's own); shift -1 (the
+ * model's own); seed 0; size 0x0 (the model's first choice); length 0 (endless if causal, else the model's own clip).
+ */
+typedef struct _SoraStreamOptions SoraStreamOptions;
+
+SORA_API SoraStreamOptions *sora_stream_options_new (void);
+SORA_API void sora_stream_options_free (SoraStreamOptions *options);
+SORA_API void sora_stream_options_set_prompt (SoraStreamOptions *options, const gchar *prompt);
+SORA_API void sora_stream_options_set_negative_prompt (SoraStreamOptions *options, const gchar *prompt);
+/* -1, or 0 and above: v = v_negative + scale (v_prompt - v_negative) */
+SORA_API void sora_stream_options_set_guidance_scale (SoraStreamOptions *options, gdouble scale);
+/* 0, or 1 to 1000 denoising steps */
+SORA_API void sora_stream_options_set_steps (SoraStreamOptions *options, guint steps);
+/* -1, or above 0: the flow-matching time shift */
+SORA_API void sora_stream_options_set_shift (SoraStreamOptions *options, gdouble shift);
+SORA_API void sora_stream_options_set_seed (SoraStreamOptions *options, guint64 seed);
+/* pixels; a multiple of what one token covers, see the error of sora_stream_new() */
+SORA_API void sora_stream_options_set_size (SoraStreamOptions *options, guint width, guint height);
+/* frames after which the stream ends (its last block is cut); 0 = endless, or the model's own clip */
+SORA_API void sora_stream_options_set_length (SoraStreamOptions *options, guint64 frames);
+
+/**
+ * sora_stream_options_set_noise:
+ * @noise: (array length=n): standard normal floats, [channels][latents][height][width] (latent sizes), for the first
+ *   @n / (channels * height * width) latents of the stream; later ones are drawn from the seed
+ *
+ * Replaces the noise that the seed would give, to compare with other implementations.
+ */
+SORA_API void sora_stream_options_set_noise (SoraStreamOptions *options, const gfloat *noise, gsize n);
+/* Whether time and work of every kernel are recorded for sora_stream_get_profile(); costs a little speed. */
+SORA_API void sora_stream_options_set_profile (SoraStreamOptions *options, gboolean profile);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraStreamOptions, sora_stream_options_free)
+
+/**
+ * SoraBlock:
+ *
+ * Frames that were generated together. Immutable, reference-counted, any thread.
+ */
+typedef struct _SoraBlock SoraBlock;
+
+SORA_API SoraBlock *sora_block_ref (SoraBlock *block);
+SORA_API void sora_block_unref (SoraBlock *block);
+/* 0, 1, 2 ... */
+SORA_API guint64 sora_block_get_index (SoraBlock *block);
+/* the stream's frame that the block begins with, and how many it has */
+SORA_API guint64 sora_block_get_first_frame (SoraBlock *block);
+SORA_API guint sora_block_get_n_frames (SoraBlock *block);
+SORA_API guint sora_block_get_width (SoraBlock *block);
+SORA_API guint sora_block_get_height (SoraBlock *block);
+/* frame @i as width * height packed R, G, B bytes (stride = 3 * width) */
+SORA_API const guint8 *sora_block_get_rgb (SoraBlock *block, guint i);
+/* seconds of wall time that the block took */
+SORA_API gdouble sora_block_get_seconds (SoraBlock *block);
+/* the prompt that it was generated with */
+SORA_API const gchar *sora_block_get_prompt (SoraBlock *block);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraBlock, sora_block_unref)
+
+/**
+ * SoraProgressFunc:
+ * @fraction: 0 to 1 of what is under way
+ * @what: a few words: "loading transformer", "building kernels", "denoising"
+ *
+ * Called in the thread that called the function it was given to.
+ */
+typedef void (*SoraProgressFunc) (gdouble fraction, const gchar *what, gpointer user_data);
+
+/**
+ * SoraTapFunc:
+ * @name: "text_embeddings", "latents" (per block), "noise" ...
+ * @data: floats, row-major in @shape
+ *
+ * Sees a stage's tensors as they are made. Called in the thread that pulls.
+ */
+typedef void (*SoraTapFunc) (const gchar *name, const gfloat *data, const gint64 *shape, guint n_dims, gpointer user_data);
+
+/**
+ * SoraStream:
+ *
+ * One generation: key/value cache, arena of activations, decoder state. For one thread at a time, save
+ * sora_stream_set_prompt(), which any thread may call.
+ */
+typedef struct _SoraStream SoraStream;
+
+/**
+ * sora_stream_new:
+ * @options: (nullable): %NULL for all defaults
+ * @progress: (nullable) (scope call): told about loading
+ *
+ * Puts the model's weights on the device (unless a stream before did), builds the kernels, allocates everything that
+ * generation needs, and encodes the prompt.
+ *
+ * Returns: (transfer full): a stream at block 0, or %NULL with an error of any domain here or %G_IO_ERROR_CANCELLED.
+ */
+SORA_API SoraStream *sora_stream_new (SoraModel *model, SoraDevice *device, const SoraStreamOptions *options,
+    SoraProgressFunc progress, gpointer user_data, GCancellable *cancellable, GError **error);
+SORA_API void sora_stream_free (SoraStream *stream);
+
+/**
+ * sora_stream_next_block:
+ *
+ * Generates the next block. Cancelling stops it after the kernels in flight; the call may then be repeated, and gives the
+ * frames that it would have given.
+ *
+ * Returns: (transfer full) (nullable): the block; or %NULL with @error set; or %NULL without an error at the stream's end.
+ */
+SORA_API SoraBlock *sora_stream_next_block (SoraStream *stream, GCancellable *cancellable, GError **error);
+
+/**
+ * sora_stream_set_prompt:
+ *
+ * Changes the prompt from the next block that is begun. Any thread. An invalid prompt (see %SORA_STREAM_ERROR_PROMPT)
+ * changes nothing and returns %FALSE.
+ */
+SORA_API gboolean sora_stream_set_prompt (SoraStream *stream, const gchar *prompt, GError **error);
+/* likewise the guidance scale (-1 = the model's own), as far as the stream was made with guidance on */
+SORA_API void sora_stream_set_guidance_scale (SoraStream *stream, gdouble scale);
+
+/**
+ * sora_stream_restart:
+ *
+ * Goes back to block 0 with the prompt of sora_stream_new(), the same seed and so the same frames.
+ */
+SORA_API void sora_stream_restart (SoraStream *stream);
+
+SORA_API void sora_stream_set_tap (SoraStream *stream, SoraTapFunc tap, gpointer user_data);
+/* frames that block 0, and every later block, has */
+SORA_API void sora_stream_get_block_frames (SoraStream *stream, guint *first, guint *later);
+SORA_API void sora_stream_get_size (SoraStream *stream, guint *width, guint *height);
+/* (transfer full): a table of time, calls and GFLOP/s per kernel since the start; %NULL unless profiling was asked for */
+SORA_API gchar *sora_stream_get_profile (SoraStream *stream);
+/* bytes on the device that this stream holds (arena, caches), and that its model's weights hold */
+SORA_API void sora_stream_get_memory (SoraStream *stream, guint64 *stream_bytes, guint64 *weight_bytes);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraStream, sora_stream_free)
+
+G_END_DECLS

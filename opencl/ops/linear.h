@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Linear: Y = residual + gate · (activation (X Wᵀ + b) · multiplier), the weight resident on the device. */
+#pragma once
+
+#include "ops/matrix.h"
+#include "weights/tensor.h"
+
+G_BEGIN_DECLS
+
+typedef enum {
+  SORA_ACTIVATION_NONE,
+  SORA_ACTIVATION_SILU,
+  SORA_ACTIVATION_GELU,         /* exact: x Φ(x) */
+  SORA_ACTIVATION_GELU_TANH,
+  SORA_ACTIVATION_RELU,
+} SoraActivation;
+
+/**
+ * SoraLinear:
+ *
+ * A weight [n, k] (and bias [n]) on a device, in the layout of the device's kind of linear. Immutable after creation, so any queue of the
+ * same device may use it.
+ */
+typedef struct _SoraLinear SoraLinear;
+
+/**
+ * sora_linear_new:
+ * @weights: n_parts tensors [n_i, k...] (trailing dimensions flattened into k), stacked along n: one launch for q, k and v
+ * @biases: (nullable): n_parts tensors [n_i], or NULL entries
+ *
+ * Uploads through @queue. Returns: the linear, or %NULL with @error.
+ */
+SoraLinear *sora_linear_new (SoraQueue *queue, guint n_parts, const SoraTensor *const *weights,
+    const SoraTensor *const *biases, GError **error);
+void sora_linear_free (SoraLinear *linear);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraLinear, sora_linear_free)
+
+guint sora_linear_get_n (const SoraLinear *linear);
+guint sora_linear_get_k (const SoraLinear *linear);
+/* bytes on the device */
+guint64 sora_linear_get_size (const SoraLinear *linear);
+
+/* What follows the product; zero-initialised = nothing but the bias. */
+typedef struct {
+  SoraActivation activation;
+  SoraMatrix multiplier;        /* [m, n], mem NULL = 1 (the other half of a gated GELU) */
+  SoraFrameVector gate;         /* n floats a latent frame, mem NULL = 1 */
+  SoraMatrix residual;          /* [m, n], mem NULL = 0; may be y itself */
+} SoraEpilogue;
+
+/* @x: [m, k]; @y: [m, n], not overlapping x; @epilogue: (nullable) */
+void sora_linear_run (SoraQueue *queue, const SoraLinear *linear, SoraMatrix x, SoraMatrix y, guint m,
+    const SoraEpilogue *epilogue);
+
+G_END_DECLS

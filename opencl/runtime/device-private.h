@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the engine knows of an opened device: handles, limits, and which kind of linear kernel suits it. */
+#pragma once
+
+#define CL_TARGET_OPENCL_VERSION 120
+#define CL_USE_DEPRECATED_OPENCL_1_2_APIS
+#include <CL/cl.h>
+#include <sora/device.h>
+
+G_BEGIN_DECLS
+
+/* Which linear a device runs: our packed panels (CPU devices), or CLBlast with our epilogue (GPUs). */
+typedef enum {
+  SORA_LINEAR_PACKED,
+  SORA_LINEAR_CLBLAST,
+} SoraLinearKind;
+
+struct _SoraDevice {
+  gatomicrefcount ref_count;
+  cl_platform_id platform;
+  cl_device_id id;
+  cl_context context;           /* NULL until opened; one for each device and process */
+  gchar *name, *platform_name, *driver;
+  cl_device_type type;
+  guint compute_units;
+  guint vector_width;           /* native float vector width: 16 with AVX-512, 8 with AVX2, 1 on most GPUs */
+  guint64 global_memory;        /* bytes */
+  guint64 max_allocation;       /* bytes */
+  gsize max_work_group_size;
+  guint64 local_memory;         /* bytes a work-group may use */
+  SoraLinearKind linear_kind;
+  GMutex lock;                  /* guards programs */
+  GHashTable *programs;         /* "name|options" → cl_program, built once */
+};
+
+/* Readable name of an OpenCL status, "CL_OUT_OF_RESOURCES". */
+const gchar *sora_cl_status_name (cl_int status);
+
+/* Sets @error from a failed OpenCL @call; a memory shortage becomes SORA_DEVICE_ERROR_NO_MEMORY. */
+void sora_cl_set_error (GError **error, cl_int status, const gchar *call);
+
+G_END_DECLS

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* An in-order command queue with its kernels, a sticky first error, cancellation, throttling and a profile. */
+#pragma once
+
+#include <gio/gio.h>
+#include "runtime/device-private.h"
+
+G_BEGIN_DECLS
+
+/**
+ * SoraQueue:
+ *
+ * For one thread at a time. The first failure (a kernel that does not build, an OpenCL error, cancellation) sticks: every later
+ * call does nothing until sora_queue_check() has reported it. So operations enqueue without checking, and whoever
+ * waits for results checks once. At most a few launches are in flight, which bounds the time to cancel.
+ */
+typedef struct _SoraQueue SoraQueue;
+
+SoraQueue *sora_queue_new (SoraDevice *device, gboolean profile, GError **error);
+void sora_queue_free (SoraQueue *queue);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraQueue, sora_queue_free)
+
+SoraDevice *sora_queue_get_device (SoraQueue *queue);
+cl_command_queue sora_queue_get_cl (SoraQueue *queue);
+
+/* Watched between enqueues until the next call; (nullable). */
+void sora_queue_set_cancellable (SoraQueue *queue, GCancellable *cancellable);
+
+typedef struct {
+  gsize size;
+  const void *value;            /* NULL for local memory of @size bytes */
+} SoraArg;
+
+/* @lvalue: a cl_mem, cl_int, cl_uint or cl_float variable */
+#define SORA_ARG(lvalue) { sizeof (lvalue), &(lvalue) }
+#define SORA_ARG_LOCAL(bytes) { (bytes), NULL }
+
+typedef struct {
+  const gchar *program;         /* .cl file */
+  const gchar *options;         /* compiler options, or NULL; must be a string that is equal for equal programs */
+  const gchar *kernel;          /* function in it */
+  guint dims;                   /* 1 to 3 */
+  gsize global[3], local[3];    /* work-items; global must be a multiple of local */
+  guint64 flops;                /* work, for the profile: 2 × multiply-adds */
+} SoraLaunch;
+
+void sora_queue_launch (SoraQueue *queue, const SoraLaunch *launch, guint n_args, const SoraArg *args);
+
+/* SORA_LAUNCH (queue, &launch, SORA_ARG (a), SORA_ARG (b)): the arguments in the kernel's order */
+#define SORA_LAUNCH(queue, launch, ...) \
+  G_STMT_START { \
+    const SoraArg sora_args_[] = { __VA_ARGS__ }; \
+    sora_queue_launch ((queue), (launch), G_N_ELEMENTS (sora_args_), sora_args_); \
+  } G_STMT_END
+
+/* Device memory in bytes; NULL with a sticky error. The caller releases it with clReleaseMemObject(). */
+cl_mem sora_queue_alloc (SoraQueue *queue, gsize size);
+/* Copies from the host (which may reuse @data at once), to the host (blocking), within the device, and fills with zero bytes. */
+void sora_queue_write (SoraQueue *queue, cl_mem mem, gsize offset, gsize size, const void *data);
+gboolean sora_queue_read (SoraQueue *queue, cl_mem mem, gsize offset, gsize size, void *data, GError **error);
+void sora_queue_copy (SoraQueue *queue, cl_mem source, gsize source_offset, cl_mem target, gsize target_offset, gsize size);
+void sora_queue_zero (SoraQueue *queue, cl_mem mem, gsize offset, gsize size);
+
+/* Records a foreign failure (CLBlast, say), if it is the first. Takes @error. */
+void sora_queue_fail (SoraQueue *queue, GError *error);
+gboolean sora_queue_has_failed (SoraQueue *queue);
+/* For work enqueued by others on the raw queue: counts @event's time (profiling) and throttles. Takes @event. */
+void sora_queue_account (SoraQueue *queue, const gchar *kernel, guint64 flops, cl_event event);
+
+/* Reports and clears the sticky error. Does not wait. */
+gboolean sora_queue_check (SoraQueue *queue, GError **error);
+/* Waits for all that is enqueued, then the same. */
+gboolean sora_queue_finish (SoraQueue *queue, GError **error);
+
+/* (transfer full): a table: kernel, calls, ms, share of time, GFLOP/s, most costly first; NULL unless profiling */
+gchar *sora_queue_format_profile (SoraQueue *queue);
+
+G_END_DECLS

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Gaussian noise by a counter-based generator (Philox4x32-10): the same for every device, thread and order of calls. */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/**
+ * sora_noise_fill:
+ * @seed: the stream's seed
+ * @block: index of the block
+ * @purpose: 0 = initial noise, 1 + i = re-noising after step i, and so on: independent sequences
+ * @n: floats to write to @out, standard normal (Box-Muller)
+ */
+void sora_noise_fill (guint64 seed, guint64 block, guint32 purpose, gsize n, gfloat *out);
+
+G_END_DECLS

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* UMT5 encoder: token ids to embeddings, for the prompt's own tokens only (padding is masked in UMT5, so it need not be computed). */
+#pragma once
+
+#include "ops/linear.h"
+#include "runtime/arena.h"
+#include "weights/config.h"
+#include "weights/safetensors.h"
+
+G_BEGIN_DECLS
+
+/* Weights on one device. Immutable once loaded, shared by streams. */
+typedef struct _SoraTextEncoder SoraTextEncoder;
+
+/* Checks that @file has every tensor in its shape; reads no data. */
+gboolean sora_text_encoder_validate (const SoraTextEncoderConfig *config, SoraWeightFile *file, GError **error);
+/* Keeps @config by value and borrows @file (embedding rows are gathered from the mapped file). */
+SoraTextEncoder *sora_text_encoder_new (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraQueue *queue, GError **error);
+void sora_text_encoder_free (SoraTextEncoder *encoder);
+guint64 sora_text_encoder_get_size (SoraTextEncoder *encoder);
+
+/* A stream's working memory for up to max_tokens. */
+typedef struct _SoraTextEncoderState SoraTextEncoderState;
+/* Declares its regions in @arena, which is committed afterwards. */
+SoraTextEncoderState *sora_text_encoder_state_new (SoraTextEncoder *encoder, guint max_tokens, SoraArena *arena);
+void sora_text_encoder_state_free (SoraTextEncoderState *state);
+
+/* @out: [n_tokens, d_model], after the final norm. Enqueues only. */
+void sora_text_encoder_run (SoraTextEncoder *encoder, SoraTextEncoderState *state, SoraQueue *queue, const gint32 *tokens,
+    guint n_tokens, SoraMatrix out);
+
+G_END_DECLS

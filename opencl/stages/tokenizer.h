@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Prompt to token ids: Wan's cleaning of white space, then sentencepiece, then T5's end token. */
+#pragma once
+
+#include <glib.h>
+#include <sora/error.h>
+
+G_BEGIN_DECLS
+
+/* Immutable and safe to share. */
+typedef struct _SoraTokenizer SoraTokenizer;
+
+SoraTokenizer *sora_tokenizer_new (const gchar *spiece_path, GError **error);
+void sora_tokenizer_free (SoraTokenizer *tokenizer);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraTokenizer, sora_tokenizer_free)
+
+guint sora_tokenizer_get_vocab_size (SoraTokenizer *tokenizer);
+
+/**
+ * sora_tokenizer_encode:
+ * @max_tokens: a longer prompt is cut; the end token is always the last
+ *
+ * Returns: (transfer full): @n_tokens ids, at least the end token; or %NULL with SORA_STREAM_ERROR_PROMPT (not UTF-8, over 1 MB).
+ */
+gint32 *sora_tokenizer_encode (SoraTokenizer *tokenizer, const gchar *prompt, guint max_tokens, guint *n_tokens, GError **error);
+
+G_END_DECLS

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* WanTransformer3DModel: noisy latents, timesteps and text to the network's output, block-causal over a rolling key/value cache. */
+#pragma once
+
+#include "ops/linear.h"
+#include "runtime/arena.h"
+#include "weights/config.h"
+#include "weights/safetensors.h"
+
+G_BEGIN_DECLS
+
+/* Weights on one device. Immutable once loaded, shared by streams. */
+typedef struct _SoraTransformer SoraTransformer;
+
+gboolean sora_transformer_validate (const SoraTransformerConfig *config, SoraWeightFile *file, GError **error);
+SoraTransformer *sora_transformer_new (const SoraTransformerConfig *config, SoraWeightFile *file, SoraQueue *queue,
+    GError **error);
+void sora_transformer_free (SoraTransformer *transformer);
+guint64 sora_transformer_get_size (SoraTransformer *transformer);
+
+/* What a stream fixes. */
+typedef struct {
+  guint n_branches;             /* 1, or 2 with guidance: the prompt's, then the negative prompt's */
+  guint block_latents;          /* latent frames a block at most */
+  guint window_latents;         /* latent frames seen at most, own block included; = block_latents if not causal */
+  guint height, width;          /* of a latent frame */
+  guint text_length;            /* rows the cross-attention sees, padding included */
+  guint max_timesteps;          /* distinct timesteps that set_timesteps() may be given */
+} SoraTransformerShape;
+
+/* Key/value cache, modulation tables and activations of one stream. */
+typedef struct _SoraTransformerState SoraTransformerState;
+SoraTransformerState *sora_transformer_state_new (SoraTransformer *transformer, const SoraTransformerShape *shape,
+    SoraArena *arena);
+void sora_transformer_state_free (SoraTransformerState *state);
+
+/* Uploads the rope table of the window; once, after the arena was committed. */
+void sora_transformer_state_prepare (SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue);
+
+/* Computes time embedding and projection of each timestep (0 ... 1000), which sora_transformer_run() then picks by index. */
+void sora_transformer_set_timesteps (SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue,
+    const gdouble *timesteps, guint n);
+
+/* Keys and values of the cross-attention of a branch, once per prompt. @embeddings: [n_tokens, text_dim]; the text_length - n_tokens
+ * padding rows are all alike and become one key with log (count) added to its score. */
+void sora_transformer_set_text (SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue, guint branch,
+    SoraMatrix embeddings, guint n_tokens);
+
+/**
+ * sora_transformer_run:
+ * @latents: [n_latents, height, width, in_channels], the same for all branches
+ * @timestep_rows: host array: for each of the n_latents, which of the timesteps
+ * @output: (nullable): [n_branches][n_latents, height, width, out_channels]
+ * @commit: whether this pass's keys and values enter the cache as the past of later blocks (a window that is full drops its
+ *   oldest block)
+ *
+ * One evaluation for all branches. Enqueues only. With @commit, what is not needed for the cache need not be computed if @output is NULL.
+ */
+void sora_transformer_run (SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue, cl_mem latents,
+    guint n_latents, const guint *timestep_rows, cl_mem output, gboolean commit);
+
+/* Forgets the past. */
+void sora_transformer_reset (SoraTransformerState *state);
+
+G_END_DECLS

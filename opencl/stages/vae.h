@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* TAEHV-style video VAE: latents to frames and frames to latents, streaming frame by frame. */
+#pragma once
+
+#include "runtime/arena.h"
+#include "runtime/queue.h"
+#include "weights/config.h"
+#include "weights/safetensors.h"
+
+G_BEGIN_DECLS
+
+/* Weights on one device. Immutable once loaded, shared by streams. */
+typedef struct _SoraVae SoraVae;
+
+gboolean sora_vae_validate (const SoraVaeConfig *config, SoraWeightFile *file, GError **error);
+/* Borrows @config. The encoder is loaded only if @with_encoder. */
+SoraVae *sora_vae_new (const SoraVaeConfig *config, SoraWeightFile *file, gboolean with_encoder, SoraQueue *queue, GError **error);
+void sora_vae_free (SoraVae *vae);
+guint64 sora_vae_get_size (SoraVae *vae);
+
+/* Activations and the past frames that the memory blocks see. height, width: of a latent frame; max_latents: a call at most. */
+typedef struct _SoraVaeDecoderState SoraVaeDecoderState;
+SoraVaeDecoderState *sora_vae_decoder_state_new (SoraVae *vae, guint height, guint width, guint max_latents, SoraArena *arena);
+void sora_vae_decoder_state_free (SoraVaeDecoderState *state);
+/* Zero memory, as before the first frame. */
+void sora_vae_decoder_reset (SoraVaeDecoderState *state, SoraQueue *queue);
+
+/**
+ * sora_vae_decode:
+ * @latents: [n_latents, height, width, latent_channels], normalised as the transformer sees them
+ * @rgb: bytes [n_latents * time_scale, height * spatial_scale, width * spatial_scale, 3]
+ *
+ * Enqueues only. Dropping the stream's first frames_to_trim frames is the caller's.
+ */
+void sora_vae_decode (SoraVae *vae, SoraVaeDecoderState *state, SoraQueue *queue, cl_mem latents, guint n_latents, cl_mem rgb);
+
+typedef struct _SoraVaeEncoderState SoraVaeEncoderState;
+SoraVaeEncoderState *sora_vae_encoder_state_new (SoraVae *vae, guint height, guint width, guint max_latents, SoraArena *arena);
+void sora_vae_encoder_state_free (SoraVaeEncoderState *state);
+void sora_vae_encoder_reset (SoraVaeEncoderState *state, SoraQueue *queue);
+/* @rgb: bytes [n_latents * time_scale, ...]; @latents: normalised. Padding the first frame is the caller's. */
+void sora_vae_encode (SoraVae *vae, SoraVaeEncoderState *state, SoraQueue *queue, cl_mem rgb, guint n_latents, cl_mem latents);
+
+G_END_DECLS

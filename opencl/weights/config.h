@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The JSON files of a model directory, read and checked into plain structs. */
+#pragma once
+
+#include <glib.h>
+#include <sora/error.h>
+
+G_BEGIN_DECLS
+
+typedef enum { SORA_PREDICTION_FLOW, SORA_PREDICTION_SAMPLE } SoraPredictionType;
+typedef enum { SORA_SAMPLER_EULER, SORA_SAMPLER_RENOISE } SoraSamplerType;
+
+#define SORA_MAX_SIZES 16
+
+/* sora.json; a directory without one is a bidirectional Wan model with Wan's own defaults */
+typedef struct {
+  gchar *name;
+  gboolean causal;
+  guint block_latents, window_latents;  /* latent frames */
+  gdouble context_timestep;     /* 0 ... 1000 */
+  gdouble context_noise;        /* sigma, 0 ... 1 */
+  guint text_length;            /* rows that the cross-attention sees */
+  gint frame_rate[2];
+  guint n_sizes, sizes[SORA_MAX_SIZES][2];      /* width, height in pixels */
+  guint default_latents;
+  SoraSamplerType sampler;
+  guint steps;
+  gdouble shift, guidance_scale;
+  SoraPredictionType prediction;
+} SoraStreamingConfig;
+
+/* text_encoder/config.json, UMT5 */
+typedef struct {
+  guint vocab_size, d_model, d_kv, d_ff, num_layers, num_heads;
+  guint relative_attention_num_buckets, relative_attention_max_distance;
+  gdouble layer_norm_epsilon;
+} SoraTextEncoderConfig;
+
+/* transformer/config.json, WanTransformer3DModel */
+typedef struct {
+  guint in_channels, out_channels;
+  guint patch_size[3];          /* t, h, w */
+  guint num_attention_heads, attention_head_dim, num_layers, ffn_dim;
+  guint text_dim, freq_dim;
+  gboolean cross_attn_norm;
+  gdouble eps;
+} SoraTransformerConfig;
+
+#define SORA_VAE_MAX_LEVELS 4
+
+typedef struct {
+  guint n_levels;
+  guint widths[SORA_VAE_MAX_LEVELS + 1];
+  guint blocks[SORA_VAE_MAX_LEVELS];
+  gboolean time[SORA_VAE_MAX_LEVELS], space[SORA_VAE_MAX_LEVELS];       /* a factor of 2 at this level? */
+} SoraVaeLevels;
+
+/* vae/config.json, TAEHV */
+typedef struct {
+  guint image_channels, patch_size, latent_channels;
+  SoraVaeLevels encoder, decoder;
+  guint frames_to_trim;
+  gfloat *latents_mean, *latents_std;   /* [latent_channels] */
+  guint spatial_scale, time_scale;      /* derived: pixels a latent, frames a latent */
+} SoraVaeConfig;
+
+gboolean sora_streaming_config_load (SoraStreamingConfig *config, const gchar *path, GError **error);
+gboolean sora_text_encoder_config_load (SoraTextEncoderConfig *config, const gchar *path, GError **error);
+gboolean sora_transformer_config_load (SoraTransformerConfig *config, const gchar *path, GError **error);
+gboolean sora_vae_config_load (SoraVaeConfig *config, const gchar *path, GError **error);
+void sora_streaming_config_clear (SoraStreamingConfig *config);
+void sora_vae_config_clear (SoraVaeConfig *config);
+
+G_END_DECLS

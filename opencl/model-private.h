@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the engine sees of an opened model: configurations, mapped weight files, tokenizer, and the weights on a device. */
+#pragma once
+
+#include <sora/model.h>
+#include <sora/stream.h>
+#include "stages/text-encoder.h"
+#include "stages/tokenizer.h"
+#include "stages/transformer.h"
+#include "stages/vae.h"
+
+G_BEGIN_DECLS
+
+struct _SoraModel {
+  gatomicrefcount ref_count;
+  gchar *path;
+  SoraStreamingConfig streaming;
+  SoraTextEncoderConfig text_encoder;
+  SoraTransformerConfig transformer;
+  SoraVaeConfig vae;
+  SoraTokenizer *tokenizer;
+  SoraWeightFile *text_encoder_file, *transformer_file, *vae_file;
+  GMutex lock;                  /* guards weights */
+  GHashTable *weights;          /* SoraDevice * → SoraModelWeights *, not owned: those that streams hold at present */
+};
+
+/* A model's weights on one device, shared by the streams there. Immutable once loaded; reference-counted. */
+typedef struct {
+  gatomicrefcount ref_count;
+  SoraModel *model;             /* owned */
+  SoraDevice *device;           /* owned */
+  SoraTextEncoder *text_encoder;
+  SoraTransformer *transformer;
+  SoraVae *vae;
+} SoraModelWeights;
+
+/**
+ * sora_model_get_weights:
+ * @queue: of the device; uploads go through it
+ * @with_vae_encoder: whether images will be encoded
+ *
+ * Returns: (transfer full): the weights on @queue's device, uploaded unless another stream holds them already; or %NULL
+ *   with @error. Any thread: a second caller waits for the first.
+ */
+SoraModelWeights *sora_model_get_weights (SoraModel *model, SoraQueue *queue, gboolean with_vae_encoder,
+    SoraProgressFunc progress, gpointer user_data, GCancellable *cancellable, GError **error);
+/* Frees them with the last holder. */
+void sora_model_weights_unref (SoraModelWeights *weights);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraModelWeights, sora_model_weights_unref)
+/* bytes on the device */
+guint64 sora_model_weights_get_size (SoraModelWeights *weights);
+
+G_END_DECLS

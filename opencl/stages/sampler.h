@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The sampler: noise to clean latents of one block, by a few evaluations of the transformer. */
+#pragma once
+
+#include "stages/scheduler.h"
+#include "stages/transformer.h"
+
+G_BEGIN_DECLS
+
+/* What a stream fixes. */
+typedef struct {
+  SoraSamplerType type;
+  SoraPredictionType prediction;
+  guint steps;
+  gdouble shift;
+  gdouble context_timestep, context_noise;      /* of the pass that writes the cache; timestep < 0: none is needed */
+  gsize n_floats;               /* of one block's latents */
+  guint n_branches;
+} SoraSamplerSettings;
+
+/* Schedule and working memory of one stream. For one thread at a time. */
+typedef struct _SoraSampler SoraSampler;
+
+/* Declares its regions in @arena, which is committed afterwards. */
+SoraSampler *sora_sampler_new (const SoraSamplerSettings *settings, SoraArena *arena);
+void sora_sampler_free (SoraSampler *sampler);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraSampler, sora_sampler_free)
+
+/* The timesteps that sora_transformer_set_timesteps() must be given: each step's, then the context's. */
+guint sora_sampler_get_n_timesteps (SoraSampler *sampler);
+const gdouble *sora_sampler_get_timesteps (SoraSampler *sampler);
+
+/* Called before each step; (nullable). */
+typedef void (*SoraSamplerProgress) (guint step, guint steps, gpointer user_data);
+
+/**
+ * sora_sampler_denoise:
+ * @latents: [n_latents, height, width, channels]: the initial noise, replaced by the clean latents
+ * @seed, @block: give the noise of a re-noising sampler
+ * @guidance: v = v_negative + guidance (v_prompt - v_negative); with one branch it is not used
+ *
+ * Enqueues only.
+ */
+void sora_sampler_denoise (SoraSampler *sampler, SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue,
+    cl_mem latents, guint n_latents, guint64 seed, guint64 block, gdouble guidance, SoraSamplerProgress progress,
+    gpointer user_data);
+
+/* One pass that writes the clean @latents of @block, with the context's noise, into the key/value cache. Enqueues only. */
+void sora_sampler_commit (SoraSampler *sampler, SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue,
+    cl_mem latents, guint n_latents, guint64 seed, guint64 block);
+
+G_END_DECLS

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What to generate: a stream's options with their defaults. */
+#include "stream-private.h"
+
+SoraStreamOptions *
+sora_stream_options_new (void)
+{
+  SoraStreamOptions *options = g_new0 (SoraStreamOptions, 1);
+
+  options->prompt = g_strdup ("");
+  options->negative_prompt = g_strdup ("");
+  options->guidance_scale = -1;
+  options->shift = -1;
+  return options;
+}
+
+SoraStreamOptions *
+sora_stream_options_copy (const SoraStreamOptions *options)
+{
+  SoraStreamOptions *copy = g_memdup2 (options, sizeof *options);
+
+  copy->prompt = g_strdup (options->prompt);
+  copy->negative_prompt = g_strdup (options->negative_prompt);
+  copy->noise = g_memdup2 (options->noise, options->n_noise * sizeof (gfloat));
+  return copy;
+}
+
+void
+sora_stream_options_free (SoraStreamOptions *options)
+{
+  if (!options)
+    return;
+  g_free (options->prompt);
+  g_free (options->negative_prompt);
+  g_free (options->noise);
+  g_free (options);
+}
+
+void
+sora_stream_options_set_prompt (SoraStreamOptions *options, const gchar *prompt)
+{
+  g_free (options->prompt);
+  options->prompt = g_strdup (prompt ? prompt : "");
+}
+
+void
+sora_stream_options_set_negative_prompt (SoraStreamOptions *options, const gchar *prompt)
+{
+  g_free (options->negative_prompt);
+  options->negative_prompt = g_strdup (prompt ? prompt : "");
+}
+
+void
+sora_stream_options_set_guidance_scale (SoraStreamOptions *options, gdouble scale)
+{
+  options->guidance_scale = scale;
+}
+
+void
+sora_stream_options_set_steps (SoraStreamOptions *options, guint steps)
+{
+  options->steps = steps;
+}
+
+void
+sora_stream_options_set_shift (SoraStreamOptions *options, gdouble shift)
+{
+  options->shift = shift;
+}
+
+void
+sora_stream_options_set_seed (SoraStreamOptions *options, guint64 seed)
+{
+  options->seed = seed;
+}
+
+void
+sora_stream_options_set_size (SoraStreamOptions *options, guint width, guint height)
+{
+  options->width = width;
+  options->height = height;
+}
+
+void
+sora_stream_options_set_length (SoraStreamOptions *options, guint64 frames)
+{
+  options->length = frames;
+}
+
+void
+sora_stream_options_set_noise (SoraStreamOptions *options, const gfloat *noise, gsize n)
+{
+  g_free (options->noise);
+  options->noise = g_memdup2 (noise, n * sizeof (gfloat));
+  options->n_noise = n;
+}
+
+void
+sora_stream_options_set_profile (SoraStreamOptions *options, gboolean profile)
+{
+  options->profile = profile;
+}

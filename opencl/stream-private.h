@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The fields behind a stream's options and behind a block. */
+#pragma once
+
+#include <sora/stream.h>
+
+G_BEGIN_DECLS
+
+struct _SoraStreamOptions {
+  gchar *prompt, *negative_prompt;
+  gdouble guidance_scale;       /* -1: the model's own */
+  guint steps;                  /* 0: the model's own */
+  gdouble shift;                /* -1: the model's own */
+  guint64 seed;
+  guint width, height;          /* pixels; 0: the model's first choice */
+  guint64 length;               /* frames; 0: endless, or the model's own clip */
+  gfloat *noise;                /* [channels, latents, height, width] */
+  gsize n_noise;                /* floats */
+  gboolean profile;
+};
+
+SoraStreamOptions *sora_stream_options_copy (const SoraStreamOptions *options);
+
+struct _SoraBlock {
+  gatomicrefcount ref_count;
+  guint64 index, first_frame;
+  guint n_frames, width, height;
+  gsize skipped_frames;         /* decoded frames before the first one that counts */
+  guint8 *rgb;                  /* [skipped_frames + n_frames, height, width, 3] */
+  gdouble seconds;
+  gchar *prompt;
+};
+
+G_END_DECLS

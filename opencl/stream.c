@@ -1,0 +1,655 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A stream: prompt → tokens → text embeddings → [noise → transformer × steps] → VAE → frames, block after block. */
+#include <math.h>
+
+#include "model-private.h"
+#include "ops/elementwise.h"
+#include "stages/noise.h"
+#include "stages/sampler.h"
+#include "stream-private.h"
+
+/* Latents that the VAE decodes a call: the activations of more would only take memory. */
+#define MAX_DECODED_LATENTS 2
+
+/* A prompt and guidance, and the block that they hold from. */
+typedef struct {
+  guint64 block;
+  gchar *prompt;
+  gdouble guidance;
+} Direction;
+
+struct _SoraStream {
+  SoraModel *model;
+  SoraModelWeights *weights;
+  SoraQueue *queue;
+  SoraStreamOptions *options;   /* resolved: no "model's own" left */
+  guint latent_width, latent_height;
+  guint block_latents;          /* latent frames a block */
+  guint n_branches;             /* 2 with guidance */
+
+  SoraTextEncoderState *text_state;
+  SoraTransformerState *transformer_state;
+  SoraVaeDecoderState *decoder_state;
+  SoraSampler *sampler;
+  SoraArena *arena;
+  cl_mem embeddings;            /* [text_length, text_dim] */
+  cl_mem latents;               /* [block_latents, latent_height, latent_width, channels] */
+  cl_mem decoded;               /* [≤ MAX_DECODED_LATENTS, latent_height, latent_width, channels], what the VAE is given */
+  cl_mem rgb;                   /* bytes [≤ MAX_DECODED_LATENTS · time_scale, height, width, 3] */
+  cl_mem flag;                  /* int: 1 once latents were not finite */
+
+  guint64 next_block;
+  gboolean uncommitted;         /* the latest block's latents are not in the cache yet: done when the next is begun */
+  gboolean inconsistent;        /* a cancellation hit the cache or the decoder's memory: replay before going on */
+  gboolean text_ready;          /* the negative prompt's and the current prompt's keys are in place */
+  GPtrArray *directions;        /* of Direction: what was generated with what, for a replay */
+  gchar *prompt;                /* the current block's */
+  gdouble guidance;
+
+  GMutex lock;                  /* guards the two below */
+  gchar *pending_prompt;        /* NULL: unchanged */
+  gdouble pending_guidance;
+
+  SoraProgressFunc progress;    /* while sora_stream_new() runs */
+  gpointer progress_data;
+  SoraTapFunc tap;
+  gpointer tap_data;
+};
+
+static void
+direction_free (gpointer data)
+{
+  Direction *direction = data;
+
+  g_free (direction->prompt);
+  g_free (direction);
+}
+
+static guint
+latent_floats (SoraStream *stream, guint n_latents)
+{
+  return n_latents * stream->latent_height * stream->latent_width * stream->model->vae.latent_channels;
+}
+
+/* --- options --------------------------------------------------------------------------------------------------- */
+
+static gboolean
+check_size (SoraModel *model, SoraStreamOptions *options, GError **error)
+{
+  guint unit_x = model->vae.spatial_scale * model->transformer.patch_size[2];
+  guint unit_y = model->vae.spatial_scale * model->transformer.patch_size[1];
+
+  if (options->width == 0 || options->height == 0)
+    sora_model_get_best_size (model, 0, &options->width, &options->height);
+  if (options->width % unit_x == 0 && options->height % unit_y == 0 && options->width <= 16384 && options->height <= 16384)
+    return TRUE;
+  g_set_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION,
+      "%ux%u does not fit the model: width must be a multiple of %u and height of %u, at most 16384", options->width,
+      options->height, unit_x, unit_y);
+  return FALSE;
+}
+
+static gboolean
+check_range (const gchar *what, gdouble value, gdouble min, gdouble max, GError **error)
+{
+  if (value >= min && value <= max)
+    return TRUE;
+  g_set_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION, "%s is %g, but must be from %g to %g", what, value, min,
+      max);
+  return FALSE;
+}
+
+/* Puts the model's own values where the options leave the choice, and checks the rest. */
+static gboolean
+resolve_options (SoraModel *model, SoraStreamOptions *options, GError **error)
+{
+  const SoraStreamingConfig *own = &model->streaming;
+
+  if (options->steps == 0)
+    options->steps = own->steps;
+  if (options->guidance_scale < 0)
+    options->guidance_scale = own->guidance_scale;
+  if (options->shift < 0)
+    options->shift = own->shift;
+  if (options->length == 0)
+    options->length = sora_model_get_clip_frames (model);
+  return check_size (model, options, error)
+      && check_range ("steps", options->steps, 1, 1000, error)
+      && check_range ("guidance scale", options->guidance_scale, 0, 100, error)
+      && check_range ("shift", options->shift, 0.01, 100, error);
+}
+
+/* A causal model's block; or the whole clip, as many latents as its frames take. */
+static guint
+count_block_latents (SoraModel *model, const SoraStreamOptions *options)
+{
+  guint scale = model->vae.time_scale;
+
+  if (model->streaming.causal)
+    return model->streaming.block_latents;
+  return (options->length + model->vae.frames_to_trim + scale - 1) / scale;
+}
+
+/* --- construction ---------------------------------------------------------------------------------------------- */
+
+static void
+declare_sampler (SoraStream *stream)
+{
+  const SoraStreamingConfig *own = &stream->model->streaming;
+  SoraSamplerSettings settings = {
+    .type = own->sampler, .prediction = own->prediction,
+    .steps = stream->options->steps, .shift = stream->options->shift,
+    .context_timestep = own->causal ? own->context_timestep : -1, .context_noise = own->causal ? own->context_noise : 0,
+    .n_floats = latent_floats (stream, stream->block_latents), .n_branches = stream->n_branches,
+  };
+
+  stream->sampler = sora_sampler_new (&settings, stream->arena);
+}
+
+/* Every stage states its regions; then they are allocated at once. */
+static gboolean
+plan_memory (SoraStream *stream, GError **error)
+{
+  SoraModel *model = stream->model;
+  const SoraStreamingConfig *own = &model->streaming;
+  guint n_decoded = MIN (stream->block_latents, MAX_DECODED_LATENTS);
+  gsize rgb_bytes = (gsize) n_decoded * model->vae.time_scale * 3 * stream->options->width * stream->options->height;
+
+  declare_sampler (stream);
+  SoraTransformerShape shape = {
+    .n_branches = stream->n_branches,
+    .block_latents = stream->block_latents,
+    .window_latents = own->causal ? own->window_latents : stream->block_latents,
+    .height = stream->latent_height, .width = stream->latent_width,
+    .text_length = own->text_length,
+    .max_timesteps = sora_sampler_get_n_timesteps (stream->sampler),
+  };
+  stream->text_state = sora_text_encoder_state_new (stream->weights->text_encoder, own->text_length, stream->arena);
+  stream->transformer_state = sora_transformer_state_new (stream->weights->transformer, &shape, stream->arena);
+  stream->decoder_state = sora_vae_decoder_state_new (stream->weights->vae, stream->latent_height, stream->latent_width,
+      n_decoded, stream->arena);
+  sora_arena_add (stream->arena, &stream->embeddings, own->text_length * model->transformer.text_dim);
+  sora_arena_add (stream->arena, &stream->latents, latent_floats (stream, stream->block_latents));
+  sora_arena_add (stream->arena, &stream->decoded, latent_floats (stream, n_decoded));
+  sora_arena_add (stream->arena, &stream->rgb, (rgb_bytes + sizeof (gfloat) - 1) / sizeof (gfloat));
+  sora_arena_add (stream->arena, &stream->flag, 1);
+  return sora_arena_commit (stream->arena, error);
+}
+
+/* What depends on neither prompt nor block. */
+static void
+prepare_state (SoraStream *stream)
+{
+  SoraTransformer *transformer = stream->weights->transformer;
+
+  sora_transformer_state_prepare (transformer, stream->transformer_state, stream->queue);
+  sora_transformer_set_timesteps (transformer, stream->transformer_state, stream->queue,
+      sora_sampler_get_timesteps (stream->sampler), sora_sampler_get_n_timesteps (stream->sampler));
+}
+
+static gboolean encode_prompts (SoraStream *stream, GError **error);
+
+static void
+report (SoraStream *stream, gdouble fraction, const gchar *what)
+{
+  if (stream->progress)
+    stream->progress (fraction, what, stream->progress_data);
+}
+
+static gboolean
+stream_set_up (SoraStream *stream, SoraDevice *device, GCancellable *cancellable, GError **error)
+{
+  stream->queue = sora_queue_new (device, stream->options->profile, error);
+  if (!stream->queue)
+    return FALSE;
+  sora_queue_set_cancellable (stream->queue, cancellable);
+  stream->weights = sora_model_get_weights (stream->model, stream->queue, FALSE, stream->progress, stream->progress_data,
+      cancellable, error);
+  if (!stream->weights)
+    return FALSE;
+  stream->arena = sora_arena_new (device);
+  if (!plan_memory (stream, error))
+    return FALSE;
+  report (stream, 1, "building kernels");
+  prepare_state (stream);
+  return encode_prompts (stream, error) && sora_queue_check (stream->queue, error);
+}
+
+SoraStream *
+sora_stream_new (SoraModel *model, SoraDevice *device, const SoraStreamOptions *options, SoraProgressFunc progress,
+    gpointer user_data, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (SoraStreamOptions) defaults = options ? NULL : sora_stream_options_new ();
+  g_autoptr (SoraStream) stream = g_new0 (SoraStream, 1);
+
+  g_mutex_init (&stream->lock);
+  stream->directions = g_ptr_array_new_with_free_func (direction_free);
+  stream->model = sora_model_ref (model);
+  stream->options = sora_stream_options_copy (options ? options : defaults);
+  if (!resolve_options (model, stream->options, error))
+    return NULL;
+  stream->latent_width = stream->options->width / model->vae.spatial_scale;
+  stream->latent_height = stream->options->height / model->vae.spatial_scale;
+  stream->block_latents = count_block_latents (model, stream->options);
+  stream->guidance = stream->pending_guidance = stream->options->guidance_scale;
+  stream->n_branches = stream->guidance == 1 ? 1 : 2;
+  stream->prompt = g_strdup (stream->options->prompt);
+  stream->progress = progress;
+  stream->progress_data = user_data;
+  if (!stream_set_up (stream, device, cancellable, error))
+    return NULL;
+  stream->progress = NULL;
+  return g_steal_pointer (&stream);
+}
+
+void
+sora_stream_free (SoraStream *stream)
+{
+  if (!stream)
+    return;
+  if (stream->queue) {
+    sora_queue_set_cancellable (stream->queue, NULL);
+    sora_queue_finish (stream->queue, NULL);
+  }
+  g_clear_pointer (&stream->text_state, sora_text_encoder_state_free);
+  g_clear_pointer (&stream->transformer_state, sora_transformer_state_free);
+  g_clear_pointer (&stream->decoder_state, sora_vae_decoder_state_free);
+  g_clear_pointer (&stream->sampler, sora_sampler_free);
+  g_clear_pointer (&stream->arena, sora_arena_free);
+  g_clear_pointer (&stream->weights, sora_model_weights_unref);
+  g_clear_pointer (&stream->queue, sora_queue_free);
+  g_clear_pointer (&stream->options, sora_stream_options_free);
+  g_clear_pointer (&stream->model, sora_model_unref);
+  g_ptr_array_unref (stream->directions);
+  g_free (stream->prompt);
+  g_free (stream->pending_prompt);
+  g_mutex_clear (&stream->lock);
+  g_free (stream);
+}
+
+/* --- text ------------------------------------------------------------------------------------------------------ */
+
+static gboolean
+tap_embeddings (SoraStream *stream, guint branch, guint n_tokens, GError **error)
+{
+  guint dim = stream->model->transformer.text_dim;
+  const gint64 shape[] = { n_tokens, dim };
+  g_autofree gfloat *data = g_new (gfloat, (gsize) n_tokens * dim);
+
+  if (!sora_queue_read (stream->queue, stream->embeddings, 0, (gsize) n_tokens * dim * sizeof (gfloat), data, error))
+    return FALSE;
+  stream->tap (branch == 0 ? "text_embeddings" : "negative_text_embeddings", data, shape, 2, stream->tap_data);
+  return TRUE;
+}
+
+/* Tokenizes and encodes @prompt, and gives the transformer's branch its keys and values. */
+static gboolean
+encode_prompt (SoraStream *stream, guint branch, const gchar *prompt, GError **error)
+{
+  guint n_tokens;
+  g_autofree gint32 *tokens = sora_tokenizer_encode (stream->model->tokenizer, prompt, stream->model->streaming.text_length,
+      &n_tokens, error);
+  SoraMatrix embeddings = SORA_MATRIX (stream->embeddings, stream->model->transformer.text_dim);
+
+  if (!tokens)
+    return FALSE;
+  sora_text_encoder_run (stream->weights->text_encoder, stream->text_state, stream->queue, tokens, n_tokens, embeddings);
+  sora_transformer_set_text (stream->weights->transformer, stream->transformer_state, stream->queue, branch, embeddings,
+      n_tokens);
+  return !stream->tap || tap_embeddings (stream, branch, n_tokens, error);
+}
+
+static gboolean
+encode_prompts (SoraStream *stream, GError **error)
+{
+  stream->text_ready = FALSE;
+  if (stream->n_branches == 2 && !encode_prompt (stream, 1, stream->options->negative_prompt, error))
+    return FALSE;
+  if (!encode_prompt (stream, 0, stream->prompt, error))
+    return FALSE;
+  stream->text_ready = !sora_queue_has_failed (stream->queue);
+  return TRUE;
+}
+
+/* Takes over a prompt and a guidance that were set meanwhile, and logs what this block is made with. */
+static gboolean
+take_direction (SoraStream *stream, GError **error)
+{
+  g_autofree gchar *prompt = NULL;
+
+  g_mutex_lock (&stream->lock);
+  prompt = g_steal_pointer (&stream->pending_prompt);
+  stream->guidance = stream->pending_guidance;
+  g_mutex_unlock (&stream->lock);
+  if (prompt && !g_str_equal (prompt, stream->prompt)) {
+    g_free (stream->prompt);
+    stream->prompt = g_steal_pointer (&prompt);
+    stream->text_ready = FALSE;
+  }
+  return stream->text_ready || encode_prompts (stream, error);
+}
+
+static void
+log_direction (SoraStream *stream)
+{
+  Direction *last = stream->directions->len ? g_ptr_array_index (stream->directions, stream->directions->len - 1) : NULL;
+  Direction *direction;
+
+  if (last && last->block > stream->next_block)
+    return;                     /* a replay: logged already */
+  if (last && last->guidance == stream->guidance && g_str_equal (last->prompt, stream->prompt))
+    return;
+  if (last && last->block == stream->next_block)
+    g_ptr_array_remove_index (stream->directions, stream->directions->len - 1);
+  direction = g_new (Direction, 1);
+  direction->block = stream->next_block;
+  direction->prompt = g_strdup (stream->prompt);
+  direction->guidance = stream->guidance;
+  g_ptr_array_add (stream->directions, direction);
+}
+
+/* --- a block --------------------------------------------------------------------------------------------------- */
+
+/* The block's initial noise, [latents, height, width, channels]: the caller's where it gave some, else from the seed. */
+static void
+fill_noise (SoraStream *stream, gfloat *noise)
+{
+  guint n_channels = stream->model->vae.latent_channels, n_pixels = stream->latent_height * stream->latent_width;
+  guint64 given = stream->options->n_noise / (n_channels * n_pixels);
+  guint64 first = stream->next_block * stream->block_latents;
+
+  sora_noise_fill (stream->options->seed, stream->next_block, 0, latent_floats (stream, stream->block_latents), noise);
+  for (guint t = 0; t < stream->block_latents && first + t < given; t++)
+    for (guint p = 0; p < n_pixels; p++)
+      for (guint c = 0; c < n_channels; c++)
+        noise[(t * n_pixels + p) * n_channels + c] = stream->options->noise[(c * given + first + t) * n_pixels + p];
+}
+
+/* Shows @data, [latents, height, width, channels], as [channels, latents, height, width]. */
+static void
+tap_latents (SoraStream *stream, const gchar *name, const gfloat *data)
+{
+  guint n_channels = stream->model->vae.latent_channels;
+  guint n_pixels = stream->block_latents * stream->latent_height * stream->latent_width;
+  const gint64 shape[] = { n_channels, stream->block_latents, stream->latent_height, stream->latent_width };
+  g_autofree gfloat *planes = g_new (gfloat, (gsize) n_channels * n_pixels);
+
+  for (guint p = 0; p < n_pixels; p++)
+    for (guint c = 0; c < n_channels; c++)
+      planes[(gsize) c * n_pixels + p] = data[(gsize) p * n_channels + c];
+  stream->tap (name, planes, shape, 4, stream->tap_data);
+}
+
+static void
+upload_noise (SoraStream *stream)
+{
+  gsize n = latent_floats (stream, stream->block_latents);
+  g_autofree gfloat *noise = g_new (gfloat, n);
+
+  fill_noise (stream, noise);
+  if (stream->tap)
+    tap_latents (stream, "noise", noise);
+  sora_queue_write (stream->queue, stream->latents, 0, n * sizeof (gfloat), noise);
+}
+
+/* The clean latents that lie there from the block before enter the cache. */
+static void
+commit_previous (SoraStream *stream)
+{
+  if (!stream->uncommitted)
+    return;
+  stream->inconsistent = TRUE;
+  sora_sampler_commit (stream->sampler, stream->weights->transformer, stream->transformer_state, stream->queue,
+      stream->latents, stream->block_latents, stream->options->seed, stream->next_block - 1);
+  if (!sora_queue_has_failed (stream->queue)) {
+    stream->uncommitted = FALSE;
+    stream->inconsistent = FALSE;
+  }
+}
+
+static gboolean
+denoise (SoraStream *stream, GError **error)
+{
+  gsize n = latent_floats (stream, stream->block_latents);
+
+  upload_noise (stream);
+  sora_sampler_denoise (stream->sampler, stream->weights->transformer, stream->transformer_state, stream->queue,
+      stream->latents, stream->block_latents, stream->options->seed, stream->next_block, stream->guidance, NULL, NULL);
+  sora_queue_zero (stream->queue, stream->flag, 0, sizeof (cl_int));
+  sora_check_finite_run (stream->queue, stream->latents, 0, n, stream->flag);
+  if (stream->tap && !sora_queue_has_failed (stream->queue)) {
+    g_autofree gfloat *data = g_new (gfloat, n);
+    if (!sora_queue_read (stream->queue, stream->latents, 0, n * sizeof (gfloat), data, error))
+      return FALSE;
+    tap_latents (stream, "latents", data);
+  }
+  return sora_queue_check (stream->queue, error);
+}
+
+/* Decodes the block's latents, a few at a time, into @rgb: [block_latents · time_scale, height, width, 3]. */
+static gboolean
+decode (SoraStream *stream, guint8 *rgb, GError **error)
+{
+  gsize frame_bytes = (gsize) 3 * stream->options->width * stream->options->height;
+  guint scale = stream->model->vae.time_scale;
+
+  for (guint t = 0; t < stream->block_latents; t += MAX_DECODED_LATENTS) {
+    guint n = MIN (MAX_DECODED_LATENTS, stream->block_latents - t);
+    sora_queue_copy (stream->queue, stream->latents, latent_floats (stream, t) * sizeof (gfloat), stream->decoded, 0,
+        latent_floats (stream, n) * sizeof (gfloat));
+    sora_vae_decode (stream->weights->vae, stream->decoder_state, stream->queue, stream->decoded, n, stream->rgb);
+    if (!sora_queue_read (stream->queue, stream->rgb, 0, n * scale * frame_bytes, rgb + t * scale * frame_bytes, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+check_flag (SoraStream *stream, GError **error)
+{
+  cl_int flag;
+
+  if (!sora_queue_read (stream->queue, stream->flag, 0, sizeof flag, &flag, error))
+    return FALSE;
+  if (flag == 0)
+    return TRUE;
+  g_set_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_NUMERIC,
+      "The latents of block %" G_GUINT64_FORMAT " are not finite; lower guidance-scale, or check the model's weights",
+      stream->next_block);
+  return FALSE;
+}
+
+/* Frames before block @index, those that are trimmed at the start not counted. */
+static guint64
+frames_before (SoraStream *stream, guint64 index)
+{
+  guint64 decoded = index * stream->block_latents * stream->model->vae.time_scale;
+
+  return decoded > stream->model->vae.frames_to_trim ? decoded - stream->model->vae.frames_to_trim : 0;
+}
+
+/* Generates block next_block into @rgb, see decode(). A cancellation before the decoder leaves the stream as it was. */
+static gboolean
+generate (SoraStream *stream, guint8 *rgb, GError **error)
+{
+  commit_previous (stream);
+  if (!sora_queue_check (stream->queue, error) || !take_direction (stream, error) || !denoise (stream, error))
+    return FALSE;
+  log_direction (stream);
+  stream->inconsistent = TRUE;
+  if (!decode (stream, rgb, error) || !check_flag (stream, error))
+    return FALSE;
+  stream->inconsistent = FALSE;
+  stream->uncommitted = stream->model->streaming.causal;
+  stream->next_block++;
+  return TRUE;
+}
+
+/* --- the public calls ------------------------------------------------------------------------------------------ */
+
+/* Back to block 0, the log of directions kept. */
+static void
+rewind_stream (SoraStream *stream)
+{
+  stream->next_block = 0;
+  stream->uncommitted = FALSE;
+  stream->inconsistent = FALSE;
+  sora_transformer_reset (stream->transformer_state);
+  sora_vae_decoder_reset (stream->decoder_state, stream->queue);
+}
+
+static void
+direct (SoraStream *stream, const gchar *prompt, gdouble guidance)
+{
+  g_mutex_lock (&stream->lock);
+  g_free (stream->pending_prompt);
+  stream->pending_prompt = g_strdup (prompt);
+  stream->pending_guidance = guidance;
+  g_mutex_unlock (&stream->lock);
+}
+
+/* After a cancellation that hit half-written state: generates again what came before, with what it was made with. */
+static gboolean
+replay (SoraStream *stream, guint8 *rgb, GError **error)
+{
+  guint64 target = stream->next_block;
+  g_autofree gchar *pending = NULL;
+  gdouble pending_guidance;
+
+  g_mutex_lock (&stream->lock);
+  pending = g_strdup (stream->pending_prompt ? stream->pending_prompt : stream->prompt);
+  pending_guidance = stream->pending_guidance;
+  g_mutex_unlock (&stream->lock);
+  rewind_stream (stream);
+  for (guint i = 0; stream->next_block < target; ) {
+    while (i + 1 < stream->directions->len
+        && ((Direction *) g_ptr_array_index (stream->directions, i + 1))->block <= stream->next_block)
+      i++;
+    const Direction *direction = g_ptr_array_index (stream->directions, i);
+    direct (stream, direction->prompt, direction->guidance);
+    if (!generate (stream, rgb, error)) {
+      stream->next_block = target;
+      stream->inconsistent = TRUE;
+      direct (stream, pending, pending_guidance);
+      return FALSE;
+    }
+  }
+  direct (stream, pending, pending_guidance);
+  return TRUE;
+}
+
+static SoraBlock *
+block_new (SoraStream *stream)
+{
+  SoraBlock *block = g_new0 (SoraBlock, 1);
+  guint64 index = stream->next_block, first = frames_before (stream, index);
+  guint n_decoded = stream->block_latents * stream->model->vae.time_scale;
+
+  g_atomic_ref_count_init (&block->ref_count);
+  block->index = index;
+  block->first_frame = first;
+  block->n_frames = frames_before (stream, index + 1) - first;
+  block->skipped_frames = n_decoded - block->n_frames;
+  if (stream->options->length > 0)
+    block->n_frames = MIN (block->n_frames, stream->options->length - first);
+  block->width = stream->options->width;
+  block->height = stream->options->height;
+  block->rgb = g_malloc ((gsize) n_decoded * 3 * block->width * block->height);
+  return block;
+}
+
+static gboolean
+is_at_end (SoraStream *stream)
+{
+  if (!stream->model->streaming.causal)
+    return stream->next_block > 0;
+  return stream->options->length > 0 && frames_before (stream, stream->next_block) >= stream->options->length;
+}
+
+SoraBlock *
+sora_stream_next_block (SoraStream *stream, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (SoraBlock) block = NULL;
+  gint64 start = g_get_monotonic_time ();
+
+  if (is_at_end (stream))
+    return NULL;
+  sora_queue_set_cancellable (stream->queue, cancellable);
+  block = block_new (stream);
+  if (stream->inconsistent && !replay (stream, block->rgb, error))
+    return NULL;
+  if (!generate (stream, block->rgb, error)) {
+    sora_queue_check (stream->queue, NULL);
+    return NULL;
+  }
+  block->prompt = g_strdup (stream->prompt);
+  block->seconds = (g_get_monotonic_time () - start) / (gdouble) G_USEC_PER_SEC;
+  return g_steal_pointer (&block);
+}
+
+gboolean
+sora_stream_set_prompt (SoraStream *stream, const gchar *prompt, GError **error)
+{
+  guint n_tokens;
+  g_autofree gint32 *tokens = sora_tokenizer_encode (stream->model->tokenizer, prompt ? prompt : "",
+      stream->model->streaming.text_length, &n_tokens, error);
+
+  if (!tokens)
+    return FALSE;
+  g_mutex_lock (&stream->lock);
+  g_free (stream->pending_prompt);
+  stream->pending_prompt = g_strdup (prompt ? prompt : "");
+  g_mutex_unlock (&stream->lock);
+  return TRUE;
+}
+
+void
+sora_stream_set_guidance_scale (SoraStream *stream, gdouble scale)
+{
+  g_mutex_lock (&stream->lock);
+  stream->pending_guidance = scale < 0 ? stream->model->streaming.guidance_scale : scale;
+  g_mutex_unlock (&stream->lock);
+}
+
+void
+sora_stream_restart (SoraStream *stream)
+{
+  rewind_stream (stream);
+  g_ptr_array_set_size (stream->directions, 0);
+  direct (stream, stream->options->prompt, stream->options->guidance_scale);
+}
+
+void
+sora_stream_set_tap (SoraStream *stream, SoraTapFunc tap, gpointer user_data)
+{
+  stream->tap = tap;
+  stream->tap_data = user_data;
+  stream->text_ready = FALSE;   /* so that the tap sees the embeddings */
+}
+
+void
+sora_stream_get_block_frames (SoraStream *stream, guint *first, guint *later)
+{
+  *first = frames_before (stream, 1);
+  *later = stream->block_latents * stream->model->vae.time_scale;
+}
+
+void
+sora_stream_get_size (SoraStream *stream, guint *width, guint *height)
+{
+  *width = stream->options->width;
+  *height = stream->options->height;
+}
+
+gchar *
+sora_stream_get_profile (SoraStream *stream)
+{
+  return sora_queue_format_profile (stream->queue);
+}
+
+void
+sora_stream_get_memory (SoraStream *stream, guint64 *stream_bytes, guint64 *weight_bytes)
+{
+  *stream_bytes = sora_arena_get_size (stream->arena);
+  *weight_bytes = sora_model_weights_get_size (stream->weights);
+}

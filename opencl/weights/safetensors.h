@@ -23,7 +23,7 @@ const gchar *sora_weight_file_get_path (SoraWeightFile *file);
 /* NULL if there is none */
 const SoraTensor *sora_weight_file_peek (SoraWeightFile *file, const gchar *name);
 /* The tensor with exactly this shape, else NULL and SORA_MODEL_ERROR_WEIGHT naming file, tensor, expected and found. A dimension
- * of 0 accepts any size. */
+ * of 0 accepts any size; dimensions are passed as guint. */
 const SoraTensor *sora_weight_file_find (SoraWeightFile *file, GError **error, const gchar *name, guint n_dims, ...);
 /* (element-type utf8) (transfer container): names, sorted */
 GPtrArray *sora_weight_file_get_names (SoraWeightFile *file);

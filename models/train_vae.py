@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Trains the video autoencoder on crops of drawn clips; later its decoder alone, the encoder frozen."""
+
+import argparse
+import random
+
+import numpy as np
+import torch
+
+import export
+import training
+from vae import TAEHV
+from world import scene
+
+FRAMES, CROP, BATCH, POOL, FRESH = 12, 128, 6, 400, 3
+NOISE = 0.05         # on normalised latents the decoder must bear what the sampler leaves
+OPTIONS = scene.Options(core=0.3, camera=0.4, look=0.15)
+
+
+def draw_clip(rng, frames=FRAMES, options=OPTIONS):
+    """A clip (frames, 256, 256, 3) uint8; half of them begin as streams do, with the first frame repeated."""
+    s = scene.sample(rng, options)
+    if rng.random() < 0.5:
+        return s.frames(frames, rng.uniform(0, 8))
+    clip = s.frames(frames - 3)
+    return np.concatenate([np.repeat(clip[:1], 3, 0), clip])
+
+
+def to_frames(clips):
+    """Clips (N, T, H, W, 3) uint8 to (N, T, 3, H, W) in 0..1."""
+    return torch.from_numpy(np.stack(clips)).permute(0, 1, 4, 2, 3).float() / 255
+
+
+class Pool:
+    """Clips that are used several times, a few fresh ones a step."""
+
+    def __init__(self, rng):
+        self.rng = rng
+        self.clips = [draw_clip(rng) for _ in range(60)]
+
+    def crops(self):
+        for _ in range(FRESH):
+            clip = draw_clip(self.rng)
+            if len(self.clips) < POOL:
+                self.clips.append(clip)
+            else:
+                self.clips[self.rng.randrange(POOL)] = clip
+        out = []
+        for clip in self.rng.sample(self.clips, BATCH):
+            y, x = (self.rng.randrange(0, 257 - CROP, 4) for _ in range(2))
+            out.append(clip[:, y:y + CROP, x:x + CROP])
+        return to_frames(out)
+
+
+def loss_of(frames, output, latents):
+    """L1, L2 and L1 of the differences in x, y and t; latents kept near mean 0 and deviation 1."""
+    error = output - frames
+    loss = error.abs().mean() + 2 * error.pow(2).mean()
+    loss = loss + error.diff(dim=4).abs().mean() + error.diff(dim=3).abs().mean() + 0.5 * error.diff(dim=1).abs().mean()
+    if latents.requires_grad:
+        loss = loss + 0.01 * (latents.std((0, 1, 3, 4)) - 1).pow(2).mean() + 0.003 * latents.mean((0, 1, 3, 4)).pow(2).mean()
+    return loss
+
+
+def psnr(output, frames):
+    return -10 * torch.log10((output.clamp(0, 1) - frames).pow(2).mean()).item()
+
+
+def validation_clips(count=6, frames=13):
+    rng = random.Random(20)
+    options = scene.Options(core=0.3, camera=0.4, look=0.0, held_out=True, actors=(0.8, 0.2, 0.0))
+    return to_frames([scene.sample(rng, options).frames(frames) for _ in range(count)])
+
+
+@torch.no_grad()
+def validate(model, frames):
+    with torch.autocast("cpu", torch.bfloat16):
+        output = torch.cat([model.decode_video(model.encode_video(f[None])) for f in frames])
+    return psnr(output.float(), frames)
+
+
+@torch.no_grad()
+def measure_latents(model, count=160):
+    """Puts mean and standard deviation of each latent channel into the config."""
+    rng, latents = random.Random(21), []
+    for _ in range(count):
+        with torch.autocast("cpu", torch.bfloat16):
+            latents.append(model.encode(to_frames([draw_clip(rng)])).float())
+    latents = torch.cat(latents)
+    model.config["latents_mean"] = [round(v, 5) for v in latents.mean((0, 1, 3, 4)).tolist()]
+    model.config["latents_std"] = [round(v, 5) for v in latents.std((0, 1, 3, 4)).tolist()]
+
+
+def save(path, model, optimiser, clock, step):
+    training.save_checkpoint(path, {"model": model.state_dict(), "config": model.config, "optimiser": optimiser.state_dict(),
+                                    "seconds": clock.seconds, "step": step})
+
+
+def load(path):
+    """The model of a checkpoint and the checkpoint."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    model = TAEHV(state["config"])
+    model.load_state_dict(state["model"])
+    return model, state
+
+
+def begin(args, path):
+    """The model to train, and the checkpoint it goes on from, if any."""
+    if path.exists():
+        return load(path)
+    if args.from_model:
+        return export.load(args.from_model)[0]["vae"], None
+    joint = path.with_name("vae.pt")
+    return load(joint)[0] if args.decoder_only else TAEHV(), None
+
+
+def train(args):
+    torch.set_num_threads(args.threads)
+    path = training.checkpoint_directory() / ("vae-decoder.pt" if args.decoder_only else "vae.pt")
+    log = path.with_suffix(".log")
+    model, state = begin(args, path)
+    model = model.to(memory_format=torch.channels_last)
+    model.encoder.requires_grad_(not args.decoder_only)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(trained, args.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    if state:
+        optimiser.load_state_dict(state["optimiser"])
+    clock, step = training.Clock(args.minutes, state["seconds"] if state else 0.0), state["step"] if state else 0
+    pool, validation = Pool(random.Random(args.seed + step)), validation_clips()
+    training.log(log, f"{sum(p.numel() for p in trained) / 1e6:.2f} M trained parameters, from step {step}")
+
+    def forward(frames, noise):
+        latents = model.encode(frames)
+        return latents, model.decode(latents + noise)
+
+    forward = torch.compile(forward)
+    first, began = step, clock.seconds
+    while not clock.over():
+        for group in optimiser.param_groups:
+            group["lr"] = args.rate * training.rate(clock, step)
+        frames = pool.crops()
+        noise = NOISE * torch.randn(BATCH, FRAMES // 4, model.config["latent_channels"], CROP // 16, CROP // 16)
+        with torch.autocast("cpu", torch.bfloat16):
+            latents, output = forward(frames, noise)
+        loss = loss_of(frames, output.float(), latents.float())
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimiser.step()
+        step += 1
+        if clock.every("log", 120):
+            speed = (step - first) * BATCH * FRAMES / (clock.seconds - began)
+            training.log(log, f"{clock.seconds / 60:.1f} min, step {step}, loss {loss.item():.4f}, latent deviation "
+                              f"{latents.float().std().item():.2f}, validation {validate(model, validation):.2f} dB, {speed:.0f} crop frames/s")
+            save(path, model, optimiser, clock, step)
+    if not args.decoder_only:
+        measure_latents(model)
+    save(path, model, optimiser, clock, step)
+    training.log(log, f"end: step {step}, validation {validate(model, validation):.2f} dB")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30, help="of the whole stage, earlier runs of it counted in")
+    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--decoder-only", action="store_true", help="the encoder, and so the latents, stay as they are")
+    parser.add_argument("--from-model", help="start from an exported model directory")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    train(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the training stages share: the clock, checkpoints, learning rates, Muon, the log."""
+
+import os
+import time
+from pathlib import Path
+
+import torch
+
+
+def checkpoint_directory():
+    path = Path(os.environ.get("SORA_CHECKPOINTS", "/tmp/gst-sora-training"))
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+class Clock:
+    """Minutes of one stage, counted over interruptions: `spent` seconds come from the checkpoint."""
+
+    def __init__(self, minutes, spent=0.0):
+        self.total = minutes * 60
+        self.spent = spent
+        self.start = time.monotonic()
+        self.marks = {}
+
+    @property
+    def seconds(self):
+        return self.spent + time.monotonic() - self.start
+
+    @property
+    def share(self):
+        return min(1.0, self.seconds / max(self.total, 1e-9))
+
+    def over(self):
+        return self.seconds >= self.total
+
+    def every(self, name, seconds):
+        """True once in so many seconds."""
+        now = self.seconds
+        if now - self.marks.setdefault(name, self.seconds if self.spent == 0 else now) < seconds:
+            return False
+        self.marks[name] = now
+        return True
+
+
+def rate(clock, step, warmup=200, decay=0.5, floor=0.02):
+    """Share of the full learning rate: up over `warmup` steps, down over the last `decay` of the time."""
+    return min(1.0, (step + 1) / warmup) * max(floor, min(1.0, (1 - clock.share) / decay))
+
+
+def save_checkpoint(path, state):
+    """Never leaves half a file behind."""
+    fresh = path.with_suffix(".new")
+    torch.save(state, fresh)
+    os.replace(fresh, path)
+
+
+def log(path, text):
+    line = time.strftime("%H:%M:%S ", time.gmtime()) + text
+    print(line, flush=True)
+    with open(path, "a") as f:
+        f.write(line + "\n")
+
+
+def orthogonal(gradient):
+    """Newton-Schulz iteration towards the nearest orthogonal matrix (Muon, Keller Jordan 2024); (B, n, m)."""
+    x = gradient.bfloat16()
+    tall = x.shape[-2] > x.shape[-1]
+    x = x.transpose(-1, -2) if tall else x
+    x = x / (x.float().norm(dim=(-2, -1), keepdim=True) + 1e-7).bfloat16()
+    for _ in range(5):
+        a = x @ x.transpose(-1, -2)
+        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+    return (x.transpose(-1, -2) if tall else x).float()
+
+
+class Muon:
+    """Momentum, made orthogonal, for the matrices of blocks; matrices of one shape go together."""
+
+    def __init__(self, parameters, momentum=0.95, weight_decay=0.01):
+        self.parameters = list(parameters)
+        self.momentum, self.weight_decay = momentum, weight_decay
+        self.state = [torch.zeros_like(p) for p in self.parameters]
+        shapes = {}
+        for i, p in enumerate(self.parameters):
+            shapes.setdefault(p.shape, []).append(i)
+        self.groups = list(shapes.values())
+
+    @torch.no_grad()
+    def step(self, rate):
+        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self.parameters]
+        torch._foreach_mul_(self.state, self.momentum)
+        torch._foreach_add_(self.state, gradients)
+        nesterov = torch._foreach_add(gradients, self.state, alpha=self.momentum)
+        for group in self.groups:
+            shape = self.parameters[group[0]].shape
+            scale = rate * max(1.0, shape[0] / shape[1]) ** 0.5
+            update = orthogonal(torch.stack([nesterov[i] for i in group]))
+            for i, u in zip(group, update):
+                self.parameters[i].mul_(1 - rate * self.weight_decay).add_(u, alpha=-scale)

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The diffusion transformer: diffusers' WanTransformer3DModel by name and number, with block-causal attention."""
+
+import json
+import math
+from pathlib import Path
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+EMBEDDED_CONFIG = {
+    "_class_name": "WanTransformer3DModel",
+    "patch_size": [1, 2, 2],
+    "num_attention_heads": 4,
+    "attention_head_dim": 64,
+    "in_channels": 32,
+    "out_channels": 32,
+    "text_dim": 256,
+    "freq_dim": 256,
+    "ffn_dim": 768,
+    "num_layers": 8,
+    "cross_attn_norm": True,
+    "qk_norm": "rms_norm_across_heads",
+    "eps": 1e-6,
+    "image_dim": None,
+    "added_kv_proj_dim": None,
+    "rope_max_seq_len": 1024,
+    "pos_embed_seq_len": None,
+}
+
+
+def rope_table(frames, height, width, head_dim, theta=10000.0):
+    """Cosine and sine, (frames * height * width, head_dim / 2) each, as Wan splits them: time, row, column."""
+    side = 2 * (head_dim // 6)
+    angles = []
+    for size, axis in ((head_dim - 2 * side, 0), (side, 1), (side, 2)):
+        frequency = theta ** (-torch.arange(0, size, 2, dtype=torch.float64) / size)
+        shape = [1, 1, 1, -1]
+        shape[axis] = (frames, height, width)[axis]
+        grid = torch.outer(torch.arange(shape[axis], dtype=torch.float64), frequency)
+        angles.append(grid.view(shape).expand(frames, height, width, -1))
+    angle = torch.cat(angles, -1).reshape(frames * height * width, -1)
+    return angle.cos().float(), angle.sin().float()
+
+
+def rotate(x, table):
+    """Rotates neighbouring pairs of (B, heads, N, head_dim)."""
+    cos, sin = (t.to(x.dtype) for t in table)
+    a, b = x.unflatten(-1, (-1, 2)).unbind(-1)
+    return torch.stack([a * cos - b * sin, a * sin + b * cos], -1).flatten(-2)
+
+
+def block_causal_mask(frames, tokens, block=2, window=8):
+    """True where a query (row) sees a key (column): its own block, and window - block latents before it."""
+    latent = torch.arange(frames).repeat_interleave(tokens)
+    start = latent // block * block
+    sees = (latent[None] < start[:, None] + block) & (latent[None] >= start[:, None] - (window - block))
+    return sees
+
+
+def timestep_embedding(timestep, dim):
+    """(B, T) in 0..1000 to (B, T, dim): cosines, then sines."""
+    half = dim // 2
+    frequency = torch.exp(-math.log(10000.0) * torch.arange(half, device=timestep.device) / half)
+    angle = timestep.float()[..., None] * frequency
+    return torch.cat([angle.cos(), angle.sin()], -1)
+
+
+class Attention(nn.Module):
+    def __init__(self, dim, heads, eps):
+        super().__init__()
+        self.heads = heads
+        self.to_q = nn.Linear(dim, dim)
+        self.to_k = nn.Linear(dim, dim)
+        self.to_v = nn.Linear(dim, dim)
+        self.to_out = nn.ModuleList([nn.Linear(dim, dim)])
+        self.norm_q = nn.RMSNorm(dim, eps=eps)
+        self.norm_k = nn.RMSNorm(dim, eps=eps)
+
+    def split(self, x):
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def forward(self, x, context=None, rope=None, mask=None):
+        context = x if context is None else context
+        v = self.to_v(context)
+        q = self.split(self.norm_q(self.to_q(x)).to(v.dtype))
+        k = self.split(self.norm_k(self.to_k(context)).to(v.dtype))
+        if rope is not None:
+            q, k = rotate(q, rope), rotate(k, rope)
+        y = F.scaled_dot_product_attention(q, k, self.split(v), attn_mask=mask)
+        return self.to_out[0](y.transpose(1, 2).flatten(2))
+
+
+class GELU(nn.Module):
+    def __init__(self, dim, inner):
+        super().__init__()
+        self.proj = nn.Linear(dim, inner)
+
+    def forward(self, x):
+        return F.gelu(self.proj(x), approximate="tanh")
+
+
+class FeedForward(nn.Module):
+    def __init__(self, dim, inner):
+        super().__init__()
+        self.net = nn.ModuleList([GELU(dim, inner), nn.Identity(), nn.Linear(inner, dim)])
+
+    def forward(self, x):
+        return self.net[2](self.net[0](x))
+
+
+def modulate(x, scale, shift, eps):
+    """LayerNorm without weights, then scale and shift a latent frame: x (B, T, HW, D), the others (B, T, 1, D)."""
+    return F.layer_norm(x.float(), x.shape[-1:], eps=eps) * (1 + scale) + shift
+
+
+class Block(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        dim = c["num_attention_heads"] * c["attention_head_dim"]
+        self.eps = c["eps"]
+        self.attn1 = Attention(dim, c["num_attention_heads"], self.eps)
+        self.attn2 = Attention(dim, c["num_attention_heads"], self.eps)
+        self.norm2 = nn.LayerNorm(dim, self.eps)
+        self.ffn = FeedForward(dim, c["ffn_dim"])
+        self.scale_shift_table = nn.Parameter(torch.randn(1, 6, dim) / dim**0.5)
+
+    def forward(self, x, text, modulation, rope, mask, text_bias):
+        """x (B, T, HW, D), text (B, rows, D), modulation (B, T, 6, D)."""
+        m = (self.scale_shift_table + modulation.float()).unsqueeze(3).unbind(2)
+        frames = x.shape[1]
+        h = modulate(x, m[1], m[0], self.eps).flatten(1, 2)
+        x = x + self.attn1(h, None, rope, mask).unflatten(1, (frames, -1)) * m[2]
+        h = self.norm2(x).flatten(1, 2)
+        x = x + self.attn2(h, text, None, text_bias).unflatten(1, (frames, -1))
+        return x + self.ffn(modulate(x, m[4], m[3], self.eps)) * m[5]
+
+
+class TwoLayer(nn.Module):
+    def __init__(self, n_in, dim, activation):
+        super().__init__()
+        self.linear_1 = nn.Linear(n_in, dim)
+        self.linear_2 = nn.Linear(dim, dim)
+        self.activation = activation
+
+    def forward(self, x):
+        return self.linear_2(self.activation(self.linear_1(x)))
+
+
+class ConditionEmbedder(nn.Module):
+    def __init__(self, c, dim):
+        super().__init__()
+        self.freq_dim = c["freq_dim"]
+        self.time_embedder = TwoLayer(self.freq_dim, dim, F.silu)
+        self.time_proj = nn.Linear(dim, 6 * dim)
+        self.text_embedder = TwoLayer(c["text_dim"], dim, lambda x: F.gelu(x, approximate="tanh"))
+
+    def forward(self, timestep, text):
+        time = self.time_embedder(timestep_embedding(timestep, self.freq_dim))
+        return time, self.time_proj(F.silu(time)).unflatten(-1, (6, -1)), self.text_embedder(text)
+
+
+class WanTransformer(nn.Module):
+    def __init__(self, config=None):
+        super().__init__()
+        self.config = c = dict(EMBEDDED_CONFIG, **(config or {}))
+        dim = c["num_attention_heads"] * c["attention_head_dim"]
+        patch = tuple(c["patch_size"])
+        self.patch_embedding = nn.Conv3d(c["in_channels"], dim, patch, patch)
+        self.condition_embedder = ConditionEmbedder(c, dim)
+        self.blocks = nn.ModuleList([Block(c) for _ in range(c["num_layers"])])
+        self.proj_out = nn.Linear(dim, c["out_channels"] * math.prod(patch))
+        self.scale_shift_table = nn.Parameter(torch.randn(1, 2, dim) / dim**0.5)
+
+    def initialise(self):
+        """Weights to start training from: residual branches small, output zero."""
+        for name, p in self.named_parameters():
+            if p.ndim == 2 and not name.endswith("scale_shift_table"):
+                nn.init.normal_(p, std=0.7 * p.shape[1] ** -0.5)
+            elif name.endswith("bias"):
+                nn.init.zeros_(p)
+        for block in self.blocks:
+            nn.init.normal_(block.scale_shift_table, std=0.02)
+            with torch.no_grad():
+                block.scale_shift_table[:, 2] += 0.5
+                block.scale_shift_table[:, 5] += 0.5
+            nn.init.zeros_(block.attn2.to_out[0].weight)
+        nn.init.normal_(self.condition_embedder.time_proj.weight, std=0.002)
+        nn.init.normal_(self.scale_shift_table, std=0.02)
+        nn.init.zeros_(self.proj_out.weight)
+        return self
+
+    def patches(self, latents):
+        """(B, C, T, H, W) to (B, T, tokens, C * 4): the convolution below as one matrix product."""
+        b, c, t, h, w = latents.shape
+        p = self.config["patch_size"][1]
+        x = latents.view(b, c, t, h // p, p, w // p, p)
+        return x.permute(0, 2, 3, 5, 1, 4, 6).reshape(b, t, (h // p) * (w // p), c * p * p)
+
+    def unpatch(self, x, height, width):
+        b, t, _, n = x.shape
+        p = self.config["patch_size"][1]
+        x = x.view(b, t, height, width, p, p, n // (p * p))
+        return x.permute(0, 6, 1, 2, 4, 3, 5).reshape(b, n // (p * p), t, height * p, width * p)
+
+    def forward(self, latents, timestep, text, mask=None, text_bias=None):
+        """One evaluation of the network.
+
+        latents (B, C, T, H, W); timestep (B, T) in 0..1000, one a latent frame; text (B, rows, text_dim);
+        mask (N, N) bool from block_causal_mask, None sees everything; text_bias added to cross-attention's
+        scores (a row that stands for n equal ones has log n). Returns (B, C, T, H, W).
+        """
+        c = self.config
+        p = c["patch_size"][1]
+        t, height, width = latents.shape[2], latents.shape[3] // p, latents.shape[4] // p
+        weight = self.patch_embedding.weight.flatten(1)
+        x = F.linear(self.patches(latents), weight, self.patch_embedding.bias).float()
+        time, modulation, text = self.condition_embedder(timestep, text)
+        rope = tuple(r.to(x.device) for r in rope_table(t, height, width, c["attention_head_dim"]))
+        for block in self.blocks:
+            x = block(x, text, modulation, rope, mask, text_bias)
+        shift, scale = (self.scale_shift_table + time.float().unsqueeze(2)).unsqueeze(3).unbind(2)
+        x = self.proj_out(modulate(x, scale, shift, c["eps"]))
+        return self.unpatch(x, height, width).float()
+
+    def save(self, directory, dtype=torch.bfloat16):
+        from safetensors.torch import save_file
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "config.json").write_text(json.dumps(self.config, indent=2) + "\n")
+        state = {k: v.to(dtype).contiguous() for k, v in self.state_dict().items()}
+        save_file(state, directory / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
+
+    @classmethod
+    def load(cls, directory):
+        from safetensors.torch import load_file
+        directory = Path(directory)
+        model = cls(json.loads((directory / "config.json").read_text()))
+        state = load_file(directory / "diffusion_pytorch_model.safetensors")
+        model.load_state_dict({k: v.float() for k, v in state.items()})
+        return model

@@ -6,6 +6,9 @@
 
 G_BEGIN_DECLS
 
+/* The generator itself: four words from a counter and a key, as in the paper. Any thread. */
+void sora_philox (const guint32 counter[4], const guint32 key[2], guint32 out[4]);
+
 /**
  * sora_noise_fill:
  * @seed: the stream's seed

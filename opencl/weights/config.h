@@ -14,7 +14,7 @@ typedef enum { SORA_SAMPLER_EULER, SORA_SAMPLER_RENOISE } SoraSamplerType;
 
 /* sora.json; a directory without one is a bidirectional Wan model with Wan's own defaults */
 typedef struct {
-  gchar *name;
+  gchar *name;                  /* or NULL */
   gboolean causal;
   guint block_latents, window_latents;  /* latent frames */
   gdouble context_timestep;     /* 0 ... 1000 */
@@ -64,7 +64,11 @@ typedef struct {
   guint spatial_scale, time_scale;      /* derived: pixels a latent, frames a latent */
 } SoraVaeConfig;
 
+/* Each reads and checks one file; FALSE with a SoraModelError naming file and field, and nothing to clear. */
 gboolean sora_streaming_config_load (SoraStreamingConfig *config, const gchar *path, GError **error);
+/* For a directory without sora.json: bidirectional, with Wan's defaults and the shift of @scheduler_path. */
+gboolean sora_streaming_config_init_wan (SoraStreamingConfig *config, guint latent_channels, const gchar *scheduler_path,
+    GError **error);
 gboolean sora_text_encoder_config_load (SoraTextEncoderConfig *config, const gchar *path, GError **error);
 gboolean sora_transformer_config_load (SoraTransformerConfig *config, const gchar *path, GError **error);
 gboolean sora_vae_config_load (SoraVaeConfig *config, const gchar *path, GError **error);

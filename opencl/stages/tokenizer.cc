@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// The tokenizer: a C face of sentencepiece that lets no exception out.
+
+#include "stages/tokenizer.h"
+
+#include <exception>
+#include <string>
+#include <vector>
+
+#include <sentencepiece_processor.h>
+
+static constexpr gsize max_prompt = 1024 * 1024;        // bytes
+
+struct _SoraTokenizer {
+  sentencepiece::SentencePieceProcessor processor;
+};
+
+static void
+set_load_error (GError **error, const gchar *path, const std::string &what)
+{
+  g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_FORMAT, "%s: not a sentencepiece model: %s", path, what.c_str ());
+}
+
+static gboolean
+load (SoraTokenizer *tokenizer, const gchar *path, GError **error)
+{
+  g_autofree gchar *data = nullptr;
+  g_autoptr (GError) cause = nullptr;
+  gsize length;
+
+  if (!g_file_get_contents (path, &data, &length, &cause)) {
+    g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_NOT_FOUND, "%s: %s", path, cause->message);
+    return FALSE;
+  }
+  auto status = tokenizer->processor.LoadFromSerializedProto (absl::string_view (data, length));
+  if (!status.ok ()) {
+    set_load_error (error, path, status.ToString ());
+    return FALSE;
+  }
+  if (tokenizer->processor.eos_id () < 0) {
+    g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED, "%s: the vocabulary has no end token, which UMT5 needs", path);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+SoraTokenizer *
+sora_tokenizer_new (const gchar *spiece_path, GError **error)
+{
+  try {
+    g_autoptr (SoraTokenizer) tokenizer = new SoraTokenizer;
+    if (!load (tokenizer, spiece_path, error))
+      return nullptr;
+    return static_cast<SoraTokenizer *> (g_steal_pointer (&tokenizer));
+  } catch (const std::exception &exception) {
+    set_load_error (error, spiece_path, exception.what ());
+    return nullptr;
+  }
+}
+
+void
+sora_tokenizer_free (SoraTokenizer *tokenizer)
+{
+  delete tokenizer;
+}
+
+guint
+sora_tokenizer_get_vocab_size (SoraTokenizer *tokenizer)
+{
+  return tokenizer->processor.GetPieceSize ();
+}
+
+// What Python's re calls \s, with which Wan cleans prompts: GLib's spaces and a few control characters.
+static bool
+is_space (gunichar c)
+{
+  return g_unichar_isspace (c) || c == 0x0b || (c >= 0x1c && c <= 0x1f) || c == 0x85;
+}
+
+// Each run of white space becomes one space; none at either end.
+static std::string
+clean_spaces (const gchar *prompt)
+{
+  std::string text;
+  bool pending = false;
+
+  for (const gchar *p = prompt; *p; p = g_utf8_next_char (p)) {
+    if (is_space (g_utf8_get_char (p))) {
+      pending = !text.empty ();
+      continue;
+    }
+    if (pending)
+      text += ' ';
+    pending = false;
+    text.append (p, g_utf8_next_char (p) - p);
+  }
+  return text;
+}
+
+static gboolean
+check_prompt (const gchar *prompt, GError **error)
+{
+  if (strnlen (prompt, max_prompt + 1) > max_prompt) {
+    g_set_error_literal (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_PROMPT, "The prompt is longer than 1 MB");
+    return FALSE;
+  }
+  if (!g_utf8_validate (prompt, -1, nullptr)) {
+    g_set_error_literal (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_PROMPT, "The prompt is not valid UTF-8");
+    return FALSE;
+  }
+  return TRUE;
+}
+
+static gint32 *
+encode (SoraTokenizer *tokenizer, const gchar *prompt, guint max_tokens, guint *n_tokens, GError **error)
+{
+  std::vector<int> ids;
+  auto status = tokenizer->processor.Encode (clean_spaces (prompt), &ids);
+
+  if (!status.ok ()) {
+    g_set_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_PROMPT, "The prompt cannot be tokenized: %s", status.ToString ().c_str ());
+    return nullptr;
+  }
+  if (ids.size () > max_tokens - 1)
+    ids.resize (max_tokens - 1);
+  ids.push_back (tokenizer->processor.eos_id ());
+  *n_tokens = ids.size ();
+  gint32 *tokens = g_new (gint32, ids.size ());
+  std::copy (ids.begin (), ids.end (), tokens);
+  return tokens;
+}
+
+gint32 *
+sora_tokenizer_encode (SoraTokenizer *tokenizer, const gchar *prompt, guint max_tokens, guint *n_tokens, GError **error)
+{
+  *n_tokens = 0;
+  g_return_val_if_fail (max_tokens > 0, nullptr);
+  if (!check_prompt (prompt, error))
+    return nullptr;
+  try {
+    return encode (tokenizer, prompt, max_tokens, n_tokens, error);
+  } catch (const std::exception &exception) {
+    g_set_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_PROMPT, "The prompt cannot be tokenized: %s", exception.what ());
+    return nullptr;
+  }
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Reads and checks the configuration files of a model directory; a field out of range is an error naming file and field. */
+
+#include "weights/config.h"
+
+#include <string.h>
+
+#include "weights/json.h"
+
+#define NEED SORA_JSON_REQUIRED
+#define MAYBE SORA_JSON_OPTIONAL
+
+/* A string field that must be @expected where it is present. */
+static void
+expect_string (SoraJsonReader *reader, const gchar *name, const gchar *expected)
+{
+  const gchar *found = expected;
+
+  sora_json_read_string (reader, name, MAYBE, &found);
+  if (!reader->error && !g_str_equal (found, expected))
+    sora_json_reader_fail (reader, SORA_MODEL_ERROR_UNSUPPORTED, "\"%s\": only \"%s\" is supported, found \"%s\"", name, expected, found);
+}
+
+/* A field of a variant of the architecture that is not supported: it must be absent, null or false. */
+static void
+expect_unset (SoraJsonReader *reader, const gchar *name, const gchar *what)
+{
+  JsonNode *node = sora_json_reader_has (reader, name) ? json_object_get_member (reader->object, name) : NULL;
+
+  if (node && !(JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_BOOLEAN && !json_node_get_boolean (node)))
+    sora_json_reader_fail (reader, SORA_MODEL_ERROR_UNSUPPORTED, "\"%s\" is set: %s is not supported", name, what);
+}
+
+static void
+check (SoraJsonReader *reader, gboolean condition, const gchar *what)
+{
+  if (!reader->error && !condition)
+    sora_json_reader_fail (reader, SORA_MODEL_ERROR_FORMAT, "%s", what);
+}
+
+/* The index of the string field @name in @choices, which ends with NULL. */
+static guint
+read_choice (SoraJsonReader *reader, const gchar *name, const gchar *const *choices)
+{
+  const gchar *found = NULL;
+  g_autofree gchar *list = NULL;
+
+  sora_json_read_string (reader, name, NEED, &found);
+  for (guint i = 0; found && choices[i]; i++) {
+    if (g_str_equal (found, choices[i]))
+      return i;
+  }
+  list = g_strjoinv ("\" or \"", (gchar **) choices);
+  sora_json_reader_fail (reader, SORA_MODEL_ERROR_FORMAT, "\"%s\": expected \"%s\", found \"%s\"", name, list, found ? found : "");
+  return 0;
+}
+
+/* sora.json */
+
+static void
+read_sizes (SoraStreamingConfig *config, SoraJsonReader *reader)
+{
+  JsonNode *node = sora_json_reader_has (reader, "sizes") ? json_object_get_member (reader->object, "sizes") : NULL;
+  JsonArray *sizes = node && JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
+  guint n = sizes ? json_array_get_length (sizes) : 0;
+
+  check (reader, n >= 1 && n <= SORA_MAX_SIZES, "\"sizes\": expected 1 to 16 pairs of width and height");
+  for (guint i = 0; i < n && !reader->error; i++) {
+    JsonNode *pair_node = json_array_get_element (sizes, i);
+    JsonArray *pair = JSON_NODE_HOLDS_ARRAY (pair_node) ? json_node_get_array (pair_node) : NULL;
+    gboolean sound = pair && json_array_get_length (pair) == 2;
+    for (guint j = 0; sound && j < 2; j++) {
+      guint64 value = 0;
+      sound = sora_json_node_get_uint64 (json_array_get_element (pair, j), 1, 16384, &value);
+      config->sizes[i][j] = value;
+    }
+    check (reader, sound, "\"sizes\": each must be a width and a height from 1 to 16384");
+  }
+  config->n_sizes = reader->error ? 0 : n;
+}
+
+static void
+read_causality (SoraStreamingConfig *config, SoraJsonReader *reader)
+{
+  SoraJsonNeed need;
+
+  sora_json_read_boolean (reader, "causal", NEED, &config->causal);
+  need = config->causal ? NEED : MAYBE;
+  sora_json_read_uint (reader, "block_latents", need, 1, 1024, &config->block_latents);
+  sora_json_read_uint (reader, "window_latents", need, 1, 4096, &config->window_latents);
+  sora_json_read_double (reader, "context_timestep", need, 0, 1000, &config->context_timestep);
+  sora_json_read_double (reader, "context_noise", need, 0, 1, &config->context_noise);
+  sora_json_read_uint (reader, "default_latents", config->causal ? MAYBE : NEED, config->causal ? 0 : 1, 4096, &config->default_latents);
+  if (!config->causal)
+    config->block_latents = config->window_latents = config->default_latents;
+  check (reader, config->block_latents > 0 && config->window_latents % MAX (config->block_latents, 1) == 0,
+      "\"window_latents\" must be a multiple of \"block_latents\"");
+}
+
+static void
+read_frame_rate (SoraStreamingConfig *config, SoraJsonReader *reader)
+{
+  guint rate[2] = { 0 };
+
+  sora_json_read_uints (reader, "frame_rate", 2, 2, 1, 1000000, rate);
+  config->frame_rate[0] = rate[0];
+  config->frame_rate[1] = rate[1];
+}
+
+static void
+read_sampling (SoraStreamingConfig *config, SoraJsonReader *reader)
+{
+  static const gchar *const samplers[] = { "euler", "renoise", NULL };
+  static const gchar *const predictions[] = { "flow", "sample", NULL };
+
+  config->sampler = read_choice (reader, "sampler", samplers) == 0 ? SORA_SAMPLER_EULER : SORA_SAMPLER_RENOISE;
+  config->prediction = read_choice (reader, "prediction_type", predictions) == 0 ? SORA_PREDICTION_FLOW : SORA_PREDICTION_SAMPLE;
+  sora_json_read_uint (reader, "steps", NEED, 1, 1000, &config->steps);
+  sora_json_read_double (reader, "shift", NEED, 0.01, 100, &config->shift);
+  sora_json_read_double (reader, "guidance_scale", NEED, 0, 100, &config->guidance_scale);
+}
+
+gboolean
+sora_streaming_config_load (SoraStreamingConfig *config, const gchar *path, GError **error)
+{
+  SoraJsonReader reader;
+  const gchar *format = "", *name = NULL;
+  guint version = 0;
+
+  *config = (SoraStreamingConfig) { 0 };
+  sora_json_reader_open (&reader, path);
+  sora_json_read_string (&reader, "format", NEED, &format);
+  sora_json_read_uint (&reader, "version", NEED, 1, G_MAXINT, &version);
+  check (&reader, g_str_equal (format, "sora"), "\"format\": expected \"sora\"");
+  if (!reader.error && version != 1)
+    sora_json_reader_fail (&reader, SORA_MODEL_ERROR_UNSUPPORTED, "version %u is newer than version 1, which this libsora reads", version);
+  sora_json_read_string (&reader, "name", MAYBE, &name);
+  read_causality (config, &reader);
+  read_frame_rate (config, &reader);
+  read_sizes (config, &reader);
+  read_sampling (config, &reader);
+  sora_json_read_uint (&reader, "text_length", NEED, 1, 8192, &config->text_length);
+  config->name = g_strdup (name);
+  if (sora_json_reader_close (&reader, error))
+    return TRUE;
+  sora_streaming_config_clear (config);
+  return FALSE;
+}
+
+/* Wan's published defaults: 2.1 makes 81 frames at 16 frames a second, 2.2 TI2V (48 latent channels) 121 at 24. */
+static void
+set_wan_defaults (SoraStreamingConfig *config, guint latent_channels)
+{
+  static const guint sizes[2][2] = { { 832, 480 }, { 480, 832 } };
+  static const guint ti2v_sizes[2][2] = { { 1280, 704 }, { 704, 1280 } };
+  gboolean ti2v = latent_channels == 48;
+
+  *config = (SoraStreamingConfig) {
+    .default_latents = ti2v ? 31 : 21,
+    .text_length = 512,
+    .frame_rate = { ti2v ? 24 : 16, 1 },
+    .n_sizes = 2,
+    .sampler = SORA_SAMPLER_EULER,
+    .prediction = SORA_PREDICTION_FLOW,
+    .steps = 50, .shift = ti2v ? 5 : 3, .guidance_scale = 5,
+  };
+  config->block_latents = config->window_latents = config->default_latents;
+  memcpy (config->sizes, ti2v ? ti2v_sizes : sizes, sizeof (sizes));
+}
+
+gboolean
+sora_streaming_config_init_wan (SoraStreamingConfig *config, guint latent_channels, const gchar *scheduler_path, GError **error)
+{
+  SoraJsonReader reader;
+
+  set_wan_defaults (config, latent_channels);
+  sora_json_reader_open (&reader, scheduler_path);
+  /* the multi-step schedulers call it flow_shift */
+  sora_json_read_double (&reader, sora_json_reader_has (&reader, "flow_shift") ? "flow_shift" : "shift", NEED, 0.01, 100, &config->shift);
+  return sora_json_reader_close (&reader, error);
+}
+
+void
+sora_streaming_config_clear (SoraStreamingConfig *config)
+{
+  g_clear_pointer (&config->name, g_free);
+}
+
+/* text_encoder/config.json */
+
+gboolean
+sora_text_encoder_config_load (SoraTextEncoderConfig *config, const gchar *path, GError **error)
+{
+  SoraJsonReader reader;
+
+  *config = (SoraTextEncoderConfig) {
+    .relative_attention_num_buckets = 32, .relative_attention_max_distance = 128, .layer_norm_epsilon = 1e-6,
+  };
+  sora_json_reader_open (&reader, path);
+  expect_string (&reader, "model_type", "umt5");
+  expect_string (&reader, "feed_forward_proj", "gated-gelu");
+  expect_string (&reader, "dense_act_fn", "gelu_new");
+  sora_json_read_uint (&reader, "vocab_size", NEED, 3, 1 << 22, &config->vocab_size);
+  sora_json_read_uint (&reader, "d_model", NEED, 1, 1 << 16, &config->d_model);
+  sora_json_read_uint (&reader, "d_kv", NEED, 1, 1024, &config->d_kv);
+  sora_json_read_uint (&reader, "d_ff", NEED, 1, 1 << 18, &config->d_ff);
+  sora_json_read_uint (&reader, "num_layers", NEED, 1, 1024, &config->num_layers);
+  sora_json_read_uint (&reader, "num_heads", NEED, 1, 1024, &config->num_heads);
+  sora_json_read_uint (&reader, "relative_attention_num_buckets", MAYBE, 4, 4096, &config->relative_attention_num_buckets);
+  sora_json_read_uint (&reader, "relative_attention_max_distance", MAYBE, 2, 1 << 16, &config->relative_attention_max_distance);
+  sora_json_read_double (&reader, "layer_norm_epsilon", MAYBE, 0, 1, &config->layer_norm_epsilon);
+  /* half of the buckets are for each direction, and half of those for single distances, beyond which they grow as a logarithm */
+  check (&reader, config->relative_attention_num_buckets % 4 == 0
+      && config->relative_attention_max_distance > config->relative_attention_num_buckets / 4,
+      "\"relative_attention_num_buckets\" must be a multiple of 4 and below 4 times \"relative_attention_max_distance\"");
+  return sora_json_reader_close (&reader, error);
+}
+
+/* transformer/config.json */
+
+static void
+read_patch_size (SoraTransformerConfig *config, SoraJsonReader *reader)
+{
+  if (sora_json_reader_has (reader, "patch_size"))
+    sora_json_read_uints (reader, "patch_size", 3, 3, 1, 16, config->patch_size);
+  if (!reader->error && config->patch_size[0] != 1)
+    sora_json_reader_fail (reader, SORA_MODEL_ERROR_UNSUPPORTED, "\"patch_size\": only patches of one latent frame are supported, found %u",
+        config->patch_size[0]);
+}
+
+gboolean
+sora_transformer_config_load (SoraTransformerConfig *config, const gchar *path, GError **error)
+{
+  SoraJsonReader reader;
+
+  *config = (SoraTransformerConfig) { .patch_size = { 1, 2, 2 }, .freq_dim = 256, .cross_attn_norm = TRUE, .eps = 1e-6 };
+  sora_json_reader_open (&reader, path);
+  expect_string (&reader, "_class_name", "WanTransformer3DModel");
+  expect_string (&reader, "qk_norm", "rms_norm_across_heads");
+  expect_unset (&reader, "image_dim", "conditioning by image embeddings");
+  expect_unset (&reader, "added_kv_proj_dim", "conditioning by image embeddings");
+  expect_unset (&reader, "pos_embed_seq_len", "conditioning by image embeddings");
+  read_patch_size (config, &reader);
+  sora_json_read_uint (&reader, "in_channels", NEED, 1, 1024, &config->in_channels);
+  config->out_channels = config->in_channels;
+  sora_json_read_uint (&reader, "out_channels", MAYBE, 1, 1024, &config->out_channels);
+  sora_json_read_uint (&reader, "num_attention_heads", NEED, 1, 1024, &config->num_attention_heads);
+  sora_json_read_uint (&reader, "attention_head_dim", NEED, 6, 1024, &config->attention_head_dim);
+  sora_json_read_uint (&reader, "num_layers", NEED, 1, 1024, &config->num_layers);
+  sora_json_read_uint (&reader, "ffn_dim", NEED, 1, 1 << 18, &config->ffn_dim);
+  sora_json_read_uint (&reader, "text_dim", NEED, 1, 1 << 16, &config->text_dim);
+  sora_json_read_uint (&reader, "freq_dim", MAYBE, 2, 1 << 14, &config->freq_dim);
+  sora_json_read_boolean (&reader, "cross_attn_norm", MAYBE, &config->cross_attn_norm);
+  sora_json_read_double (&reader, "eps", MAYBE, 0, 1, &config->eps);
+  check (&reader, config->attention_head_dim % 2 == 0, "\"attention_head_dim\" must be even");
+  check (&reader, config->freq_dim % 2 == 0, "\"freq_dim\" must be even");
+  return sora_json_reader_close (&reader, error);
+}
+
+/* vae/config.json */
+
+/* Five fields of one half: PREFIX_widths, PREFIX_blocks, PREFIX_time_SCALE, PREFIX_space_SCALE. */
+static void
+read_levels (SoraVaeLevels *levels, SoraJsonReader *reader, const gchar *prefix, const gchar *scale)
+{
+  g_autofree gchar *widths = g_strdup_printf ("%s_widths", prefix), *blocks = g_strdup_printf ("%s_blocks", prefix);
+  g_autofree gchar *time = g_strdup_printf ("%s_time_%s", prefix, scale), *space = g_strdup_printf ("%s_space_%s", prefix, scale);
+  guint n = sora_json_read_uints (reader, widths, 2, SORA_VAE_MAX_LEVELS + 1, 1, 4096, levels->widths);
+
+  if (n == 0)
+    return;
+  levels->n_levels = n - 1;
+  sora_json_read_uints (reader, blocks, n - 1, n - 1, 0, 64, levels->blocks);
+  sora_json_read_booleans (reader, time, n - 1, n - 1, levels->time);
+  sora_json_read_booleans (reader, space, n - 1, n - 1, levels->space);
+}
+
+static guint
+count_scale (const gboolean *doubled, guint n)
+{
+  guint scale = 1;
+  for (guint i = 0; i < n; i++)
+    scale *= doubled[i] ? 2 : 1;
+  return scale;
+}
+
+static void
+read_statistics (SoraVaeConfig *config, SoraJsonReader *reader)
+{
+  guint n = config->latent_channels;
+
+  if (reader->error)
+    return;
+  config->latents_mean = g_new0 (gfloat, n);
+  config->latents_std = g_new0 (gfloat, n);
+  sora_json_read_floats (reader, "latents_mean", n, n, -1e6, 1e6, config->latents_mean);
+  sora_json_read_floats (reader, "latents_std", n, n, 1e-6, 1e6, config->latents_std);
+}
+
+static void
+derive_scales (SoraVaeConfig *config, SoraJsonReader *reader)
+{
+  SoraVaeLevels *encoder = &config->encoder, *decoder = &config->decoder;
+
+  config->spatial_scale = config->patch_size * count_scale (decoder->space, decoder->n_levels);
+  config->time_scale = count_scale (decoder->time, decoder->n_levels);
+  check (reader, config->spatial_scale == config->patch_size * count_scale (encoder->space, encoder->n_levels)
+      && config->time_scale == count_scale (encoder->time, encoder->n_levels), "encoder and decoder differ in scale");
+  check (reader, config->frames_to_trim < config->time_scale, "\"frames_to_trim\" must be below the frames of a latent");
+}
+
+gboolean
+sora_vae_config_load (SoraVaeConfig *config, const gchar *path, GError **error)
+{
+  SoraJsonReader reader;
+
+  *config = (SoraVaeConfig) { .image_channels = 3 };
+  sora_json_reader_open (&reader, path);
+  expect_string (&reader, "_class_name", "TAEHV");
+  sora_json_read_uint (&reader, "image_channels", MAYBE, 1, 16, &config->image_channels);
+  if (!reader.error && config->image_channels != 3)
+    sora_json_reader_fail (&reader, SORA_MODEL_ERROR_UNSUPPORTED, "\"image_channels\": only 3 are supported, found %u", config->image_channels);
+  sora_json_read_uint (&reader, "patch_size", NEED, 1, 16, &config->patch_size);
+  sora_json_read_uint (&reader, "latent_channels", NEED, 1, 1024, &config->latent_channels);
+  sora_json_read_uint (&reader, "frames_to_trim", NEED, 0, 64, &config->frames_to_trim);
+  read_levels (&config->encoder, &reader, "encoder", "downscale");
+  read_levels (&config->decoder, &reader, "decoder", "upscale");
+  derive_scales (config, &reader);
+  read_statistics (config, &reader);
+  if (sora_json_reader_close (&reader, error))
+    return TRUE;
+  sora_vae_config_clear (config);
+  return FALSE;
+}
+
+void
+sora_vae_config_clear (SoraVaeConfig *config)
+{
+  g_clear_pointer (&config->latents_mean, g_free);
+  g_clear_pointer (&config->latents_std, g_free);
+}

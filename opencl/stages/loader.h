@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Loading a stage's weights: one walk over the names either only checks the file or also uploads. */
+#pragma once
+
+#include "ops/linear.h"
+#include "weights/safetensors.h"
+
+G_BEGIN_DECLS
+
+/* For one thread at a time. */
+typedef struct {
+  SoraWeightFile *file;
+  SoraQueue *queue;             /* NULL: shapes are checked, no data is read */
+  guint64 bytes;                /* put on the device so far */
+} SoraLoader;
+
+/**
+ * sora_loader_linear:
+ * @linear: (out): set unless the loader only checks
+ * @prefix: what the parts' names begin with, its last dot included
+ * @parts: names separated by commas, stacked into one linear: "to_k,to_v"
+ * @n: rows of each part's weight [n, k] and bias [n]
+ *
+ * Returns: %FALSE with a #SoraModelError or #SoraDeviceError.
+ */
+gboolean sora_loader_linear (SoraLoader *loader, SoraLinear **linear, const gchar *prefix, const gchar *parts, guint n, guint k,
+    gboolean with_bias, GError **error);
+
+/* The same from tensors already found; @biases: (nullable). */
+gboolean sora_loader_linear_from (SoraLoader *loader, SoraLinear **linear, guint n_parts, const SoraTensor *const *weights,
+    const SoraTensor *const *biases, GError **error);
+
+/* Uploads tensors, one after the other, as floats into one new buffer. */
+gboolean sora_loader_upload (SoraLoader *loader, cl_mem *mem, guint n_tensors, const SoraTensor *const *tensors, GError **error);
+
+/* Finds @prefix@name of shape [count] and uploads it. */
+gboolean sora_loader_vector (SoraLoader *loader, cl_mem *mem, const gchar *prefix, const gchar *name, guint count, GError **error);
+
+/* Releases *@mem, which may be NULL. */
+void sora_clear_mem (cl_mem *mem);
+
+G_END_DECLS

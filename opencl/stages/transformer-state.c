@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A stream's key/value cache and working memory for the transformer. */
+#include "stages/transformer-private.h"
+
+#include "ops/rope.h"
+
+#define ROPE_THETA 10000.0f     /* diffusers' WanRotaryPosEmbed knows no other */
+
+/* Window rows of a layer; without a past, all layers use one cache in turn, which must have room for every branch. */
+static void
+add_caches (SoraTransformerState *s, guint n_layers, SoraArena *arena)
+{
+  gsize rows = (gsize) s->shape.window_latents * s->tokens;
+
+  s->caches = g_new0 (SoraTransformerCache, n_layers);
+  for (guint i = 0; i < (s->max_past > 0 ? n_layers : 1); i++) {
+    gsize branches = s->max_past > 0 ? sora_transformer_layer_branches (s, i) : s->shape.n_branches;
+    sora_arena_add (arena, &s->caches[i].kv, rows * branches * 2 * s->dim);
+    sora_arena_add (arena, &s->caches[i].rotated, rows * branches * s->dim);
+  }
+}
+
+static void
+add_conditioning (SoraTransformerState *s, const SoraTransformerConfig *c, SoraArena *arena)
+{
+  gsize text_rows = s->shape.text_length + 1, n = s->shape.max_timesteps;
+
+  s->text_kv = g_new0 (cl_mem, c->num_layers);
+  for (guint i = 0; i < c->num_layers; i++)
+    sora_arena_add (arena, &s->text_kv[i], s->shape.n_branches * text_rows * 2 * s->dim);
+  for (guint i = 0; i < s->shape.n_branches; i++)
+    sora_arena_add (arena, &s->text_key_offset[i], text_rows);
+  sora_arena_add (arena, &s->text_padding, c->text_dim);
+  sora_arena_add (arena, &s->text_hidden, text_rows * s->dim);
+  sora_arena_add (arena, &s->text_context, text_rows * s->dim);
+  sora_arena_add (arena, &s->time_embedding, n * 2 * s->dim);
+  sora_arena_add (arena, &s->time_projection, n * 6 * s->dim);
+  sora_arena_add (arena, &s->time_features, n * c->freq_dim);
+  sora_arena_add (arena, &s->time_hidden, n * s->dim);
+  sora_arena_add (arena, &s->time_active, n * s->dim);
+}
+
+static void
+add_activations (SoraTransformerState *s, const SoraTransformerConfig *c, SoraArena *arena)
+{
+  gsize positions = (gsize) s->shape.block_latents * s->tokens, rows = positions * s->shape.n_branches;
+  gsize patch = (gsize) MAX (c->in_channels, c->out_channels) * c->patch_size[1] * c->patch_size[2];
+
+  sora_arena_add (arena, &s->modulation, (gsize) c->num_layers * s->shape.block_latents * 6 * s->dim);
+  sora_arena_add (arena, &s->output_modulation, (gsize) s->shape.block_latents * 2 * s->dim);
+  sora_arena_add (arena, &s->patches, rows * patch);
+  sora_arena_add (arena, &s->embedded, positions * s->dim);
+  sora_arena_add (arena, &s->x, rows * s->dim);
+  sora_arena_add (arena, &s->normed, rows * s->dim);
+  sora_arena_add (arena, &s->q, rows * s->dim);
+  sora_arena_add (arena, &s->ffn, rows * c->ffn_dim);
+}
+
+SoraTransformerState *
+sora_transformer_state_new (SoraTransformer *t, const SoraTransformerShape *shape, SoraArena *arena)
+{
+  const SoraTransformerConfig *c = &t->config;
+  SoraTransformerState *s;
+
+  g_return_val_if_fail (shape->n_branches > 0 && shape->n_branches <= SORA_TRANSFORMER_MAX_BRANCHES, NULL);
+  g_return_val_if_fail (shape->block_latents > 0 && shape->block_latents <= shape->window_latents, NULL);
+  g_return_val_if_fail (shape->height % c->patch_size[1] == 0 && shape->width % c->patch_size[2] == 0, NULL);
+
+  s = g_new0 (SoraTransformerState, 1);
+  s->shape = *shape;
+  s->dim = t->dim;
+  s->tokens = (shape->height / c->patch_size[1]) * (shape->width / c->patch_size[2]);
+  s->max_past = shape->window_latents - shape->block_latents;
+  sora_arena_add (arena, &s->rope, (gsize) shape->window_latents * s->tokens * c->attention_head_dim);
+  add_caches (s, c->num_layers, arena);
+  add_conditioning (s, c, arena);
+  add_activations (s, c, arena);
+  return s;
+}
+
+void
+sora_transformer_state_free (SoraTransformerState *s)
+{
+  if (!s)
+    return;
+  g_free (s->caches);
+  g_free (s->text_kv);
+  g_free (s);
+}
+
+void
+sora_transformer_state_prepare (SoraTransformer *t, SoraTransformerState *s, SoraQueue *queue)
+{
+  const SoraTransformerConfig *c = &t->config;
+  guint frames = s->shape.window_latents, height = s->shape.height / c->patch_size[1], width = s->shape.width / c->patch_size[2];
+  g_autofree gfloat *table = sora_rope_table (0, frames, height, width, c->attention_head_dim, ROPE_THETA);
+
+  sora_queue_write (queue, s->rope, 0, sizeof (gfloat) * frames * s->tokens * c->attention_head_dim, table);
+}
+
+void
+sora_transformer_rotate_keys (SoraTransformer *t, SoraTransformerState *s, SoraQueue *queue, guint layer, guint first, guint n)
+{
+  const SoraTransformerCache *cache = sora_transformer_layer_cache (s, layer);
+  guint branches = sora_transformer_layer_branches (s, layer), dim = t->dim;
+  guint position = first * s->tokens, count = n * s->tokens;
+
+  for (guint b = 0; b < branches; b++) {
+    guint row = position * branches + b;
+    sora_rope_run (queue, SORA_MATRIX_AT (cache->kv, row * 2 * dim, branches * 2 * dim), s->rope, position, count,
+        SORA_MATRIX_AT (cache->rotated, row * dim, branches * dim), count, t->config.num_attention_heads,
+        t->config.attention_head_dim);
+  }
+}
+
+/* Moves what remains of the past down by @drop latent frames. Copies of at most @drop frames do not overlap themselves. */
+static void
+drop_oldest (SoraTransformerState *s, SoraQueue *queue, guint layer, guint drop)
+{
+  cl_mem kv = sora_transformer_layer_cache (s, layer)->kv;
+  gsize frame = sizeof (gfloat) * s->tokens * sora_transformer_layer_branches (s, layer) * 2 * s->dim;
+
+  for (guint to = 0; to + drop < s->past; to += drop)
+    sora_queue_copy (queue, kv, (to + drop) * frame, kv, to * frame, MIN (drop, s->past - drop - to) * frame);
+}
+
+/* The block's keys are already where they belong, rotated and not. Only if the window slides, everything changes place. */
+void
+sora_transformer_remember (SoraTransformer *t, SoraTransformerState *s, SoraQueue *queue, guint n_latents)
+{
+  guint drop;
+
+  s->past += n_latents;
+  if (s->past <= s->max_past)
+    return;
+  drop = s->past - s->max_past;
+  if (s->max_past > 0) {
+    for (guint i = 0; i < t->config.num_layers; i++) {
+      drop_oldest (s, queue, i, drop);
+      sora_transformer_rotate_keys (t, s, queue, i, 0, s->max_past);
+    }
+  }
+  s->past = s->max_past;
+}
+
+void
+sora_transformer_reset (SoraTransformerState *s)
+{
+  s->past = 0;
+}

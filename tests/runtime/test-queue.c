@@ -3,8 +3,8 @@
 
 #include "test-support.h"
 
+#include <stdio.h>
 #include <string.h>
-#include "runtime/arena.h"
 #include "runtime/program.h"
 
 /* Stands in for the engine's table, so that these tests have kernels of their own. */
@@ -56,10 +56,275 @@ test_order (void)
   clReleaseMemObject (x);
 }
 
+/* Nothing is done after the first failure, until it has been reported. */
+static void
+test_sticky (void)
+{
+  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+  g_autofree gfloat *before = sora_test_random (2, N, 1), *after = NULL;
+  g_autoptr (GError) error = NULL;
+  cl_mem x = sora_test_upload (queue, before, N);
+
+  g_assert_true (sora_queue_check (queue, &error));
+  launch (queue, "broken", "broken", x, 1);
+  launch (queue, "simple", "no_such_kernel", x, 1);
+  launch (queue, "simple", "add", x, 1);
+  sora_queue_zero (queue, x, 0, N * sizeof (gfloat));
+  g_assert_null (sora_queue_alloc (queue, 4));
+  g_assert_true (sora_queue_has_failed (queue));
+  g_assert_false (sora_queue_finish (queue, &error));
+  g_assert_error (error, SORA_DEVICE_ERROR, SORA_DEVICE_ERROR_BUILD);
+  g_assert_nonnull (strstr (error->message, "no_such_thing"));
+  g_clear_error (&error);
+
+  g_assert_true (sora_queue_check (queue, &error));
+  after = sora_test_download (queue, x, N);
+  sora_test_assert_same (after, before, N, "untouched");
+  clReleaseMemObject (x);
+}
+
+static void
+test_errors (void)
+{
+  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+  SoraLaunch wrong_group = { .program = "simple", .kernel = "add", .dims = 1, .global = { 10 }, .local = { 3 } };
+  g_autoptr (GError) error = NULL;
+  cl_mem x = sora_queue_alloc (queue, N * sizeof (gfloat));
+  cl_float value = 1;
+
+  launch (queue, "simple", "no_such_kernel", x, 1);
+  g_assert_false (sora_queue_check (queue, &error));
+  g_assert_error (error, SORA_DEVICE_ERROR, SORA_DEVICE_ERROR_FAILED);
+  g_assert_nonnull (strstr (error->message, "no_such_kernel"));
+  g_clear_error (&error);
+
+  SORA_LAUNCH (queue, &wrong_group, SORA_ARG (x), SORA_ARG (value), SORA_ARG (value));
+  g_assert_false (sora_queue_check (queue, &error));
+  g_assert_error (error, SORA_DEVICE_ERROR, SORA_DEVICE_ERROR_FAILED);
+  g_assert_nonnull (strstr (error->message, "clSetKernelArg (add, 2)"));
+  g_clear_error (&error);
+
+  SORA_LAUNCH (queue, &wrong_group, SORA_ARG (x), SORA_ARG (value));
+  g_assert_false (sora_queue_check (queue, &error));
+  g_assert_error (error, SORA_DEVICE_ERROR, SORA_DEVICE_ERROR_FAILED);
+  g_assert_nonnull (strstr (error->message, "CL_INVALID_WORK_GROUP_SIZE"));
+  g_clear_error (&error);
+
+  g_assert_null (sora_queue_alloc (queue, G_MAXSIZE / 2));
+  g_assert_false (sora_queue_check (queue, &error));
+  g_assert_error (error, SORA_DEVICE_ERROR, SORA_DEVICE_ERROR_NO_MEMORY);
+  g_clear_error (&error);
+
+  sora_queue_fail (queue, g_error_new_literal (SORA_STREAM_ERROR, SORA_STREAM_ERROR_NUMERIC, "first"));
+  sora_queue_fail (queue, g_error_new_literal (SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION, "second"));
+  g_assert_false (sora_queue_check (queue, &error));
+  g_assert_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_NUMERIC);
+  clReleaseMemObject (x);
+}
+
+static void
+test_transfers (void)
+{
+  const gsize large = 700000;   /* floats: more than is copied aside */
+  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+  g_autofree gfloat *data = sora_test_random (3, large, 1), *result = NULL;
+  cl_mem x = sora_test_alloc (queue, large), y = sora_test_alloc (queue, large);
+  g_autofree guint8 *bytes = NULL;
+  gfloat value[100];
+
+  sora_queue_write (queue, x, 0, large * sizeof (gfloat), data);
+  sora_queue_copy (queue, x, 0, y, 0, large * sizeof (gfloat));
+  result = sora_test_download (queue, y, large);
+  sora_test_assert_same (result, data, large, "large write and copy");
+  g_clear_pointer (&result, g_free);
+
+  /* The host's array changes as soon as the call has returned. */
+  for (guint i = 0; i < 1000; i++) {
+    for (guint j = 0; j < G_N_ELEMENTS (value); j++)
+      value[j] = data[i * G_N_ELEMENTS (value) + j] = i;
+    sora_queue_write (queue, y, i * sizeof value, sizeof value, value);
+  }
+  result = sora_test_download (queue, y, 1000 * G_N_ELEMENTS (value));
+  sora_test_assert_same (result, data, 1000 * G_N_ELEMENTS (value), "1000 writes from one array");
+
+  sora_queue_zero (queue, y, 4, 8);
+  sora_queue_zero (queue, y, 17, 3);
+  bytes = (guint8 *) sora_test_download (queue, y, 10);
+  for (guint i = 0; i < 40; i++)
+    g_assert_cmpint (bytes[i], ==, (i >= 4 && i < 12) || (i >= 17 && i < 20) ? 0 : ((guint8 *) data)[i]);
+  clReleaseMemObject (x);
+  clReleaseMemObject (y);
+}
+
+/* Launches "spin" for about @iterations on one work-item, declaring @flops. */
+static void
+spin (SoraQueue *queue, cl_mem x, cl_int iterations, guint64 flops)
+{
+  const SoraLaunch launch = { .program = "simple", .kernel = "spin", .dims = 1, .global = { 1 }, .local = { 1 },
+    .flops = flops };
+
+  SORA_LAUNCH (queue, &launch, SORA_ARG (x), SORA_ARG (iterations));
+}
+
+/* Seconds of @launches spins: until the last one is enqueued, and until it has ended. */
+static void
+time_spins (SoraQueue *queue, cl_mem x, guint launches, guint64 flops, gdouble *enqueued, gdouble *ended)
+{
+  g_autoptr (GError) error = NULL;
+  gint64 start = g_get_monotonic_time ();
+
+  for (guint i = 0; i < launches; i++)
+    spin (queue, x, sora_test_is_small () ? 2000 : 1000000, flops);
+  *enqueued = (g_get_monotonic_time () - start) * 1e-6;
+  sora_queue_finish (queue, &error);
+  *ended = (g_get_monotonic_time () - start) * 1e-6;
+  g_assert_no_error (error);
+}
+
+/* What is in flight once the last launch is enqueued: of short kernels at most 24 (here of 120), of heavy ones at most 3
+ * (here of 30). A margin of 10 % of the total for a noisy machine. */
+static void
+test_throttle (void)
+{
+  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+  const gfloat one = 1;
+  cl_mem x = sora_test_upload (queue, &one, 1);
+  gdouble enqueued, ended;
+
+  time_spins (queue, x, 3, 1, &enqueued, &ended);       /* compiles */
+  time_spins (queue, x, 120, 1, &enqueued, &ended);
+  g_test_message ("120 light launches: enqueued %.3f s, ended %.3f s", enqueued, ended);
+  g_assert_cmpfloat (ended - enqueued, <=, (24.0 / 120 + 0.1) * ended);
+  time_spins (queue, x, 30, G_GUINT64_CONSTANT (10000000000), &enqueued, &ended);
+  g_test_message ("30 heavy launches: enqueued %.3f s, ended %.3f s", enqueued, ended);
+  g_assert_cmpfloat (ended - enqueued, <=, (3.0 / 30 + 0.1) * ended);
+  clReleaseMemObject (x);
+}
+
+static gpointer
+cancel_later (gpointer cancellable)
+{
+  g_usleep (100000);
+  g_cancellable_cancel (cancellable);
+  return NULL;
+}
+
+/* From the cancellation to the idle device: what was in flight, 24 short kernels, and not the 10000 that the loop wants. */
+static void
+test_cancel (void)
+{
+  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GError) error = NULL;
+  const gfloat one = 1;
+  cl_mem x = sora_test_upload (queue, &one, 1);
+  gdouble enqueued, kernel, took;
+  gint64 start;
+  GThread *thread;
+
+  time_spins (queue, x, 3, 1, &enqueued, &kernel);
+  time_spins (queue, x, 20, 1, &enqueued, &kernel);
+  kernel /= 20;
+
+  sora_queue_set_cancellable (queue, cancellable);
+  thread = g_thread_new ("cancel", cancel_later, cancellable);
+  start = g_get_monotonic_time ();
+  for (guint i = 0; i < 10000; i++)
+    spin (queue, x, sora_test_is_small () ? 2000 : 1000000, 1);
+  g_assert_false (sora_queue_finish (queue, &error));
+  took = (g_get_monotonic_time () - start) * 1e-6;
+  g_thread_join (thread);
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_test_message ("a kernel takes %.4f s; idle %.3f s after the cancellation", kernel, took - 0.1);
+  /* Twice the 24, and 0.1 s for a noisy machine: far from 10000. */
+  g_assert_cmpfloat (took - 0.1, <=, 48 * kernel + 0.1);
+
+  /* It stays cancelled until it gets another. */
+  spin (queue, x, 1, 1);
+  g_clear_error (&error);
+  g_assert_false (sora_queue_check (queue, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_clear_error (&error);
+  sora_queue_set_cancellable (queue, NULL);
+  spin (queue, x, 1, 1);
+  g_assert_true (sora_queue_finish (queue, &error));
+  clReleaseMemObject (x);
+}
+
+static void
+test_profile (void)
+{
+  g_autoptr (SoraQueue) plain = sora_test_queue_new ();
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SoraQueue) queue = sora_queue_new (sora_queue_get_device (plain), TRUE, &error);
+  g_autofree gfloat *data = sora_test_random (4, N, 1);
+  g_autofree gchar *table = NULL;
+  g_auto (GStrv) rows = NULL;
+  cl_mem x = sora_test_upload (queue, data, N);
+  guint seen = 0;
+
+  g_assert_null (sora_queue_format_profile (plain));
+  for (guint i = 0; i < 500; i++)
+    launch (queue, "simple", i % 5 ? "add" : "scale", x, 1);
+  table = sora_queue_format_profile (queue);
+  g_test_message ("\n%s", table);
+  rows = g_strsplit (table, "\n", -1);
+  for (guint i = 0; rows[i]; i++) {
+    gchar name[64];
+    guint calls;
+    gdouble ms;
+
+    if (sscanf (rows[i], "%63s %u %lf", name, &calls, &ms) != 3)
+      continue;
+    if (g_str_equal (name, "add") || g_str_equal (name, "scale") || g_str_equal (name, "(write)")) {
+      seen++;
+      g_assert_cmpuint (calls, ==, name[0] == 'a' ? 400 : name[0] == 's' ? 100 : 1);
+      g_assert_cmpfloat (ms, >=, 0);
+    }
+  }
+  g_assert_cmpuint (seen, ==, 3);
+  clReleaseMemObject (x);
+}
+
+/* Two threads, each with a queue of its own on one device, build and run at once. */
+static gpointer
+run_thread (gpointer data)
+{
+  gfloat step = GPOINTER_TO_UINT (data);
+  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+  g_autofree gfloat *zeros = g_new0 (gfloat, N), *result = NULL;
+  cl_mem x = sora_test_upload (queue, zeros, N);
+
+  for (guint i = 0; i < 300; i++)
+    launch (queue, "simple", "add", x, step);
+  result = sora_test_download (queue, x, N);
+  for (guint i = 0; i < N; i++)
+    g_assert_cmpfloat (result[i], ==, 300 * step);
+  clReleaseMemObject (x);
+  return NULL;
+}
+
+static void
+test_threads (void)
+{
+  GThread *one = g_thread_new ("one", run_thread, GUINT_TO_POINTER (1)), *two = g_thread_new ("two", run_thread,
+      GUINT_TO_POINTER (2));
+
+  g_thread_join (one);
+  g_thread_join (two);
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/queue/order", test_order);
+  g_test_add_func ("/queue/sticky", test_sticky);
+  g_test_add_func ("/queue/errors", test_errors);
+  g_test_add_func ("/queue/transfers", test_transfers);
+  g_test_add_func ("/queue/throttle", test_throttle);
+  g_test_add_func ("/queue/cancel", test_cancel);
+  g_test_add_func ("/queue/profile", test_profile);
+  g_test_add_func ("/queue/threads", test_threads);
   return g_test_run ();
 }

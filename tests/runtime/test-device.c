@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Devices: the selector's table, one context per device, no driver, a home that cannot be written, two devices. */
+
+#define _GNU_SOURCE
+#include "test-support.h"
+
+#include <grp.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <glib/gstdio.h>
+#include "runtime/program.h"
+
+/* Stands in for the engine's table, so that these tests have a kernel of their own. */
+const SoraProgramSource sora_program_sources[] = {
+  { "square", "__kernel void square (__global float *x) { x[get_global_id (0)] *= x[get_global_id (0)]; }\n" },
+  { NULL, NULL }
+};
+
+/* Squares 0 ... 9 on @device. */
+static void
+run_on (SoraDevice *device)
+{
+  const SoraLaunch launch = { .program = "square", .kernel = "square", .dims = 1, .global = { 10 }, .local = { 1 } };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SoraQueue) queue = sora_queue_new (device, FALSE, &error);
+  g_autofree gfloat *result = NULL;
+  gfloat data[10];
+  cl_mem x;
+
+  g_assert_no_error (error);
+  for (guint i = 0; i < 10; i++)
+    data[i] = i;
+  x = sora_test_upload (queue, data, 10);
+  SORA_LAUNCH (queue, &launch, SORA_ARG (x));
+  result = sora_test_download (queue, x, 10);
+  for (guint i = 0; i < 10; i++)
+    g_assert_cmpfloat (result[i], ==, i * i);
+  clReleaseMemObject (x);
+}
+
+static void
+test_selectors (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GPtrArray) devices = sora_device_list (&error);
+  SoraDevice *last;
+  g_autofree gchar *upper = NULL, *both = NULL, *index = NULL, *packed = NULL, *clblast = NULL;
+
+  g_assert_no_error (error);
+  last = g_ptr_array_index (devices, devices->len - 1);
+  upper = g_ascii_strup (last->name, -1);
+  both = g_strdup_printf ("%s: %s", last->platform_name, last->name);
+  index = g_strdup_printf ("%u", devices->len - 1);
+  packed = g_strdup_printf ("%s:packed", index);
+  clblast = g_strdup_printf ("%s:CLBLAST", upper);
+  {
+    const struct {
+      const gchar *selector;
+      gint kind;                /* -1: whatever is the device's own */
+    } cases[] = {
+      { index, -1 }, { upper, -1 }, { both, -1 }, { sora_device_get_kind (last), -1 },
+      { packed, SORA_LINEAR_PACKED }, { clblast, SORA_LINEAR_CLBLAST },
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+      g_autoptr (SoraDevice) device = sora_device_open (cases[i].selector, &error);
+
+      g_assert_no_error (error);
+      g_assert_nonnull (device->context);
+      /* A name or a type may fit an earlier device as well. */
+      if (devices->len == 1 || g_ascii_isdigit (*cases[i].selector))
+        g_assert_cmpstr (device->name, ==, last->name);
+      if (cases[i].kind >= 0)
+        g_assert_cmpint (device->linear_kind, ==, cases[i].kind);
+    }
+  }
+}
+
+static void
+test_default (void)
+{
+  const gchar *selectors[] = { NULL, "", " ", ":packed", ":clblast" };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SoraDevice) wanted = sora_device_open (NULL, &error);
+
+  g_assert_no_error (error);
+  for (guint i = 0; i < G_N_ELEMENTS (selectors); i++) {
+    g_autoptr (SoraDevice) device = sora_device_open (selectors[i], &error);
+
+    g_assert_no_error (error);
+    g_assert_true (device->id == wanted->id);
+  }
+  g_assert_cmpint (wanted->linear_kind, ==, wanted->type & CL_DEVICE_TYPE_CPU ? SORA_LINEAR_PACKED : SORA_LINEAR_CLBLAST);
+  g_assert_cmpuint (wanted->vector_width, >=, 1);
+  g_assert_cmpuint (wanted->max_allocation, >, 0);
+  g_assert_cmpuint (sora_device_get_memory (wanted), >=, wanted->max_allocation);
+}
+
+static void
+test_not_found (void)
+{
+  const gchar *selectors[] = { "no such device", "99", "99999999999999999999999", "-1", "1.5", "\xff\xfe", "no such:packed" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (selectors); i++) {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (SoraDevice) device = sora_device_open (selectors[i], &error);
+
+    g_assert_null (device);
+    g_assert_error (error, SORA_DEVICE_ERROR, SORA_DEVICE_ERROR_NOT_FOUND);
+    g_assert_true (g_utf8_validate (error->message, -1, NULL));
+    if (g_utf8_validate (selectors[i], -1, NULL))
+      g_assert_nonnull (strstr (error->message, "pocl-opencl-icd"));
+  }
+}
+
+static void
+test_shared_context (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SoraDevice) first = sora_device_open (NULL, &error);
+  g_autoptr (SoraDevice) again = sora_device_open ("0", &error);
+  g_autoptr (SoraDevice) packed = sora_device_open (":packed", &error);
+  g_autoptr (SoraDevice) clblast = sora_device_open (":clblast", &error);
+
+  g_assert_no_error (error);
+  g_assert_true (again->id != first->id || again == first);
+  g_assert_true (packed != clblast);
+  g_assert_true (packed->context == clblast->context);
+  g_assert_true (first == packed || first == clblast);
+  run_on (packed);
+  run_on (clblast);
+}
+
+static void
+test_environment (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SoraDevice) clblast = NULL, packed = NULL;
+
+  g_setenv ("SORA_LINEAR", "clblast", TRUE);
+  clblast = sora_device_open (NULL, &error);
+  packed = sora_device_open (":packed", &error);        /* the selector knows better */
+  g_unsetenv ("SORA_LINEAR");
+  g_assert_no_error (error);
+  g_assert_cmpint (clblast->linear_kind, ==, SORA_LINEAR_CLBLAST);
+  g_assert_cmpint (packed->linear_kind, ==, SORA_LINEAR_PACKED);
+}
+
+static void
+test_no_driver (void)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (!g_test_subprocess ()) {
+    g_test_trap_subprocess (NULL, 0, G_TEST_SUBPROCESS_INHERIT_STDERR);
+    g_test_trap_assert_passed ();
+    return;
+  }
+  g_setenv ("OCL_ICD_VENDORS", "/nonexistent", TRUE);
+  g_unsetenv ("OCL_ICD_FILENAMES");
+  g_assert_null (sora_device_open (NULL, &error));
+  g_assert_error (error, SORA_DEVICE_ERROR, SORA_DEVICE_ERROR_NO_DRIVER);
+  g_assert_nonnull (strstr (error->message, "pocl-opencl-icd"));
+}
+
+/* As a user without a home: no directory of HOME or XDG_CACHE_HOME can be written. */
+static void
+become_nobody (void)
+{
+  const gid_t nogroup = 65534;
+  const uid_t nobody = 65534;
+
+  if (geteuid () == 0) {
+    g_assert_cmpint (setgroups (0, NULL), ==, 0);
+    g_assert_cmpint (setgid (nogroup), ==, 0);
+    g_assert_cmpint (setuid (nobody), ==, 0);
+    prctl (PR_SET_DUMPABLE, 1);  /* for LeakSanitizer */
+  }
+  g_setenv ("HOME", "/nonexistent", TRUE);
+  g_unsetenv ("XDG_CACHE_HOME");
+  g_unsetenv ("POCL_CACHE_DIR");
+}
+
+static void
+test_no_home (void)
+{
+  g_autofree gchar *temporary = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SoraDevice) device = NULL;
+
+  if (!g_test_subprocess ()) {
+    temporary = g_dir_make_tmp ("sora-test-XXXXXX", &error);
+    g_assert_no_error (error);
+    g_assert_cmpint (g_chmod (temporary, 0777), ==, 0);
+    g_setenv ("TMPDIR", temporary, TRUE);
+    g_test_trap_subprocess (NULL, 0, G_TEST_SUBPROCESS_INHERIT_STDERR);
+    g_unsetenv ("TMPDIR");
+    g_test_trap_assert_passed ();
+    g_assert_cmpint (g_rmdir (temporary), ==, 0);       /* nothing is left in it */
+    return;
+  }
+  become_nobody ();
+  device = sora_device_open (NULL, &error);
+  g_assert_no_error (error);
+  g_assert_nonnull (g_getenv ("POCL_CACHE_DIR"));
+  run_on (device);
+}
+
+/* PoCL shows as many devices as it is asked for. */
+static void
+test_two_devices (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GPtrArray) devices = NULL;
+  g_autoptr (SoraDevice) one = NULL, two = NULL;
+
+  if (!g_test_subprocess ()) {
+    devices = sora_device_list (&error);
+    g_assert_no_error (error);
+    if (!strstr (sora_device_get_platform (g_ptr_array_index (devices, 0)), "Portable Computing Language")) {
+      g_test_skip ("the first platform is not PoCL");
+      return;
+    }
+    g_test_trap_subprocess (NULL, 0, G_TEST_SUBPROCESS_INHERIT_STDERR);
+    g_test_trap_assert_passed ();
+    return;
+  }
+  g_setenv ("POCL_DEVICES", "pthread basic", TRUE);
+  one = sora_device_open ("0", &error);
+  two = sora_device_open ("1", &error);
+  g_assert_no_error (error);
+  g_assert_true (one->id != two->id && one->context != two->context);
+  run_on (one);
+  run_on (two);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/device/selectors", test_selectors);
+  g_test_add_func ("/device/default", test_default);
+  g_test_add_func ("/device/not-found", test_not_found);
+  g_test_add_func ("/device/shared-context", test_shared_context);
+  g_test_add_func ("/device/environment", test_environment);
+  g_test_add_func ("/device/no-driver", test_no_driver);
+  g_test_add_func ("/device/no-home", test_no_home);
+  g_test_add_func ("/device/two-devices", test_two_devices);
+  return g_test_run ();
+}

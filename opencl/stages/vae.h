@@ -20,6 +20,7 @@ guint64 sora_vae_get_size (SoraVae *vae);
 
 /* Activations and the past frames that the memory blocks see. height, width: of a latent frame; max_latents: a call at most. */
 typedef struct _SoraVaeDecoderState SoraVaeDecoderState;
+/* Its regions hold zero borders and memory between calls: nothing may be overlaid on them. */
 SoraVaeDecoderState *sora_vae_decoder_state_new (SoraVae *vae, guint height, guint width, guint max_latents, SoraArena *arena);
 void sora_vae_decoder_state_free (SoraVaeDecoderState *state);
 /* Zero memory, as before the first frame. */

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Convolution of channels-last maps as a matrix product whose rows are gathered: TILE_M output positions × PANEL channels a tile. */
+
+/* Options: VECTOR floats a vector, TILE_M rows and TILE_N vectors a tile, LOCAL work-items a group. */
+#define CONCAT_(a, b) a##b
+#define CONCAT(a, b) CONCAT_ (a, b)
+#define VEC CONCAT (float, VECTOR)
+#define VLOAD CONCAT (vload, VECTOR)
+#define VSTORE CONCAT (vstore, VECTOR)
+#define PANEL (TILE_N * VECTOR)
+
+#ifdef FP_FAST_FMAF
+#define MULTIPLY_ADD(a, b, c) fma (a, b, c)
+#else
+#define MULTIPLY_ADD(a, b, c) mad (a, b, c)
+#endif
+
+#define ROWS_4(F) F (0) F (1) F (2) F (3)
+#define ROWS_6(F) ROWS_4 (F) F (4) F (5)
+#define ROWS_8(F) ROWS_6 (F) F (6) F (7)
+#define ROWS_12(F) ROWS_8 (F) F (8) F (9) F (10) F (11)
+#define ROWS CONCAT (ROWS_, TILE_M)
+
+#if TILE_N == 1
+#define COLUMNS(F, i) F (i, 0)
+#elif TILE_N == 2
+#define COLUMNS(F, i) F (i, 0) F (i, 1)
+#else
+#define COLUMNS(F, i) F (i, 0) F (i, 1) F (i, 2)
+#endif
+
+/* floats to position @p = (frame, y, x) of a map whose strides (offset, frame, row, pixel) are @map */
+int
+locate (int p, int4 size, int4 map)
+{
+  int row = p / size.z;
+  int frame = row / size.y;
+  return map.x + frame * map.y + (row - frame * size.y) * map.z + (p - row * size.z) * map.w;
+}
+
+/* One vector of the tile: adds bias and residual, then ReLU; @left: channels from here to the last. */
+void
+store_vector (VEC v, global const float *bias, global const float *residual, global float *y, int relu, int left)
+{
+  v += VLOAD (0, bias);
+  if (left >= VECTOR) {
+    if (residual)
+      v += VLOAD (0, residual);
+    VSTORE (relu ? (v < 0 ? (VEC) 0 : v) : v, 0, y);
+  } else {
+    float lanes[VECTOR];
+    VSTORE (v, 0, lanes);
+    for (int i = 0; i < left; i++) {
+      float lane = lanes[i] + (residual ? residual[i] : 0);
+      y[i] = relu && lane < 0 ? 0 : lane;
+    }
+  }
+}
+
+/* Group (i, panel, phase) makes tiles_per_item · LOCAL tiles of PANEL channels.
+ * x_map: strides from one position to the next in the input, (offset, frame, row, pixel); x_pixel: of the input itself
+ * weight: [phases, panels, runs, run_length, PANEL]; a run is run_length = kernel width · channels contiguous floats of the input
+ * runs: [phases, n_runs]: (frame, y, x) of the run's first pixel relative to the position
+ * y_map: strides from one position to the next in the output; y_phase: of the output itself (frame, row, pixel), and the scale
+ * size: positions, height, width, out channels */
+#if LOCAL == 1
+__attribute__ ((reqd_work_group_size (1, 1, 1)))
+#endif
+kernel void
+convolution (global const float *restrict x, int4 x_map, int4 x_pixel, global const float *restrict weight,
+    global const int4 *restrict runs, int n_runs, int run_length, global const float *restrict bias,
+    global float *restrict y, int4 y_map, int4 y_phase, global const float *restrict residual, int4 residual_map, int relu,
+    int4 size, int tiles_per_item)
+{
+  int panel = get_global_id (1), phase = get_global_id (2), scale = y_phase.w;
+  int phase_offset = phase / (scale * scale) * y_phase.x + phase / scale % scale * y_phase.y + phase % scale * y_phase.z;
+  int first = get_global_id (0) * tiles_per_item * TILE_M;
+  int end = min (size.x, first + tiles_per_item * TILE_M);
+  weight += ((size_t) phase * get_global_size (1) + panel) * n_runs * run_length * PANEL;
+  runs += phase * n_runs;
+
+  for (int p = first; p < end; p += TILE_M) {
+    global const float *b = weight;
+#define DECLARE(i, j) VEC c##i##_##j = 0;
+#define START(i) COLUMNS (DECLARE, i) int x##i = locate (min (p + i, size.x - 1), size, x_map);
+    ROWS (START)
+    for (int r = 0; r < n_runs; r++) {
+      global const float *run = x + runs[r].x * x_pixel.y + runs[r].y * x_pixel.z + runs[r].z * x_pixel.w;
+#define POINT(i) global const float *a##i = run + x##i;
+      ROWS (POINT)
+      for (int k = 0; k < run_length; k++, b += PANEL) {
+#define LOAD(i, j) VEC b##j = VLOAD (j, b);
+        COLUMNS (LOAD, 0)
+#define ACCUMULATE(i, j) c##i##_##j = MULTIPLY_ADD (av, b##j, c##i##_##j);
+#define MULTIPLY(i) { VEC av = (VEC) a##i[k]; COLUMNS (ACCUMULATE, i) }
+        ROWS (MULTIPLY)
+      }
+    }
+    VEC tile[TILE_M * TILE_N];
+#define KEEP(i, j) tile[i * TILE_N + j] = c##i##_##j;
+#define FINISH(i) COLUMNS (KEEP, i)
+    ROWS (FINISH)
+    for (int i = 0; i < TILE_M && p + i < end; i++) {
+      int y_at = locate (p + i, size, y_map) + phase_offset, r_at = locate (p + i, size, residual_map);
+      for (int j = 0; j < TILE_N; j++) {
+        int channel = panel * PANEL + j * VECTOR;
+        if (channel < size.w)
+          store_vector (tile[i * TILE_N + j], bias + channel, residual ? residual + r_at + channel : 0,
+              y + y_at + channel, relu, size.w - channel);
+      }
+    }
+  }
+}

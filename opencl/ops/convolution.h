@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Convolution: causal in time, same-padded in space, with strides, nearest-neighbour up-sampling before it and an epilogue after it. */
+#pragma once
+
+#include "ops/feature-map.h"
+
+G_BEGIN_DECLS
+
+/**
+ * SoraConvolutionShape:
+ *
+ * Output frame t reads the input frames up to t · time_stride + time_stride - 1 (so the input map keeps kernel_time - time_stride
+ * past frames); output pixel (y, x) is centred on input (y · stride, x · stride) of the input after up-sampling.
+ * Zero means one, for every field but the channels.
+ */
+typedef struct {
+  guint in_channels, out_channels;
+  guint kernel_time, kernel_height, kernel_width;       /* height, width: 1 or 3 */
+  guint stride;                 /* in space */
+  guint time_stride;
+  guint scale;                  /* 1, or 2: nearest-neighbour up-sampling in space first */
+  guint time_scale;             /* output frames for each input frame, each with its own weight */
+} SoraConvolutionShape;
+
+/**
+ * SoraConvolution:
+ *
+ * Weights on a device, packed for its tile. Immutable after creation, so any queue of the same device may use it.
+ */
+typedef struct _SoraConvolution SoraConvolution;
+
+/**
+ * sora_convolution_new:
+ * @weight: [time_scale, out_channels, in_channels, kernel_time, kernel_height, kernel_width], in PyTorch's order
+ * @bias: (nullable): [out_channels]
+ *
+ * With @shape's scale 2 the up-sampled map is never made: each of its four phases is a 2x2 convolution of the small map, whose
+ * weights are sums of the 3x3 ones (4/9 of the work). Uploads through @queue. Returns: the convolution, or %NULL with @error.
+ */
+SoraConvolution *sora_convolution_new (SoraQueue *queue, const SoraConvolutionShape *shape, const gfloat *weight,
+    const gfloat *bias, GError **error);
+void sora_convolution_free (SoraConvolution *convolution);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraConvolution, sora_convolution_free)
+
+/* bytes on the device */
+guint64 sora_convolution_get_size (const SoraConvolution *convolution);
+
+/* What follows the product; zero-initialised = nothing but the bias. y = relu (product + bias + residual) */
+typedef struct {
+  gboolean relu;
+  SoraFeatureMap residual;      /* as large as y, where nothing is up-sampled; mem NULL = none */
+} SoraConvolutionEpilogue;
+
+/**
+ * sora_convolution_run:
+ * @x: with a border of kernel / 2 at least, and enough past frames
+ * @y: its height and width are x's / stride · scale (rounded up)
+ * @frames: input frames; a multiple of time_stride
+ * @epilogue: (nullable)
+ *
+ * Enqueues only. @y gets frames / time_stride · time_scale frames and must not overlap @x.
+ */
+void sora_convolution_run (SoraQueue *queue, const SoraConvolution *convolution, const SoraFeatureMap *x,
+    const SoraFeatureMap *y, guint frames, const SoraConvolutionEpilogue *epilogue);
+
+G_END_DECLS

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Pixel shuffle: channels (image channel, y, x) of a small map to pixels of frames of bytes, and back; an item is one pixel. */
+
+/* The feature of image channel 0 at this item's pixel, in floats from the map's beginning; map: offset, frame, row, pixel. */
+int
+feature_at (int4 map, int patch)
+{
+  int x = get_global_id (0), y = get_global_id (1), frame = get_global_id (2);
+  return map.x + frame * map.y + y / patch * map.z + x / patch * map.w + y % patch * patch + x % patch;
+}
+
+size_t
+byte_at (int first, int channels)
+{
+  size_t row = (first + get_global_id (2)) * get_global_size (1) + get_global_id (1);
+  return (row * get_global_size (0) + get_global_id (0)) * channels;
+}
+
+kernel void
+pixel_shuffle (global const float *restrict features, int4 map, int patch, global uchar *restrict rgb, int first, int channels)
+{
+  features += feature_at (map, patch);
+  rgb += byte_at (first, channels);
+  for (int c = 0; c < channels; c++)
+    rgb[c] = (uchar) rint (255.0f * clamp (features[c * patch * patch], 0.0f, 1.0f));
+}
+
+kernel void
+pixel_unshuffle (global const uchar *restrict rgb, int first, int channels, global float *restrict features, int4 map, int patch)
+{
+  features += feature_at (map, patch);
+  rgb += byte_at (first, channels);
+  for (int c = 0; c < channels; c++)
+    features[c * patch * patch] = rgb[c] / 255.0f;
+}

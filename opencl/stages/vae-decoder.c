@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Latents to frames: tanh clamp, levels that grow in space and time, pixel shuffle. */
+#include "ops/pixel-shuffle.h"
+#include "ops/tanh-clamp.h"
+#include "stages/vae-private.h"
+
+struct _SoraVaeDecoderState {
+  guint chunk;                  /* latents at once */
+  SoraFeatureMap latents;       /* [chunk, height, width, latent_channels] */
+  SoraVaeLevelState levels[SORA_VAE_MAX_LEVELS];
+  SoraFeatureMap grown;         /* [chunk · time_scale, full height, full width, last width] */
+  SoraFeatureMap features;      /* ... image_channels · patch_size² */
+};
+
+SoraVaeDecoderState *
+sora_vae_decoder_state_new (SoraVae *vae, guint height, guint width, guint max_latents, SoraArena *arena)
+{
+  const SoraVaeConfig *c = vae->config;
+  SoraVaeDecoderState *state = g_new0 (SoraVaeDecoderState, 1);
+  guint frames = sora_vae_chunk (c, height, width, max_latents);
+
+  state->chunk = frames;
+  sora_vae_map_init (&state->latents, height, width, c->latent_channels, frames, arena);
+  for (guint i = 0; i < c->decoder.n_levels; i++) {
+    const SoraFeatureMap map = { NULL, 0, 1, height, width, c->decoder.widths[i] };
+
+    sora_vae_level_state_init (&state->levels[i], c->decoder.blocks[i], &map, frames, arena);
+    height <<= c->decoder.space[i];
+    width <<= c->decoder.space[i];
+    frames <<= c->decoder.time[i];
+  }
+  sora_vae_map_init (&state->grown, height, width, c->decoder.widths[c->decoder.n_levels], frames, arena);
+  sora_vae_map_init (&state->features, height, width, c->image_channels * c->patch_size * c->patch_size, frames, arena);
+  return state;
+}
+
+void
+sora_vae_decoder_state_free (SoraVaeDecoderState *state)
+{
+  if (state == NULL)
+    return;
+  for (guint i = 0; i < SORA_VAE_MAX_LEVELS; i++)
+    sora_vae_level_state_clear (&state->levels[i]);
+  g_free (state);
+}
+
+void
+sora_vae_decoder_reset (SoraVaeDecoderState *state, SoraQueue *queue)
+{
+  for (guint i = 0; i < SORA_VAE_MAX_LEVELS; i++)
+    sora_vae_level_state_reset (&state->levels[i], queue);
+}
+
+const SoraFeatureMap *
+sora_vae_decoder_state_get_features (const SoraVaeDecoderState *state)
+{
+  return &state->features;
+}
+
+/* @latents: plain, its frame 0 the chunk's first */
+static void
+decode_chunk (SoraVae *vae, SoraVaeDecoderState *state, SoraQueue *queue, const SoraFeatureMap *latents, guint n_latents,
+    const SoraByteFrames *rgb)
+{
+  const SoraVaeHalf *half = &vae->decoder;
+  const SoraConvolutionEpilogue relu = { TRUE };
+  guint frames = n_latents;
+
+  sora_tanh_clamp_run (queue, latents, vae->mean, vae->std, &state->latents, frames);
+  sora_convolution_run (queue, half->first, &state->latents, sora_vae_level_state_input (&state->levels[0]), frames, &relu);
+  for (guint i = 0; i < half->n_levels; i++) {
+    gboolean is_last = i + 1 == half->n_levels;
+    const SoraFeatureMap *next = is_last ? &state->grown : sora_vae_level_state_input (&state->levels[i + 1]);
+
+    sora_vae_level_run (&half->levels[i], &state->levels[i], queue, frames);
+    sora_convolution_run (queue, half->levels[i].resample, sora_vae_level_state_output (&state->levels[i]), next, frames,
+        is_last ? &relu : NULL);
+    frames <<= vae->config->decoder.time[i];
+  }
+  sora_convolution_run (queue, half->last, &state->grown, &state->features, frames, NULL);
+  sora_pixel_shuffle_run (queue, &state->features, rgb, frames);
+}
+
+void
+sora_vae_decode (SoraVae *vae, SoraVaeDecoderState *state, SoraQueue *queue, cl_mem latents, guint n_latents, cl_mem rgb)
+{
+  const SoraVaeConfig *c = vae->config;
+
+  for (guint done = 0, n; done < n_latents; done += n) {
+    const SoraFeatureMap source = { latents, done, 0, state->latents.height, state->latents.width, c->latent_channels };
+    const SoraByteFrames target = { rgb, done * c->time_scale, c->image_channels, c->patch_size };
+
+    n = MIN (state->chunk, n_latents - done);
+    decode_chunk (vae, state, queue, &source, n, &target);
+  }
+}

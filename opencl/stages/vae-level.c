@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One level of the VAE: its feature maps, its memory blocks, and what they remember of the frame before. */
+#include "stages/vae-private.h"
+
+/* floats a chunk's largest feature map may have: 256 MB */
+#define MAX_MAP_FLOATS (64 * 1024 * 1024)
+
+void
+sora_vae_map_init (SoraFeatureMap *map, guint height, guint width, guint channels, guint frames, SoraArena *arena)
+{
+  *map = (SoraFeatureMap) { NULL, 0, 1, height, width, channels };
+  sora_arena_add (arena, &map->mem, sora_feature_map_floats (map, frames));
+}
+
+guint
+sora_vae_chunk (const SoraVaeConfig *config, guint height, guint width, guint max_latents)
+{
+  guint64 scale = config->spatial_scale / config->patch_size, channels = 1, one;
+
+  for (guint i = 0; i <= config->decoder.n_levels; i++)
+    channels = MAX (channels, config->decoder.widths[i]);
+  one = height * scale * width * scale * config->time_scale * channels;
+  return CLAMP (MAX_MAP_FLOATS / one, 1, max_latents);
+}
+
+void
+sora_vae_level_state_init (SoraVaeLevelState *state, guint n_blocks, const SoraFeatureMap *map, guint frames, SoraArena *arena)
+{
+  state->n_blocks = n_blocks;
+  state->inputs = g_new0 (SoraFeatureMap, n_blocks);
+  for (guint i = 0; i < n_blocks; i++) {
+    state->inputs[i] = *map;
+    state->inputs[i].past = 1;
+    sora_arena_add (arena, &state->inputs[i].mem, sora_feature_map_floats (&state->inputs[i], frames));
+  }
+  for (guint i = 0; i < 2; i++) {
+    state->scratch[i] = *map;
+    sora_arena_add (arena, &state->scratch[i].mem, sora_feature_map_floats (map, frames));
+  }
+}
+
+void
+sora_vae_level_state_clear (SoraVaeLevelState *state)
+{
+  g_clear_pointer (&state->inputs, g_free);
+}
+
+void
+sora_vae_level_state_reset (SoraVaeLevelState *state, SoraQueue *queue)
+{
+  for (guint i = 0; i < state->n_blocks; i++)
+    sora_queue_zero (queue, state->inputs[i].mem, 0, sora_feature_map_frame (&state->inputs[i]) * sizeof (gfloat));
+}
+
+const SoraFeatureMap *
+sora_vae_level_state_input (const SoraVaeLevelState *state)
+{
+  return state->n_blocks > 0 ? &state->inputs[0] : &state->scratch[0];
+}
+
+const SoraFeatureMap *
+sora_vae_level_state_output (const SoraVaeLevelState *state)
+{
+  return &state->scratch[0];
+}
+
+void
+sora_vae_level_run (const SoraVaeLevel *level, SoraVaeLevelState *state, SoraQueue *queue, guint frames)
+{
+  const SoraConvolutionEpilogue relu = { TRUE };
+
+  for (guint i = 0; i < level->n_blocks; i++) {
+    const SoraFeatureMap *x = &state->inputs[i], *y = i + 1 < level->n_blocks ? x + 1 : &state->scratch[0];
+    const SoraConvolutionEpilogue relu_of_sum = { TRUE, *x };
+    gsize bytes = sora_feature_map_frame (x) * sizeof (gfloat);
+
+    sora_convolution_run (queue, level->blocks[i].conv[0], x, &state->scratch[0], frames, &relu);
+    sora_convolution_run (queue, level->blocks[i].conv[1], &state->scratch[0], &state->scratch[1], frames, &relu);
+    sora_convolution_run (queue, level->blocks[i].conv[2], &state->scratch[1], y, frames, &relu_of_sum);
+    sora_queue_copy (queue, x->mem, frames * bytes, x->mem, 0, bytes);
+  }
+}

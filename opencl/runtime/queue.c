@@ -44,6 +44,8 @@ struct _SoraQueue {
   guint n_marks;                /* ever taken */
   guint commands;               /* since the last mark */
   guint64 flops;                /* likewise */
+  cl_mem scratch;               /* NULL until asked for */
+  gsize scratch_size;           /* bytes */
 };
 
 static guint
@@ -129,6 +131,7 @@ sora_queue_free (SoraQueue *queue)
   collect_pending (queue, TRUE);
   for (guint i = 0; i < MARKS; i++)
     g_clear_pointer (&queue->marks[i], clReleaseEvent);
+  g_clear_pointer (&queue->scratch, clReleaseMemObject);
   g_hash_table_unref (queue->kernels);
   clReleaseCommandQueue (queue->handle);
   g_clear_object (&queue->cancellable);
@@ -355,6 +358,18 @@ sora_queue_alloc (SoraQueue *queue, gsize size)
     fail_status (queue, status, call);
   }
   return mem;
+}
+
+cl_mem
+sora_queue_scratch (SoraQueue *queue, gsize size)
+{
+  if (size > queue->scratch_size) {
+    /* Commands in flight keep the old memory alive. */
+    g_clear_pointer (&queue->scratch, clReleaseMemObject);
+    queue->scratch = sora_queue_alloc (queue, size);
+    queue->scratch_size = queue->scratch ? size : 0;
+  }
+  return queue->error ? NULL : queue->scratch;
 }
 
 /* Ends the enqueueing of a transfer: the error, or the count. Takes @staging and @event. */

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The resident weight of a linear: checked, packed for the device's kind of kernel, uploaded; and the packed kernel's launch. */
+#include "ops/linear-private.h"
+
+#include "ops/pack.h"
+
+/* Rows of the tile that linear.cl computes where a full one does not fit */
+#define REST_ROWS 4
+/* Floats that are packed on the host at a time, unless one panel has more (4 MiB) */
+#define SLAB_FLOATS (1 << 20)
+
+typedef struct {
+  guint vector_width, tile, panel;
+  const gchar *options;
+} Tile;
+
+/* tile · panel / vector_width accumulators, and three more, in the 32 registers of AVX-512 or the 16 of others */
+static const Tile tiles[] = {
+  { 16, 12, 32, "-DWIDTH=16 -DTILE_M=12" },
+  { 8, 6, 16, "-DWIDTH=8 -DTILE_M=6" },
+  { 0, 6, 8, "-DWIDTH=4 -DTILE_M=6" },
+};
+
+static const Tile *
+choose_tile (const SoraDevice *device)
+{
+  const Tile *tile = tiles;
+
+  while (device->vector_width < tile->vector_width)
+    tile++;
+  return tile;
+}
+
+static gboolean
+check_weight (const SoraTensor *weight, guint64 k, GError **error)
+{
+  if (weight->n_dims >= 2 && weight->shape[0] > 0 && k > 0 && weight->n_elements == weight->shape[0] * k)
+    return TRUE;
+  g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_WEIGHT,
+      "%s: %s: expected rows of %" G_GUINT64_FORMAT " values, found %" G_GUINT64_FORMAT " values in %" G_GUINT64_FORMAT " rows",
+      weight->file, weight->name, k, weight->n_elements, weight->n_dims ? weight->shape[0] : 1);
+  return FALSE;
+}
+
+static gboolean
+check_bias (const SoraTensor *bias, guint64 n, GError **error)
+{
+  if (!bias || bias->n_elements == n)
+    return TRUE;
+  g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_WEIGHT,
+      "%s: %s: expected %" G_GUINT64_FORMAT " values, found %" G_GUINT64_FORMAT, bias->file, bias->name, n, bias->n_elements);
+  return FALSE;
+}
+
+/* Sets @n and @k from shapes that agree. */
+static gboolean
+measure (guint n_parts, const SoraTensor *const *weights, const SoraTensor *const *biases, guint64 *n, guint64 *k,
+    GError **error)
+{
+  *n = 0;
+  *k = weights[0]->shape[0] ? weights[0]->n_elements / weights[0]->shape[0] : 0;
+  for (guint i = 0; i < n_parts; i++) {
+    if (!check_weight (weights[i], *k, error) || !check_bias (biases ? biases[i] : NULL, weights[i]->shape[0], error))
+      return FALSE;
+    *n += weights[i]->shape[0];
+  }
+  if (*n <= G_MAXINT32 / 2 && *k <= G_MAXINT32 / 2)
+    return TRUE;
+  g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED, "%s: %s: %" G_GUINT64_FORMAT " x %" G_GUINT64_FORMAT
+      " is too large a matrix", weights[0]->file, weights[0]->name, *n, *k);
+  return FALSE;
+}
+
+/* Rows as the device stores them: whole panels. */
+static guint64
+padded_n (const SoraLinear *linear)
+{
+  return (linear->n + (guint64) linear->panel - 1) / linear->panel * linear->panel;
+}
+
+/* Packs and uploads as many panels at a time as fill a slab. */
+static void
+upload_weights (SoraQueue *queue, const SoraLinear *linear, guint n_parts, const SoraTensor *const *weights)
+{
+  guint64 k = linear->k, rows = padded_n (linear), panel = linear->panel;
+  guint64 step = MIN (rows, MAX (SLAB_FLOATS / (panel * k), 1) * panel);
+  g_autofree gfloat *plain = g_new (gfloat, step * k);
+  g_autofree gfloat *packed = linear->kind == SORA_LINEAR_PACKED ? g_new (gfloat, step * k) : NULL;
+
+  for (guint64 first = 0; first < rows && !sora_queue_has_failed (queue); first += step) {
+    guint64 count = MIN (step, rows - first);
+
+    sora_pack_rows (n_parts, weights, first, count, k, plain);
+    for (guint64 row = 0; packed && row < count; row += panel)
+      sora_pack_panel (plain + row * k, k, panel, packed + row * k);
+    sora_queue_write (queue, linear->weight, first * k * sizeof *plain, count * k * sizeof *plain, packed ? packed : plain);
+  }
+}
+
+static void
+upload_bias (SoraQueue *queue, const SoraLinear *linear, guint n_parts, const SoraTensor *const *weights,
+    const SoraTensor *const *biases)
+{
+  guint64 n = padded_n (linear), first = 0;
+  g_autofree gfloat *bias = g_new0 (gfloat, n);
+
+  for (guint i = 0; i < n_parts; i++) {
+    if (biases && biases[i])
+      sora_tensor_to_float (biases[i], 0, biases[i]->n_elements, bias + first);
+    first += weights[i]->shape[0];
+  }
+  sora_queue_write (queue, linear->weight, n * linear->k * sizeof *bias, n * sizeof *bias, bias);
+}
+
+SoraLinear *
+sora_linear_new (SoraQueue *queue, guint n_parts, const SoraTensor *const *weights, const SoraTensor *const *biases,
+    GError **error)
+{
+  const SoraDevice *device = sora_queue_get_device (queue);
+  const Tile *tile = choose_tile (device);
+  g_autoptr (SoraLinear) linear = NULL;
+  guint64 n, k;
+
+  if (!measure (n_parts, weights, biases, &n, &k, error))
+    return NULL;
+  linear = g_new0 (SoraLinear, 1);
+  linear->kind = device->linear_kind;
+  linear->n = n;
+  linear->k = k;
+  linear->panel = linear->kind == SORA_LINEAR_PACKED ? tile->panel : 1;
+  linear->tile = tile->tile;
+  linear->options = tile->options;
+  linear->size = padded_n (linear) * (k + 1) * sizeof (gfloat);
+  linear->weight = sora_queue_alloc (queue, linear->size);
+  if (linear->weight) {
+    upload_weights (queue, linear, n_parts, weights);
+    upload_bias (queue, linear, n_parts, weights, biases);
+  }
+  if (!sora_queue_check (queue, error)) {
+    g_prefix_error (error, "%s: ", weights[0]->name);
+    return NULL;
+  }
+  return g_steal_pointer (&linear);
+}
+
+void
+sora_linear_free (SoraLinear *linear)
+{
+  g_clear_pointer (&linear->weight, clReleaseMemObject);
+  g_free (linear);
+}
+
+guint
+sora_linear_get_n (const SoraLinear *linear)
+{
+  return linear->n;
+}
+
+guint
+sora_linear_get_k (const SoraLinear *linear)
+{
+  return linear->k;
+}
+
+guint64
+sora_linear_get_size (const SoraLinear *linear)
+{
+  return linear->size;
+}
+
+/* Global size: (tiles of rows, panels). */
+static void
+packed_run (SoraQueue *queue, const SoraLinear *linear, SoraMatrix x, SoraMatrix y, cl_uint m,
+    const SoraEpilogueArgs *epilogue)
+{
+  gsize tiles_m = m / linear->tile + (m % linear->tile + REST_ROWS - 1) / REST_ROWS;
+  SoraLaunch launch = {
+    .program = "linear", .options = linear->options, .kernel = "linear",
+    .dims = 2, .global = { tiles_m, padded_n (linear) / linear->panel }, .local = { 1, 1 },
+    .flops = (guint64) 2 * m * linear->n * linear->k,
+  };
+
+  SORA_LAUNCH (queue, &launch, SORA_ARG (x.mem), SORA_ARG (x.offset), SORA_ARG (x.stride), SORA_ARG (linear->weight),
+      SORA_ARG (m), SORA_ARG (linear->n), SORA_ARG (linear->k), SORA_ARG (y.mem), SORA_ARG (y.offset), SORA_ARG (y.stride),
+      SORA_EPILOGUE_ARGS (*epilogue));
+}
+
+static SoraEpilogueArgs
+epilogue_args (const SoraEpilogue *epilogue, cl_mem absent)
+{
+  SoraEpilogueArgs args = { 0 };
+
+  if (epilogue) {
+    args.activation = epilogue->activation;
+    args.multiplier = epilogue->multiplier;
+    args.gate = epilogue->gate;
+    args.residual = epilogue->residual;
+    args.operands = (args.multiplier.mem ? 1 : 0) | (args.gate.mem ? 2 : 0) | (args.residual.mem ? 4 : 0);
+  }
+  if (!args.multiplier.mem)
+    args.multiplier.mem = absent;
+  if (!args.gate.mem)
+    args.gate.mem = absent;
+  if (!args.residual.mem)
+    args.residual.mem = absent;
+  return args;
+}
+
+void
+sora_linear_run (SoraQueue *queue, const SoraLinear *linear, SoraMatrix x, SoraMatrix y, guint m, const SoraEpilogue *epilogue)
+{
+  SoraEpilogueArgs args = epilogue_args (epilogue, linear->weight);
+
+  if (m == 0)
+    return;
+  if (linear->kind == SORA_LINEAR_PACKED)
+    packed_run (queue, linear, x, y, m, &args);
+  else
+    sora_linear_clblast_run (queue, linear, x, y, m, &args);
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Linear for CPU devices: a work-item multiplies TILE_M rows of X by one packed panel of the weight and applies the epilogue. */
+
+/* Compiled with -DWIDTH (floats in a native vector: 16, 8 or 4) and -DTILE_M (12 or 6 rows): 2 · TILE_M accumulators, two vectors
+ * of weights and one broadcast input fill the vector registers. The weight lies in panels [n / PANEL][k][PANEL], the last one
+ * padded with zeros, and after them the bias, [panels · PANEL]. */
+
+#define CONCAT_(a, b) a##b
+#define CONCAT(a, b) CONCAT_ (a, b)
+#define VECTOR CONCAT (float, WIDTH)
+#define LOAD CONCAT (vload, WIDTH)
+#define STORE CONCAT (vstore, WIDTH)
+#define PANEL (2 * WIDTH)
+
+/* Rows that do not fill a tile are computed REST_M at a time. */
+#define REST_M 4
+#define REST_ROWS(F) F (0) F (1) F (2) F (3)
+#if TILE_M == 12
+#define TILE_ROWS(F) REST_ROWS (F) F (4) F (5) F (6) F (7) F (8) F (9) F (10) F (11)
+#else
+#define TILE_ROWS(F) REST_ROWS (F) F (4) F (5)
+#endif
+
+/* in the order of SoraActivation */
+#define SILU 1
+#define GELU 2
+#define GELU_TANH 3
+#define RELU 4
+/* operands of the epilogue that are there */
+#define HAS_MULTIPLIER 1
+#define HAS_GATE 2
+#define HAS_RESIDUAL 4
+
+#define ZERO(i) VECTOR c##i##0 = 0.0f, c##i##1 = 0.0f;
+#define ACCUMULATE(i, value) { VECTOR a = (VECTOR) (value); c##i##0 = fma (a, b0, c##i##0); c##i##1 = fma (a, b1, c##i##1); }
+#define ACCUMULATE_TILE(i) ACCUMULATE (i, x[i * stride + column])
+#define ACCUMULATE_REST(i) ACCUMULATE (i, x##i[column])
+#define KEEP(i) STORE (c##i##0, 0, tile + i * PANEL); STORE (c##i##1, 1, tile + i * PANEL);
+
+/* tile [TILE_M, PANEL] = rows x, x + stride ... times the panel */
+static void
+multiply_tile (global const float *restrict x, ulong stride, global const float *restrict panel, uint k, float *tile)
+{
+  TILE_ROWS (ZERO)
+  for (uint column = 0; column < k; column++, panel += PANEL) {
+    VECTOR b0 = LOAD (0, panel), b1 = LOAD (1, panel);
+    TILE_ROWS (ACCUMULATE_TILE)
+  }
+  TILE_ROWS (KEEP)
+}
+
+/* The same for 1 to REST_M rows; those beyond @rows repeat the last one, so nothing outside X is read. */
+static void
+multiply_rest (global const float *restrict x, ulong stride, uint rows, global const float *restrict panel, uint k, float *tile)
+{
+#define ROW(i) global const float *restrict x##i = x + min ((uint) i, rows - 1) * stride;
+  REST_ROWS (ROW)
+  REST_ROWS (ZERO)
+  for (uint column = 0; column < k; column++, panel += PANEL) {
+    VECTOR b0 = LOAD (0, panel), b1 = LOAD (1, panel);
+    REST_ROWS (ACCUMULATE_REST)
+  }
+  REST_ROWS (KEEP)
+}
+
+/* erf (v) to 1.5e-7, absolutely: Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26 */
+static VECTOR
+error_function (VECTOR v)
+{
+  VECTOR t = 1.0f / fma (0.3275911f, fabs (v), 1.0f);
+  VECTOR p = fma (t, (VECTOR) (1.061405429f), (VECTOR) (-1.453152027f));
+
+  p = fma (t, p, (VECTOR) (1.421413741f));
+  p = fma (t, p, (VECTOR) (-0.284496736f));
+  p = fma (t, p, (VECTOR) (0.254829592f));
+  return copysign (1.0f - t * p * exp (-v * v), v);
+}
+
+static VECTOR
+activate (VECTOR v, uint activation)
+{
+  switch (activation) {
+    case SILU:
+      return v / (1.0f + exp (-v));
+    case GELU:
+      return 0.5f * v * (1.0f + error_function (v * 0.7071067812f));
+    case GELU_TANH:
+      /* (1 + tanh (u)) / 2 = 1 / (1 + exp (-2u)), u = sqrt (2 / pi) (v + 0.044715 v³) */
+      return v / (1.0f + exp (-1.5957691216f * fma (0.044715f * v * v, v, v)));
+    case RELU:
+      /* not fmax, which would hide a NaN */
+      return v < 0.0f ? (VECTOR) (0.0f) : v;
+    default:
+      return v;
+  }
+}
+
+/* Vectors at the right edge of a matrix: only @count floats are there. */
+static VECTOR
+load_some (global const float *from, uint count)
+{
+  float values[WIDTH];
+
+  if (count >= WIDTH)
+    return LOAD (0, from);
+  for (uint i = 0; i < WIDTH; i++)
+    values[i] = i < count ? from[i] : 0.0f;
+  return LOAD (0, values);
+}
+
+static void
+store_some (VECTOR v, global float *to, uint count)
+{
+  float values[WIDTH];
+
+  if (count >= WIDTH) {
+    STORE (v, 0, to);
+    return;
+  }
+  STORE (v, 0, values);
+  for (uint i = 0; i < count; i++)
+    to[i] = values[i];
+}
+
+/* Global size: (tiles of rows, panels). The tiles of a panel follow each other, so the panel stays in the caches. */
+__attribute__ ((reqd_work_group_size (1, 1, 1)))
+kernel void
+linear (global const float *x, uint x_offset, uint x_stride, global const float *weight, uint m, uint n, uint k,
+    global float *y, uint y_offset, uint y_stride, uint activation, uint operands,
+    global const float *multiplier, uint multiplier_offset, uint multiplier_stride,
+    global const float *gate, uint gate_offset, uint gate_stride, uint rows_per_frame, uint n_frames,
+    global const float *residual, uint residual_offset, uint residual_stride)
+{
+  float tile[TILE_M * PANEL] __attribute__ ((aligned (4 * WIDTH)));
+  uint tiles = m / TILE_M, index = get_global_id (0), panel = get_global_id (1);
+  uint first = index < tiles ? index * TILE_M : tiles * TILE_M + (index - tiles) * REST_M;
+  uint rows = min (m - first, (uint) (index < tiles ? TILE_M : REST_M));
+  global const float *b = weight + (ulong) panel * k * PANEL;
+  global const float *bias = weight + (ulong) get_global_size (1) * k * PANEL;
+
+  x += x_offset + (ulong) first * x_stride;
+  if (index < tiles)
+    multiply_tile (x, x_stride, b, k, tile);
+  else
+    multiply_rest (x, x_stride, rows, b, k, tile);
+
+  for (uint r = 0; r < rows; r++) {
+    ulong row = first + r;
+    uint frame = operands & HAS_GATE ? row / rows_per_frame % n_frames : 0;
+
+    for (uint column = panel * PANEL; column < min (n, (panel + 1) * PANEL); column += WIDTH) {
+      uint count = n - column;
+      VECTOR v = LOAD (0, tile + r * PANEL + column - panel * PANEL) + LOAD (0, bias + column);
+
+      v = activate (v, activation);
+      if (operands & HAS_MULTIPLIER)
+        v *= load_some (multiplier + multiplier_offset + row * multiplier_stride + column, count);
+      if (operands & HAS_GATE)
+        v *= load_some (gate + gate_offset + (ulong) frame * gate_stride + column, count);
+      if (operands & HAS_RESIDUAL)
+        v += load_some (residual + residual_offset + row * residual_stride + column, count);
+      store_some (v, y + y_offset + row * y_stride + column, count);
+    }
+  }
+}

@@ -1,0 +1,53 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Installs into a staging directory and checks what lies there: check-install.sh BUILD PREFIX LIBDIR INCLUDEDIR DATADIR PROGRAM.c
+set -eu
+build=$1 prefix=$2 libdir=$3 includedir=$4 datadir=$5 program=$6
+stage=$(mktemp -d)
+trap 'rm -rf "$stage"' EXIT
+DESTDIR=$stage meson install -C "$build" --no-rebuild --quiet >/dev/null
+root=$stage$prefix
+lib=$root/$libdir
+
+n=0
+failures=0
+check () {      # check DESCRIPTION COMMAND...
+  n=$((n + 1))
+  description=$1
+  shift
+  if "$@"; then echo "ok $n - $description"; else echo "not ok $n - $description"; failures=1; fi
+}
+
+only_public_symbols () {
+  hidden=$(nm -D --defined-only "$lib/libsora.so.0" | awk '$2 ~ /[A-Z]/ && $3 !~ /^sora_(device|model|stream|block)_/ { print $3 }')
+  [ -z "$hidden" ] || { echo "# not public: $hidden"; return 1; }
+  nm -D --defined-only "$lib/libsora.so.0" | grep -q ' sora_stream_new$'
+}
+
+plugin_in_place () {
+  [ -n "$(find "$stage" -path '*gstreamer-1.0/libgstsora.so')" ]
+}
+
+headers_in_place () {
+  for header in sora error device model stream; do
+    [ -f "$root/$includedir/sora/$header.h" ] || return 1
+  done
+}
+
+# Compiled against the staged headers and library, through the staged sora.pc.
+builds_and_runs () {
+  flags=$(PKG_CONFIG_PATH=$lib/pkgconfig pkg-config --define-variable=prefix="$root" --cflags --libs sora) || return 1
+  # shellcheck disable=SC2086
+  cc "$program" -o "$stage/use-sora" $flags || return 1
+  LD_LIBRARY_PATH=$lib SORA_MODEL_PATH=$root/$datadir/gst-sora/models "$stage/use-sora" > "$stage/name" || { cat "$stage/name"; return 1; }
+  [ -s "$stage/name" ]
+}
+
+check 'libsora.so.0 shows its public symbols only' only_public_symbols
+check 'the plugin lies in the plugins directory' plugin_in_place
+check 'headers' headers_in_place
+check 'the command' test -x "$root/bin/sora"
+check 'the model' test -f "$root/$datadir/gst-sora/models/embedded/sora.json"
+check 'a program builds with sora.pc and opens the installed model' builds_and_runs
+echo "1..$n"
+exit $failures

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Convolution, tanh clamp and pixel shuffle against plain C over a table of shapes, odd sizes, strides and up-samplings. */
+#include <math.h>
+
+#include "ops/pixel-shuffle.h"
+#include "ops/tanh-clamp.h"
+#include "reference-convolution.h"
+#include "test-support.h"
+
+/* The reference sums in double; ours in float, one product after the other, over up to 4608 products of values in [-1, 1). Rounding errors grow as the
+ * square root of their number (68 · 6e-8 = 4e-6 of the rms), and the maximum over 1e5 outputs is some five times that. Summed up-sampling
+ * weights and another order of adding stay within it; a wrong tap or channel errs by 1e-2 at least. */
+#define TOLERANCE 4e-5
+
+typedef struct {
+  SoraConvolutionShape shape;
+  guint frames, height, width;
+  gboolean bias, residual, relu;
+} Case;
+
+/*     in   out  kernel   stride  scale   frames h w   bias, residual, relu */
+static const Case cases[] = {
+  { { 3, 5, 1, 3, 3, 1, 1, 1, 1 }, 1, 4, 5, TRUE, FALSE, FALSE },
+  { { 1, 1, 1, 3, 3, 1, 1, 1, 1 }, 1, 1, 1, FALSE, FALSE, TRUE },
+  { { 4, 48, 2, 3, 3, 1, 1, 1, 1 }, 2, 3, 3, TRUE, FALSE, TRUE },
+  { { 5, 17, 1, 3, 3, 1, 1, 1, 1 }, 2, 3, 7, TRUE, TRUE, TRUE },
+  { { 3, 7, 1, 3, 3, 1, 1, 2, 2 }, 1, 3, 2, FALSE, FALSE, FALSE },
+  { { 4, 9, 2, 3, 3, 2, 2, 1, 1 }, 4, 4, 6, FALSE, FALSE, FALSE },
+  { { 6, 8, 1, 1, 1, 1, 1, 1, 2 }, 2, 2, 3, FALSE, FALSE, FALSE },
+  { { 3, 4, 3, 3, 3, 1, 1, 1, 1 }, 3, 3, 4, TRUE, FALSE, FALSE },
+  /* from here on too much for an interpreter */
+  { { 192, 192, 2, 3, 3, 1, 1, 1, 1 }, 2, 16, 16, TRUE, FALSE, TRUE },
+  { { 96, 96, 1, 3, 3, 1, 1, 1, 1 }, 2, 7, 13, TRUE, TRUE, TRUE },
+  { { 192, 96, 1, 3, 3, 1, 1, 2, 2 }, 2, 9, 5, FALSE, FALSE, FALSE },
+  { { 96, 48, 1, 3, 3, 1, 1, 2, 2 }, 2, 8, 8, FALSE, FALSE, TRUE },
+  { { 48, 48, 1, 3, 3, 1, 1, 2, 1 }, 3, 5, 6, FALSE, FALSE, TRUE },
+  { { 64, 64, 2, 3, 3, 1, 1, 1, 1 }, 3, 11, 9, TRUE, FALSE, TRUE },
+  { { 64, 3, 1, 3, 3, 1, 1, 1, 1 }, 2, 17, 19, TRUE, FALSE, FALSE },
+  { { 64, 16, 1, 3, 3, 1, 1, 1, 1 }, 1, 12, 10, TRUE, FALSE, FALSE },
+  { { 64, 96, 2, 3, 3, 2, 2, 1, 1 }, 6, 10, 14, FALSE, FALSE, FALSE },
+  { { 33, 130, 1, 3, 3, 2, 1, 1, 1 }, 2, 9, 11, TRUE, FALSE, TRUE },
+  { { 40, 50, 1, 1, 1, 1, 1, 1, 1 }, 2, 9, 11, TRUE, TRUE, FALSE },
+  { { 20, 30, 1, 1, 3, 1, 1, 1, 1 }, 1, 5, 6, TRUE, FALSE, FALSE },
+  { { 20, 30, 1, 3, 1, 1, 1, 2, 1 }, 1, 5, 6, TRUE, FALSE, FALSE },
+  { { 96, 96, 3, 3, 3, 1, 1, 1, 1 }, 4, 6, 6, TRUE, FALSE, FALSE },
+  { { 32, 32, 3, 1, 1, 1, 2, 1, 1 }, 4, 5, 5, TRUE, FALSE, FALSE },
+  { { 256, 256, 2, 3, 3, 1, 1, 1, 1 }, 1, 6, 8, TRUE, FALSE, TRUE },
+};
+
+/* [past + frames, height, width, channels] placed inside a border of zeros, on the device; @map's mem is set */
+static void
+upload_map (SoraQueue *queue, SoraFeatureMap *map, guint frames, const gfloat *plain)
+{
+  gsize n = sora_feature_map_floats (map, frames), row = map->width * map->channels;
+  g_autofree gfloat *bordered = g_new0 (gfloat, n);
+
+  for (guint r = 0; r < (map->past + frames) * map->height; r++)
+    memcpy (bordered + r / map->height * sora_feature_map_frame (map)
+        + (r % map->height + map->border) * sora_feature_map_row (map) + map->border * map->channels,
+        plain + r * row, row * sizeof (gfloat));
+  map->mem = sora_test_upload (queue, bordered, n);
+}
+
+/* (transfer full): what lies inside the border, past frames left out; the border must still be zero */
+static gfloat *
+download_map (SoraQueue *queue, const SoraFeatureMap *map, guint frames)
+{
+  gsize n = sora_feature_map_floats (map, frames), at = 0;
+  g_autofree gfloat *bordered = sora_test_download (queue, map->mem, n);
+  gfloat *plain = g_new (gfloat, (gsize) frames * map->height * map->width * map->channels);
+
+  for (guint f = 0; f < map->past + frames; f++)
+    for (guint y = 0; y < map->height + 2 * map->border; y++)
+      for (guint x = 0; x < map->width + 2 * map->border; x++)
+        for (guint c = 0; c < map->channels; c++) {
+          gfloat value = bordered[f * sora_feature_map_frame (map) + y * sora_feature_map_row (map) + x * map->channels + c];
+
+          if (f >= map->past && y - map->border < map->height && x - map->border < map->width)
+            plain[at++] = value;
+          else
+            g_assert_cmpfloat (value, ==, 0);
+        }
+  return plain;
+}
+
+static void
+run_case (SoraQueue *queue, const Case *c, guint number)
+{
+  const SoraConvolutionShape *s = &c->shape;
+  guint past = s->kernel_time - s->time_stride, out_frames = c->frames / s->time_stride * s->time_scale;
+  SoraFeatureMap x = { NULL, past, 1, c->height, c->width, s->in_channels };
+  SoraFeatureMap y = { NULL, number % 2, number % 3, (c->height * s->scale + s->stride - 1) / s->stride,
+    (c->width * s->scale + s->stride - 1) / s->stride, s->out_channels };
+  SoraConvolutionEpilogue epilogue = { c->relu, { NULL, 1, 1, y.height, y.width, s->out_channels } };
+  gsize y_frame = (gsize) y.height * y.width * s->out_channels, n = out_frames * y_frame;
+  gsize kernel = s->in_channels * s->kernel_time * s->kernel_height * s->kernel_width;
+  g_autofree gfloat *x_host = sora_test_random (1 + number, (gsize) (past + c->frames) * c->height * c->width * s->in_channels, 1);
+  g_autofree gfloat *weight = sora_test_random (100 + number, s->time_scale * s->out_channels * kernel, 1);
+  g_autofree gfloat *bias = sora_test_random (200 + number, s->out_channels, 4);
+  g_autofree gfloat *residual = sora_test_random (300 + number, y_frame + n, 8);
+  g_autofree gfloat *zeros = g_new0 (gfloat, y.past * y_frame + n);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SoraConvolution) conv = sora_convolution_new (queue, s, weight, c->bias ? bias : NULL, &error);
+  g_autofree gfloat *expected = sora_reference_convolution (s, x_host, c->frames, c->height, c->width, weight,
+      c->bias ? bias : NULL, c->residual ? residual + y_frame : NULL, c->relu);
+  g_autofree gfloat *actual = NULL;
+
+  g_assert_no_error (error);
+  upload_map (queue, &x, c->frames, x_host);
+  upload_map (queue, &y, out_frames, zeros);
+  if (c->residual)
+    upload_map (queue, &epilogue.residual, out_frames, residual);
+  sora_convolution_run (queue, conv, &x, &y, c->frames, &epilogue);
+  actual = download_map (queue, &y, out_frames);
+  sora_test_assert_close (actual, expected, n, TOLERANCE, "%u to %u channels, kernel %ux%ux%u, stride %u/%u, scale %u/%u, %ux%ux%u",
+      s->in_channels, s->out_channels, s->kernel_time, s->kernel_height, s->kernel_width, s->time_stride, s->stride, s->time_scale,
+      s->scale, c->frames, c->height, c->width);
+  clReleaseMemObject (x.mem);
+  clReleaseMemObject (y.mem);
+  g_clear_pointer (&epilogue.residual.mem, clReleaseMemObject);
+}
+
+static void
+test_convolution (void)
+{
+  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+  guint n_cases = sora_test_is_small () ? 8 : G_N_ELEMENTS (cases);
+
+  for (guint i = 0; i < n_cases; i++)
+    run_case (queue, &cases[i], i);
+}
+
+/* A NaN must reach the output through ReLU, in whole vectors and in the last channels, so that it is not taken for a zero. */
+static void
+test_nan (void)
+{
+  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+  const SoraConvolutionShape shape = { 1, 17, 1, 1, 1 };
+  const SoraConvolutionEpilogue relu = { TRUE };
+  SoraFeatureMap x = { NULL, 0, 0, 1, 1, 1 }, y = { NULL, 0, 0, 1, 1, 17 };
+  gfloat nan = NAN;
+  g_autofree gfloat *weight = sora_test_random (1, 17, 1), *actual = NULL;
+  g_autoptr (SoraConvolution) conv = sora_convolution_new (queue, &shape, weight, NULL, NULL);
+
+  x.mem = sora_test_upload (queue, &nan, 1);
+  y.mem = sora_test_upload (queue, weight, 17);
+  sora_convolution_run (queue, conv, &x, &y, 1, &relu);
+  actual = sora_test_download (queue, y.mem, 17);
+  for (guint i = 0; i < 17; i++)
+    g_assert_true (isnan (actual[i]));
+  clReleaseMemObject (x.mem);
+  clReleaseMemObject (y.mem);
+}
+
+static void
+test_tanh_clamp (void)
+{
+  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+  SoraFeatureMap x = { NULL, 1, 0, 3, 5, 6 }, y = { NULL, 0, 1, 3, 5, 6 };
+  guint frame = 3 * 5 * 6, n = 2 * frame;
+  g_autofree gfloat *x_host = sora_test_random (1, frame + n, 6), *mean = sora_test_random (2, 6, 1), *std = sora_test_random (3, 6, 3);
+  g_autofree gfloat *expected = g_new (gfloat, n), *zeros = g_new0 (gfloat, n), *actual = NULL;
+  cl_mem mean_mem = sora_test_upload (queue, mean, 6), std_mem = sora_test_upload (queue, std, 6);
+
+  upload_map (queue, &x, 2, x_host);
+  upload_map (queue, &y, 2, zeros);
+  for (guint i = 0; i < n; i++)
+    expected[i] = 3 * tanh (((gdouble) x_host[frame + i] * std[i % 6] + mean[i % 6]) / 3);
+  sora_tanh_clamp_run (queue, &x, mean_mem, std_mem, &y, 2);
+  actual = download_map (queue, &y, 2);
+  sora_test_assert_close (actual, expected, n, 2e-6, "tanh clamp");    /* OpenCL's tanh: 5 ulp */
+  clReleaseMemObject (x.mem);
+  clReleaseMemObject (y.mem);
+  clReleaseMemObject (mean_mem);
+  clReleaseMemObject (std_mem);
+}
+
+/* byte of frame f, row y, column x, image channel c, from plain features [frames, height, width, channels · patch²] */
+static gdouble
+shuffled (const gfloat *features, guint height, guint width, guint channels, guint patch, guint f, guint y, guint x, guint c)
+{
+  gsize feature = ((f * height + y / patch) * width + x / patch) * channels * patch * patch;
+  gdouble value = features[feature + (c * patch + y % patch) * patch + x % patch];
+
+  return rint (CLAMP (value, 0, 1) * 255);
+}
+
+/* Features to bytes from frame 1 of three, and those bytes back to features. The bytes may differ by one where a float product meets a
+ * tie; there are none in these features, which are multiples of 1/1024. */
+static void
+test_pixel_shuffle (guint patch, guint height, guint width)
+{
+  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+  SoraFeatureMap map = { NULL, 1, 1, height, width, 3 * patch * patch }, back = { NULL, 0, 1, height, width, 3 * patch * patch };
+  gsize frame = (gsize) height * width * 3 * patch * patch, at = 0;
+  g_autofree gfloat *features = sora_test_random (patch, 3 * frame, 1.5), *zeros = g_new0 (gfloat, 2 * frame), *actual = NULL;
+  g_autofree gfloat *expected = g_new (gfloat, 2 * frame);
+  g_autofree guint8 *rgb = g_new (guint8, 3 * frame);
+  g_autoptr (GError) error = NULL;
+  SoraByteFrames bytes = { sora_queue_alloc (queue, 3 * frame), 1, 3, patch };
+
+  for (gsize i = 0; i < 3 * frame; i++)
+    features[i] = rint (features[i] * 1024) / 1024;
+  upload_map (queue, &map, 2, features);
+  upload_map (queue, &back, 2, zeros);
+  sora_pixel_shuffle_run (queue, &map, &bytes, 2);
+  g_assert_true (sora_queue_read (queue, bytes.mem, 0, 3 * frame, rgb, &error));
+  for (guint f = 0; f < 2; f++)
+    for (guint y = 0; y < height * patch; y++)
+      for (guint x = 0; x < width * patch; x++)
+        for (guint c = 0; c < 3; c++)
+          g_assert_cmpint (rgb[frame + at++], ==, shuffled (features + frame, height, width, 3, patch, f, y, x, c));
+  sora_pixel_unshuffle_run (queue, &bytes, &back, 2);
+  actual = download_map (queue, &back, 2);
+  for (gsize i = 0; i < 2 * frame; i++)
+    expected[i] = rint (CLAMP (features[frame + i], 0, 1) * 255) / 255;
+  sora_test_assert_close (actual, expected, 2 * frame, 1e-6, "pixel unshuffle by %u", patch);  /* one division */
+  clReleaseMemObject (map.mem);
+  clReleaseMemObject (back.mem);
+  clReleaseMemObject (bytes.mem);
+}
+
+static void
+test_pixel_shuffles (void)
+{
+  test_pixel_shuffle (4, 3, 5);
+  test_pixel_shuffle (1, 4, 6);
+  test_pixel_shuffle (2, 7, 8);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/ops/convolution/table", test_convolution);
+  g_test_add_func ("/ops/convolution/nan", test_nan);
+  g_test_add_func ("/ops/tanh-clamp", test_tanh_clamp);
+  g_test_add_func ("/ops/pixel-shuffle", test_pixel_shuffles);
+  return g_test_run ();
+}

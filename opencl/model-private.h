@@ -20,8 +20,10 @@ struct _SoraModel {
   SoraVaeConfig vae;
   SoraTokenizer *tokenizer;
   SoraWeightFile *text_encoder_file, *transformer_file, *vae_file;
-  GMutex lock;                  /* guards weights */
-  GHashTable *weights;          /* SoraDevice * → SoraModelWeights *, not owned: those that streams hold at present */
+  GMutex lock;                  /* guards all below */
+  GCond changed;                /* a load has ended */
+  gboolean loading;
+  GPtrArray *weights;           /* SoraModelWeights, not owned: those that streams hold at present */
 };
 
 /* A model's weights on one device, shared by the streams there. Immutable once loaded; reference-counted. */
@@ -29,6 +31,7 @@ typedef struct {
   gatomicrefcount ref_count;
   SoraModel *model;             /* owned */
   SoraDevice *device;           /* owned */
+  gboolean with_vae_encoder;
   SoraTextEncoder *text_encoder;
   SoraTransformer *transformer;
   SoraVae *vae;

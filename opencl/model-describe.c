@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A model in words: stages with sizes, types and bytes, and the defaults of generation. */
+
+#include "model-private.h"
+
+/* "2.5 M parameters, 4.9 MB, BF16" */
+static void
+append_file (GString *text, SoraWeightFile *file)
+{
+  g_autoptr (GPtrArray) names = sora_weight_file_get_names (file);
+  g_autofree gchar *size = g_format_size (sora_weight_file_get_bytes (file));
+  gboolean used[3] = { FALSE };
+  guint64 n = 0;
+
+  for (guint i = 0; i < names->len; i++) {
+    const SoraTensor *tensor = sora_weight_file_peek (file, g_ptr_array_index (names, i));
+    n += tensor->n_elements;
+    used[tensor->dtype] = TRUE;
+  }
+  g_string_append_printf (text, "%.1f M parameters, %s", n / 1e6, size);
+  for (guint i = 0; i < G_N_ELEMENTS (used); i++) {
+    if (used[i])
+      g_string_append_printf (text, ", %s", sora_dtype_name (i));
+  }
+  g_string_append_c (text, '\n');
+}
+
+static void
+append_stages (GString *text, SoraModel *model)
+{
+  const SoraTextEncoderConfig *encoder = &model->text_encoder;
+  const SoraTransformerConfig *transformer = &model->transformer;
+  const SoraVaeConfig *vae = &model->vae;
+
+  g_string_append_printf (text, "tokenizer     sentencepiece, %u pieces; up to %u tokens\n",
+      sora_tokenizer_get_vocab_size (model->tokenizer), model->streaming.text_length);
+  g_string_append_printf (text, "text encoder  UMT5, %u layers, %u wide, %u heads: ", encoder->num_layers, encoder->d_model,
+      encoder->num_heads);
+  append_file (text, model->text_encoder_file);
+  g_string_append_printf (text, "transformer   Wan, %u layers, %u heads of %u, feed-forward %u: ", transformer->num_layers,
+      transformer->num_attention_heads, transformer->attention_head_dim, transformer->ffn_dim);
+  append_file (text, model->transformer_file);
+  g_string_append_printf (text, "VAE           TAEHV, %u channels, a latent covers %ux%u pixels of %u frames: ", vae->latent_channels,
+      vae->spatial_scale, vae->spatial_scale, vae->time_scale);
+  append_file (text, model->vae_file);
+}
+
+static void
+append_time (GString *text, SoraModel *model)
+{
+  const SoraStreamingConfig *streaming = &model->streaming;
+
+  if (streaming->causal)
+    g_string_append_printf (text, "length        endless, in blocks of %u frames, each seeing %u frames back\n",
+        streaming->block_latents * model->vae.time_scale,
+        (streaming->window_latents - streaming->block_latents) * model->vae.time_scale);
+  else
+    g_string_append_printf (text, "length        clips of %u frames\n", sora_model_get_clip_frames (model));
+}
+
+static void
+append_defaults (GString *text, SoraModel *model)
+{
+  const SoraStreamingConfig *streaming = &model->streaming;
+
+  g_string_append (text, "sizes        ");
+  for (guint i = 0; i < streaming->n_sizes; i++)
+    g_string_append_printf (text, " %ux%u", streaming->sizes[i][0], streaming->sizes[i][1]);
+  g_string_append_printf (text, "\nframe rate    %d/%d\n", streaming->frame_rate[0], streaming->frame_rate[1]);
+  g_string_append_printf (text, "sampler       %s, %u steps, shift %g, guidance scale %g\n",
+      streaming->sampler == SORA_SAMPLER_EULER ? "Euler" : "few-step with re-noising", streaming->steps, streaming->shift,
+      streaming->guidance_scale);
+}
+
+gchar *
+sora_model_describe (SoraModel *model)
+{
+  GString *text = g_string_new (NULL);
+
+  g_string_append_printf (text, "name          %s\n", model->streaming.name);
+  g_string_append_printf (text, "path          %s\n", model->path);
+  append_stages (text, model);
+  append_time (text, model);
+  append_defaults (text, model);
+  return g_string_free (text, FALSE);
+}

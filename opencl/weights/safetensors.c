@@ -86,15 +86,18 @@ fail_tensor (GError **error, SoraModelError code, SoraWeightFile *file, const gc
 }
 
 static const TypeInfo *
-find_type (JsonObject *object)
+find_type (SoraWeightFile *file, const gchar *tensor, JsonObject *object, GError **error)
 {
   JsonNode *node = json_object_get_member (object, "dtype");
   const gchar *name = node && JSON_NODE_HOLDS_VALUE (node) ? json_node_get_string (node) : NULL;
+  g_autofree gchar *text = NULL;
 
   for (guint i = 0; name && i < G_N_ELEMENTS (types); i++) {
     if (g_str_equal (name, types[i].name))
       return &types[i];
   }
+  text = g_strdup_printf ("expected dtype F32, F16 or BF16, found %.32s", name ? name : "none");
+  fail_tensor (error, SORA_MODEL_ERROR_WEIGHT, file, tensor, text);
   return NULL;
 }
 
@@ -132,15 +135,16 @@ add_tensor (SoraWeightFile *file, const gchar *name, JsonNode *node, const guint
     GError **error)
 {
   JsonObject *object = JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
-  const TypeInfo *type = object ? find_type (object) : NULL;
+  const TypeInfo *type;
   SoraTensor tensor = { 0 };
   guint64 offsets[2], bytes;
   guint n_offsets;
 
   if (!object)
     return fail_tensor (error, SORA_MODEL_ERROR_FORMAT, file, name, "its entry in the header is not an object");
+  type = find_type (file, name, object, error);
   if (!type)
-    return fail_tensor (error, SORA_MODEL_ERROR_WEIGHT, file, name, "expected dtype F32, F16 or BF16, found another");
+    return FALSE;
   if (!read_integers (object, "shape", SORA_TENSOR_MAX_DIMS, tensor.shape, &tensor.n_dims))
     return fail_tensor (error, SORA_MODEL_ERROR_FORMAT, file, name, "its shape is not an array of at most 6 sizes");
   if (!read_integers (object, "data_offsets", 2, offsets, &n_offsets) || n_offsets != 2)

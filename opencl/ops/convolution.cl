@@ -9,7 +9,8 @@
 #define VSTORE CONCAT (vstore, VECTOR)
 #define PANEL (TILE_N * VECTOR)
 
-#ifdef FP_FAST_FMAF
+/* mad() may be two instructions, fma() a function call: which is one instruction is what the compiler says of its target. */
+#if defined (FP_FAST_FMAF) || defined (__FMA__) || defined (__ARM_FEATURE_FMA)
 #define MULTIPLY_ADD(a, b, c) fma (a, b, c)
 #else
 #define MULTIPLY_ADD(a, b, c) mad (a, b, c)

@@ -3,6 +3,7 @@
 #include "ops/linear-private.h"
 
 #include "ops/pack.h"
+#include "runtime/tune.h"
 
 /* Rows of the tile that linear.cl computes where a full one does not fit */
 #define REST_ROWS 4
@@ -116,7 +117,7 @@ SoraLinear *
 sora_linear_new (SoraQueue *queue, guint n_parts, const SoraTensor *const *weights, const SoraTensor *const *biases,
     GError **error)
 {
-  const SoraDevice *device = sora_queue_get_device (queue);
+  SoraDevice *device = sora_queue_get_device (queue);
   const Tile *tile = choose_tile (device);
   g_autoptr (SoraLinear) linear = NULL;
   guint64 n, k;
@@ -124,7 +125,7 @@ sora_linear_new (SoraQueue *queue, guint n_parts, const SoraTensor *const *weigh
   if (!measure (n_parts, weights, biases, &n, &k, error))
     return NULL;
   linear = g_new0 (SoraLinear, 1);
-  linear->kind = device->linear_kind;
+  linear->kind = sora_tune_lookup (device, n, k);
   linear->n = n;
   linear->k = k;
   linear->panel = linear->kind == SORA_LINEAR_PACKED ? tile->panel : 1;

@@ -29,9 +29,15 @@ struct _SoraDevice {
   gsize max_work_group_size;
   guint64 local_memory;         /* bytes a work-group may use */
   SoraLinearKind linear_kind;
-  GMutex lock;                  /* guards programs */
+  gboolean linear_forced;       /* linear_kind was asked for: no table changes it */
+  GMutex lock;                  /* guards all that follows */
   GHashTable *programs;         /* "name|options" → cl_program, built once */
+  GKeyFile *tuning;             /* runtime/tune.h; NULL until the first lookup */
+  GHashTable *linear_shapes;    /* set of (n << 32 | k): every linear that was asked about */
 };
+
+/* (transfer full): the same device with the kind of linear forced. Any thread. */
+SoraDevice *sora_device_force_linear (SoraDevice *device, SoraLinearKind kind, GError **error);
 
 /* Readable name of an OpenCL status, "CL_OUT_OF_RESOURCES". */
 const gchar *sora_cl_status_name (cl_int status);

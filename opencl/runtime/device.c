@@ -9,7 +9,7 @@
 #define DRIVER_PACKAGES \
   "pocl-opencl-icd (any CPU), intel-opencl-icd (Intel graphics), mesa-opencl-icd (AMD), nvidia-opencl-icd (NVIDIA)"
 
-/* Devices that were opened, one for each (platform, device, kind of linear), kept for the life of the process: CLBlast caches
+/* Devices that were opened, one for each (platform, device, kind of linear, forced or not), kept for the life of the process: CLBlast caches
  * by raw context, so that a context must never be replaced by another at the same address. */
 static GMutex opened_lock;
 static GPtrArray *opened;
@@ -83,6 +83,7 @@ device_new (cl_platform_id platform, cl_device_id id)
   device->platform_name = platform_string (platform, CL_PLATFORM_NAME);
   device->driver = device_string (id, CL_DRIVER_VERSION);
   device->programs = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, release_program);
+  device->linear_shapes = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
   device_query_limits (device);
   device->linear_kind = device->type & CL_DEVICE_TYPE_CPU ? SORA_LINEAR_PACKED : SORA_LINEAR_CLBLAST;
   return device;
@@ -101,6 +102,8 @@ sora_device_unref (SoraDevice *device)
   if (!g_atomic_ref_count_dec (&device->ref_count))
     return;
   g_hash_table_unref (device->programs);
+  g_hash_table_unref (device->linear_shapes);
+  g_clear_pointer (&device->tuning, g_key_file_unref);
   g_mutex_clear (&device->lock);
   g_free (device->name);
   g_free (device->platform_name);
@@ -221,29 +224,36 @@ find_device (GPtrArray *devices, const gchar *selector)
   return find_name (devices, selector);
 }
 
-/* Cuts ":packed" or ":clblast" off the end of @selector; else takes SORA_LINEAR; else leaves @kind. */
-static void
+static gboolean
+parse_linear_name (const gchar *name, SoraLinearKind *kind)
+{
+  if (g_ascii_strcasecmp (name, "packed") == 0)
+    *kind = SORA_LINEAR_PACKED;
+  else if (g_ascii_strcasecmp (name, "clblast") == 0)
+    *kind = SORA_LINEAR_CLBLAST;
+  else
+    return FALSE;
+  return TRUE;
+}
+
+/* Cuts ":packed" or ":clblast" off the end of @selector, else looks at SORA_LINEAR. Returns whether either sets @kind. */
+static gboolean
 parse_linear_kind (gchar *selector, SoraLinearKind *kind)
 {
   const gchar *environment = g_getenv ("SORA_LINEAR");
   gchar *colon = strrchr (selector, ':');
 
-  if (g_strcmp0 (environment, "packed") == 0)
-    *kind = SORA_LINEAR_PACKED;
-  else if (g_strcmp0 (environment, "clblast") == 0)
-    *kind = SORA_LINEAR_CLBLAST;
-  else if (environment && *environment)
+  if (colon && parse_linear_name (colon + 1, kind)) {
+    *colon = '\0';
+    return TRUE;
+  }
+  if (!environment || !*environment)
+    return FALSE;
+  if (!parse_linear_name (environment, kind)) {
     g_warning ("SORA_LINEAR is \"%s\", which is neither \"packed\" nor \"clblast\"", environment);
-
-  if (!colon)
-    return;
-  if (g_ascii_strcasecmp (colon, ":packed") == 0)
-    *kind = SORA_LINEAR_PACKED;
-  else if (g_ascii_strcasecmp (colon, ":clblast") == 0)
-    *kind = SORA_LINEAR_CLBLAST;
-  else
-    return;
-  *colon = '\0';
+    return FALSE;
+  }
+  return TRUE;
 }
 
 static void
@@ -291,7 +301,8 @@ open_shared (SoraDevice *device, GError **error)
   for (guint i = 0; i < opened->len; i++) {
     SoraDevice *other = g_ptr_array_index (opened, i);
 
-    if (other->platform == device->platform && other->id == device->id && other->linear_kind == device->linear_kind)
+    if (other->platform == device->platform && other->id == device->id && other->linear_kind == device->linear_kind
+        && other->linear_forced == device->linear_forced)
       return sora_device_ref (other);
   }
   device->context = share_context (device, error);
@@ -309,8 +320,9 @@ sora_device_open (const gchar *selector, GError **error)
 {
   g_autofree gchar *wanted = g_strdup (selector ? selector : "");
   g_autoptr (GPtrArray) devices = NULL;
-  SoraLinearKind kind;
+  SoraLinearKind kind = SORA_LINEAR_PACKED;
   SoraDevice *device;
+  gboolean forced;
 
   if (!g_utf8_validate (wanted, -1, NULL)) {
     g_set_error (error, SORA_DEVICE_ERROR, SORA_DEVICE_ERROR_NOT_FOUND, "the device's name is not valid UTF-8");
@@ -319,20 +331,32 @@ sora_device_open (const gchar *selector, GError **error)
   devices = sora_device_list (error);
   if (!devices)
     return NULL;
-  kind = (SoraLinearKind) -1;
-  parse_linear_kind (wanted, &kind);
+  forced = parse_linear_kind (wanted, &kind);
   device = find_device (devices, g_strstrip (wanted));
   if (!device) {
     set_not_found (error, wanted, devices);
     return NULL;
   }
-  if (kind != (SoraLinearKind) -1)
-    device->linear_kind = kind;
-
+  if (forced)
+    return sora_device_force_linear (device, kind, error);
   g_mutex_lock (&opened_lock);
   device = open_shared (device, error);
   g_mutex_unlock (&opened_lock);
   return device;
+}
+
+SoraDevice *
+sora_device_force_linear (SoraDevice *device, SoraLinearKind kind, GError **error)
+{
+  g_autoptr (SoraDevice) forced = device_new (device->platform, device->id);
+  SoraDevice *shared;
+
+  forced->linear_kind = kind;
+  forced->linear_forced = TRUE;
+  g_mutex_lock (&opened_lock);
+  shared = open_shared (forced, error);
+  g_mutex_unlock (&opened_lock);
+  return shared;
 }
 
 const gchar *

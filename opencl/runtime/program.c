@@ -18,6 +18,25 @@ find_source (const gchar *name)
   return NULL;
 }
 
+/* (transfer full) (nullable): the sources of a list "a+b+c", one after the other */
+static gchar *
+join_sources (const gchar *names)
+{
+  g_auto (GStrv) list = g_strsplit (names, "+", -1);
+  GString *joined = g_string_new (NULL);
+
+  for (gchar **name = list; *name; name++) {
+    const gchar *source = find_source (*name);
+
+    if (!source) {
+      g_string_free (joined, TRUE);
+      return NULL;
+    }
+    g_string_append (joined, source);
+  }
+  return g_string_free (joined, FALSE);
+}
+
 static gchar *
 get_build_log (SoraDevice *device, cl_program program)
 {
@@ -98,7 +117,7 @@ build_source (SoraDevice *device, const gchar *name, const gchar *source, const 
 static cl_program
 load_or_build (SoraDevice *device, const gchar *name, const gchar *caller_options, GError **error)
 {
-  const gchar *source = find_source (name);
+  g_autofree gchar *source = join_sources (name);
   g_autofree gchar *options = g_strconcat (BASE_OPTIONS, *caller_options ? " " : "", caller_options, NULL);
   g_autofree gchar *path = NULL;
   gint64 start = g_get_monotonic_time ();

@@ -17,7 +17,8 @@ extern const SoraProgramSource sora_program_sources[];
 
 /**
  * sora_program_get:
- * @name: of the .cl file, without the suffix
+ * @name: of the .cl file, without the suffix; or "a+b+c": several, compiled as one program, because a compiler's fixed costs
+ *   (0.1 s with PoCL) are paid once for each program
  * @options: (nullable): "-DTILE_M=12 ..." for the compiler
  *
  * Returns: (transfer none): the program, owned by the device; or %NULL with SORA_DEVICE_ERROR_BUILD. Any thread.

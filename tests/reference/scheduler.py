@@ -23,5 +23,6 @@ def run(steps, shift):
             "start": start.tolist(), "outputs": outputs.tolist(), "end": x.tolist()}
 
 
-runs = [run(6, 3.0), run(4, 5.0), run(50, 1.0), run(1, 3.0), run(20, 0.5)]
-(GOLDEN / "scheduler.json").write_text(json.dumps(runs) + "\n")
+if __name__ == "__main__":
+    runs = [run(6, 3.0), run(4, 5.0), run(50, 1.0), run(1, 3.0), run(20, 0.5)]
+    (GOLDEN / "scheduler.json").write_text(json.dumps(runs) + "\n")

@@ -48,6 +48,7 @@ def make(name, directory):
     (GOLDEN / f"tokenizer-{name}.json").write_text(json.dumps(golden, indent=1) + "\n")
 
 
-make("tiny", GOLDEN / "tiny-model")
-if len(sys.argv) > 1:
-    make("embedded", Path(sys.argv[1]))
+if __name__ == "__main__":
+    make("tiny", GOLDEN / "tiny-model")
+    if len(sys.argv) > 1:
+        make("embedded", Path(sys.argv[1]))

@@ -12,7 +12,7 @@ import training
 from vae import TAEHV
 from world import scene
 
-FRAMES, CROP, BATCH, POOL, FRESH = 12, 128, 6, 400, 3
+FRAMES, CROP, BATCH, POOL, FRESH = 8, 96, 4, 400, 2
 NOISE = 0.05         # on normalised latents the decoder must bear what the sampler leaves
 OPTIONS = scene.Options(core=0.3, camera=0.4, look=0.15)
 
@@ -91,9 +91,19 @@ def measure_latents(model, count=160):
     model.config["latents_std"] = [round(v, 5) for v in latents.std((0, 1, 3, 4)).tolist()]
 
 
-def save(path, model, optimiser, clock, step):
-    training.save_checkpoint(path, {"model": model.state_dict(), "config": model.config, "optimiser": optimiser.state_dict(),
-                                    "seconds": clock.seconds, "step": step})
+def save(path, model, adam, muon, clock, step):
+    training.save_checkpoint(path, {"model": model.state_dict(), "config": model.config, "adam": adam.state_dict(),
+                                    "muon": muon.state, "seconds": clock.seconds, "step": step})
+
+
+def make_optimisers(model, rate):
+    """Muon for the kernels inside, AdamW for the ends, the 1x1 convolutions over time and the biases."""
+    ends = {id(m[i].weight) for m, i in ((model.encoder, 0), (model.encoder, -1), (model.decoder, 1), (model.decoder, -1))}
+    trained = [p for p in model.parameters() if p.requires_grad]
+    kernels = [p for p in trained if p.ndim == 4 and p.shape[-1] == 3 and id(p) not in ends]
+    inside = {id(p) for p in kernels}
+    adam = torch.optim.AdamW([p for p in trained if id(p) not in inside], rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    return trained, adam, training.Muon(kernels, 0.9)
 
 
 def load(path):
@@ -121,10 +131,11 @@ def train(args):
     model, state = begin(args, path)
     model = model.to(memory_format=torch.channels_last)
     model.encoder.requires_grad_(not args.decoder_only)
-    trained = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(trained, args.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    trained, adam, muon = make_optimisers(model, args.rate)
     if state:
-        optimiser.load_state_dict(state["optimiser"])
+        adam.load_state_dict(state["adam"])
+        for mine, saved in zip(muon.state, state["muon"]):
+            mine.copy_(saved)
     clock, step = training.Clock(args.minutes, state["seconds"] if state else 0.0), state["step"] if state else 0
     pool, validation = Pool(random.Random(args.seed + step)), validation_clips()
     training.log(log, f"{sum(p.numel() for p in trained) / 1e6:.2f} M trained parameters, from step {step}")
@@ -136,26 +147,29 @@ def train(args):
     forward = torch.compile(forward)
     first, began = step, clock.seconds
     while not clock.over():
-        for group in optimiser.param_groups:
-            group["lr"] = args.rate * training.rate(clock, step)
+        share = training.rate(clock, step, args.warmup)
+        for group in adam.param_groups:
+            group["lr"] = args.rate * share
         frames = pool.crops()
         noise = NOISE * torch.randn(BATCH, FRAMES // 4, model.config["latent_channels"], CROP // 16, CROP // 16)
         with torch.autocast("cpu", torch.bfloat16):
             latents, output = forward(frames, noise)
         loss = loss_of(frames, output.float(), latents.float())
-        optimiser.zero_grad()
+        adam.zero_grad()
+        muon.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimiser.step()
+        adam.step()
+        muon.step(args.muon_rate * share)
         step += 1
-        if clock.every("log", 120):
+        if clock.every("log", 60):
             speed = (step - first) * BATCH * FRAMES / (clock.seconds - began)
             training.log(log, f"{clock.seconds / 60:.1f} min, step {step}, loss {loss.item():.4f}, latent deviation "
                               f"{latents.float().std().item():.2f}, validation {validate(model, validation):.2f} dB, {speed:.0f} crop frames/s")
-            save(path, model, optimiser, clock, step)
+            save(path, model, adam, muon, clock, step)
     if not args.decoder_only:
         measure_latents(model)
-    save(path, model, optimiser, clock, step)
+    save(path, model, adam, muon, clock, step)
     training.log(log, f"end: step {step}, validation {validate(model, validation):.2f} dB")
 
 
@@ -163,6 +177,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=30, help="of the whole stage, earlier runs of it counted in")
     parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--muon-rate", type=float, default=0.01)
+    parser.add_argument("--warmup", type=int, default=40, help="steps")
     parser.add_argument("--decoder-only", action="store_true", help="the encoder, and so the latents, stay as they are")
     parser.add_argument("--from-model", help="start from an exported model directory")
     parser.add_argument("--threads", type=int, default=2)

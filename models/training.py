@@ -75,7 +75,7 @@ def orthogonal(gradient):
 
 
 class Muon:
-    """Momentum, made orthogonal, for the matrices of blocks; matrices of one shape go together."""
+    """Momentum, made orthogonal, for matrices and kernels (as out x the rest); those of one shape go together."""
 
     def __init__(self, parameters, momentum=0.95, weight_decay=0.01):
         self.parameters = list(parameters)
@@ -86,6 +86,10 @@ class Muon:
             shapes.setdefault(p.shape, []).append(i)
         self.groups = list(shapes.values())
 
+    def zero_grad(self):
+        for p in self.parameters:
+            p.grad = None
+
     @torch.no_grad()
     def step(self, rate):
         gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self.parameters]
@@ -94,7 +98,7 @@ class Muon:
         nesterov = torch._foreach_add(gradients, self.state, alpha=self.momentum)
         for group in self.groups:
             shape = self.parameters[group[0]].shape
-            scale = rate * max(1.0, shape[0] / shape[1]) ** 0.5
-            update = orthogonal(torch.stack([nesterov[i] for i in group]))
+            scale = rate * max(1.0, shape[0] / shape[1:].numel()) ** 0.5
+            update = orthogonal(torch.stack([nesterov[i].flatten(1) for i in group]))
             for i, u in zip(group, update):
-                self.parameters[i].mul_(1 - rate * self.weight_decay).add_(u, alpha=-scale)
+                self.parameters[i].mul_(1 - rate * self.weight_decay).add_(u.view(shape), alpha=-scale)

@@ -67,6 +67,13 @@ def timestep_embedding(timestep, dim):
     return torch.cat([angle.cos(), angle.sin()], -1)
 
 
+class RMSNorm(nn.RMSNorm):
+    """In fp32, whatever the type of what comes in."""
+
+    def forward(self, x):
+        return F.rms_norm(x.float(), self.normalized_shape, self.weight, self.eps)
+
+
 class Attention(nn.Module):
     def __init__(self, dim, heads, eps):
         super().__init__()
@@ -75,8 +82,8 @@ class Attention(nn.Module):
         self.to_k = nn.Linear(dim, dim)
         self.to_v = nn.Linear(dim, dim)
         self.to_out = nn.ModuleList([nn.Linear(dim, dim)])
-        self.norm_q = nn.RMSNorm(dim, eps=eps)
-        self.norm_k = nn.RMSNorm(dim, eps=eps)
+        self.norm_q = RMSNorm(dim, eps=eps)
+        self.norm_k = RMSNorm(dim, eps=eps)
 
     def split(self, x):
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
@@ -218,6 +225,7 @@ class WanTransformer(nn.Module):
         x = F.linear(self.patches(latents), weight, self.patch_embedding.bias).float()
         time, modulation, text = self.condition_embedder(timestep, text)
         rope = tuple(r.to(x.device) for r in rope_table(t, height, width, c["attention_head_dim"]))
+        text_bias = None if text_bias is None else text_bias.view(1, -1)
         for block in self.blocks:
             x = block(x, text, modulation, rope, mask, text_bias)
         shift, scale = (self.scale_shift_table + time.float().unsqueeze(2)).unsqueeze(3).unbind(2)

@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Trains the text encoder and the transformer together: first on single latents, then on causal clips."""
+
+import argparse
+import math
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import export
+import tokenizer
+import train_vae
+import training
+from text_encoder import UMT5Encoder
+from transformer import WanTransformer, block_causal_mask
+from world import scene
+
+BLOCK, TEXT_ROWS, ALL_ROWS = 2, 40, 64
+TOKENS = 64            # of a latent frame
+CLIP_LATENTS = 8
+WARM_UP = 8            # frames drawn before a clip from mid-stream, for the encoder's memory
+
+
+class Model(torch.nn.Module):
+    """Both networks; the loss is taken on the velocity, the network predicts the clean latents."""
+
+    def __init__(self, text_encoder, transformer):
+        super().__init__()
+        self.text_encoder, self.transformer = text_encoder, transformer
+        # Padding rows are all zero and so all alike: one row stands for them, log(their number) in its scores.
+        bias = torch.zeros(TEXT_ROWS + 1)
+        bias[-1] = math.log(ALL_ROWS - TEXT_ROWS)
+        self.register_buffer("bias", bias, persistent=False)
+
+    def forward(self, noisy, sigma, ids, mask):
+        text = torch.nn.functional.pad(self.text_encoder(ids), (0, 0, 0, 1))
+        return self.transformer(noisy, 1000 * sigma, text, mask, self.bias.to(torch.bfloat16))
+
+
+class Curriculum:
+    """What is drawn: large single core actors first, everything later."""
+
+    def __init__(self, stage):
+        self.stage = stage
+
+    def options(self, share):
+        if self.stage == "image":
+            wide = min(1.0, max(0.0, (share - 0.5) / 0.5))
+            return scene.Options(actors=(1 - 0.2 * wide, 0.2 * wide, 0.0), core=0.9 - 0.1 * wide, camera=0.0,
+                                 look=0.02 + 0.04 * wide, colour=0.35, still_poses=("spins",) if share < 0.4 else ())
+        return scene.Options(actors=(0.8, 0.18, 0.02), core=0.8, camera=0.15, look=0.05, colour=0.35)
+
+
+def draw_image(rng, options):
+    """The first frame of a stream (or another moment) four times, as the front-padded encoder sees it."""
+    s = scene.sample(rng, options)
+    frame = s.frame(0.0 if rng.random() < 0.7 else rng.uniform(0, 6))
+    return np.repeat(frame[None], 4, 0), s.caption(rng)
+
+
+def draw_clip(rng, options):
+    """(frames, caption, from the start?): WARM_UP frames are in front in both cases, so that all are as long."""
+    s = scene.sample(rng, options)
+    if rng.random() < 0.5:
+        clip = s.frames(1 + 4 * (CLIP_LATENTS - 1))
+        clip = np.concatenate([np.repeat(clip[:1], 3, 0), clip, np.zeros((WARM_UP, *clip.shape[1:]), np.uint8)])
+        return clip, s.caption(rng), True
+    return s.frames(WARM_UP + 4 * CLIP_LATENTS, rng.uniform(0.5, 15)), s.caption(rng), False
+
+
+class Pool:
+    """Encoded latents with their token ids, each used several times before a fresh one takes its place."""
+
+    def __init__(self, stage, vae, words, rng, size):
+        self.stage, self.vae, self.words, self.rng = stage, vae.eval().requires_grad_(False), words, rng
+        self.latents = torch.zeros(size, 1 if stage == "image" else CLIP_LATENTS, 32, 16, 16, dtype=torch.bfloat16)
+        self.ids = torch.zeros(size, TEXT_ROWS, dtype=torch.int32)
+        self.started = torch.ones(size, dtype=torch.bool)
+        self.count = 0
+        self.encode = torch.compile(vae.encode)
+
+    def _draw(self, options):
+        if self.stage == "image":
+            return (*draw_image(self.rng, options), True)
+        return draw_clip(self.rng, options)
+
+    @torch.no_grad()
+    def add(self, number, options):
+        drawn = [self._draw(options) for _ in range(number)]
+        with torch.autocast("cpu", torch.bfloat16):
+            latents = self.encode(train_vae.to_frames([d[0] for d in drawn])).float()
+        latents = self.vae.normalise(latents)
+        for z, (_, text, started) in zip(latents, drawn):
+            i = self.count % len(self.latents)
+            length = self.latents.shape[1]
+            self.latents[i] = z[:length] if started else z[-length:]
+            self.ids[i] = torch.tensor(self.words.ids(text, TEXT_ROWS))
+            self.started[i] = started
+            self.count += 1
+
+    def batch(self, size, length):
+        """Latents (B, C, length, h, w), ids, and whether each begins a stream; whole blocks are cut out."""
+        pick = torch.randint(0, min(self.count, len(self.latents)), (size,))
+        x, started = self.latents[pick], self.started[pick].clone()
+        first = torch.randint(0, (x.shape[1] - length) // BLOCK + 1, (size,)) * BLOCK
+        x = x[torch.arange(size)[:, None], first[:, None] + torch.arange(length)]
+        return x.float().transpose(1, 2), self.ids[pick].long(), started & (first == 0)
+
+
+def shifted(u, shift=3.0):
+    return shift * u / (1 + (shift - 1) * u)
+
+
+def noise_levels(size, length, started):
+    """Sigma (B, length) and which latents count in the loss.
+
+    Each block has a level of its own. Half of those that have a later block are history at a small level, as
+    the sampler's cache holds them; the first block of a clip from mid-stream always is.
+    """
+    blocks = max(1, length // BLOCK)
+    sigma = shifted(torch.sigmoid(torch.randn(size, blocks)))
+    history = torch.rand(size, blocks) < 0.5
+    history[:, -1] = False
+    if blocks > 1:
+        history[:, 0] |= ~started
+    sigma = torch.where(history, 0.12 * torch.rand(size, blocks), sigma)
+    repeat = length // blocks
+    return sigma.repeat_interleave(repeat, 1), (~history).float().repeat_interleave(repeat, 1)
+
+
+def loss_of(model, latents, ids, started, mask):
+    """Mean square error of the velocity over the latents that are not history."""
+    sigma, counted = noise_levels(len(latents), latents.shape[2], started)
+    ids = torch.where(torch.rand(len(ids), 1) < 0.1, torch.tensor([[tokenizer.EOS] + [0] * (TEXT_ROWS - 1)]), ids)
+    s = sigma[:, None, :, None, None]
+    noisy = (1 - s) * latents + s * torch.randn_like(latents)
+    with torch.autocast("cpu", torch.bfloat16):
+        clean = model(noisy, sigma, ids, mask)
+    error = ((clean.float() - latents) / s.clamp(min=0.05)).pow(2).mean((1, 3, 4))
+    return (error * counted).sum() / counted.sum()
+
+
+def split_parameters(model):
+    """Matrices of the blocks for Muon, everything else for AdamW."""
+    matrices, others = [], []
+    for name, p in model.named_parameters():
+        block = ".blocks." in name or ".block." in name
+        muon = block and p.ndim == 2 and "relative_attention_bias" not in name
+        (matrices if muon else others).append(p)
+    return matrices, others
+
+
+def checkpoint_path():
+    return training.checkpoint_directory() / "dit.pt"
+
+
+def newest_vae():
+    for name in ("vae-decoder.pt", "vae.pt"):
+        path = training.checkpoint_directory() / name
+        if path.exists():
+            return train_vae.load(path)[0]
+    raise SystemExit("no autoencoder: train_vae.py first, or --from-model")
+
+
+def new_model():
+    return Model(UMT5Encoder().initialise(), WanTransformer().initialise())
+
+
+def begin(args):
+    """(model, average, vae, tokenizer directory, checkpoint or None)."""
+    words = training.checkpoint_directory() / "tokenizer"
+    if args.from_model and not checkpoint_path().exists():
+        parts, _ = export.load(args.from_model)
+        shutil.copytree(Path(args.from_model) / "tokenizer", words, dirs_exist_ok=True)
+        both = [Model(parts["text_encoder"], parts["transformer"]), new_model()]
+        both[1].load_state_dict(both[0].state_dict())
+        return *both, parts["vae"], words, None
+    if not (words / "spiece.model").exists():
+        tokenizer.train(words)
+    model, average = new_model(), new_model()
+    state = None
+    if checkpoint_path().exists():
+        state = torch.load(checkpoint_path(), map_location="cpu", weights_only=True)
+        model.load_state_dict(state["model"])
+    average.load_state_dict(state["average"] if state else model.state_dict())
+    vae = export.load(args.from_model)[0]["vae"] if args.from_model else newest_vae()
+    return model, average, vae, words, state
+
+
+def export_average(directory, average, vae, words, sora=None):
+    export.export(directory, {"vae": vae, "text_encoder": average.text_encoder, "transformer": average.transformer}, words, sora)
+
+
+def export_checkpoint(directory, checkpoint=None, sora=None):
+    """Exports the average weights of a checkpoint with the newest autoencoder."""
+    state = torch.load(checkpoint or checkpoint_path(), map_location="cpu", weights_only=True)
+    average = new_model()
+    average.load_state_dict(state["average"])
+    export_average(directory, average, newest_vae(), training.checkpoint_directory() / "tokenizer", sora)
+
+
+class Trainer:
+    def __init__(self, args):
+        self.args = args
+        self.model, self.average, self.vae, self.words, state = begin(args)
+        matrices, others = split_parameters(self.model)
+        self.muon = training.Muon(matrices)
+        self.adam = torch.optim.AdamW(others, args.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+        self.seconds, self.step, self.samples = {}, 0, {"image": 0, "clip": 0}
+        if state:
+            self.adam.load_state_dict(state["adam"])
+            for mine, saved in zip(self.muon.state, state["muon"]):
+                mine.copy_(saved)
+            self.seconds, self.step, self.samples = state["seconds"], state["step"], state["samples"]
+        self.clock = training.Clock(args.minutes, self.seconds.get(args.stage, 0.0))
+        self.log_path = checkpoint_path().with_suffix(".log")
+        training.log(self.log_path, f"{args.stage}: {sum(p.numel() for p in self.model.parameters()) / 1e6:.2f} M parameters, "
+                                    f"from step {self.step}, {self.clock.seconds / 60:.1f} of {args.minutes} min")
+
+    def save(self):
+        self.seconds[self.args.stage] = self.clock.seconds
+        training.save_checkpoint(checkpoint_path(), {
+            "model": self.model.state_dict(), "average": self.average.state_dict(), "adam": self.adam.state_dict(),
+            "muon": self.muon.state, "seconds": self.seconds, "step": self.step, "samples": self.samples})
+        if self.args.export:
+            export_average(self.args.export, self.average, self.vae, self.words)
+
+    def update(self, loss, local_step):
+        """One optimiser step; the average follows."""
+        floor, decay = (0.2, 0.3) if self.args.stage == "image" else (0.02, 0.5)
+        share = training.rate(self.clock, local_step, 200, decay, floor)
+        for group in self.adam.param_groups:
+            group["lr"] = self.args.rate * share
+        self.adam.zero_grad()
+        self.muon.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.adam.step()
+        self.muon.step(self.args.muon_rate * share)
+        self.step += 1
+        keep = min(0.9985, 1 - 5 / (self.step + 10))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - keep)
+
+    def length(self):
+        """Latents of a sample: one, then clips of two blocks, then of four."""
+        if self.args.stage == "image":
+            return 1, self.args.batch
+        return (4, self.args.batch // 3) if self.clock.share < self.args.short_share else (8, self.args.batch // 6)
+
+    def run(self):
+        args, rng = self.args, random.Random(self.args.seed + self.step)
+        torch.manual_seed(args.seed + self.step)
+        curriculum = Curriculum(args.stage)
+        pool = Pool(args.stage, self.vae, tokenizer.Tokenizer(self.words), rng, args.pool)
+        fresh = args.fresh if args.stage == "image" else max(1, args.fresh // 6)
+        while pool.count < args.fill and not self.clock.over():
+            pool.add(fresh, curriculum.options(self.clock.share))
+        training.log(self.log_path, f"pool filled with {pool.count} at {self.clock.seconds / 60:.1f} min")
+        forward, masks = torch.compile(self.model), {}
+        local_step, mean, drawing, began, done = 0, None, 0.0, self.clock.seconds, 0
+        while not self.clock.over():
+            length, batch = self.length()
+            if length not in masks:
+                masks[length] = None if length <= BLOCK else block_causal_mask(length, TOKENS)
+            before = self.clock.seconds
+            pool.add(fresh, curriculum.options(self.clock.share))
+            drawing += self.clock.seconds - before
+            loss = loss_of(forward, *pool.batch(batch, length), masks[length])
+            self.update(loss, local_step)
+            local_step += 1
+            done += batch
+            self.samples[args.stage] += batch
+            mean = loss.item() if mean is None else 0.98 * mean + 0.02 * loss.item()
+            if self.clock.every("log", 60):
+                spent = self.clock.seconds - began
+                training.log(self.log_path, f"{self.clock.seconds / 60:.1f} min, step {self.step}, loss {mean:.4f}, {self.samples[args.stage]} "
+                             f"{args.stage} samples of {length}, {pool.count} drawn, {done / spent:.1f} samples/s, drawing {drawing / spent:.2f}")
+            if self.clock.every("save", args.save_every * 60):
+                self.save()
+        self.save()
+        training.log(self.log_path, f"end of {args.stage}: step {self.step}, loss {mean or 0:.4f}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stage", choices=("image", "clip"), default="image")
+    parser.add_argument("--minutes", type=float, default=50, help="of the whole stage, earlier runs of it counted in")
+    parser.add_argument("--short-share", type=float, default=0.5, help="of the clip stage on clips of two blocks, then four")
+    parser.add_argument("--batch", type=int, default=96)
+    parser.add_argument("--fresh", type=int, default=12, help="scenes drawn for each step")
+    parser.add_argument("--fill", type=int, default=480, help="scenes drawn before the first step")
+    parser.add_argument("--pool", type=int, default=20000)
+    parser.add_argument("--rate", type=float, default=1e-3, help="AdamW's")
+    parser.add_argument("--muon-rate", type=float, default=0.02)
+    parser.add_argument("--save-every", type=float, default=5, help="minutes")
+    parser.add_argument("--from-model", help="start from an exported model directory")
+    parser.add_argument("--export", help="write a model directory at every save")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    Trainer(args).run()
+
+
+if __name__ == "__main__":
+    main()

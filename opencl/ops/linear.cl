@@ -39,7 +39,7 @@
 
 /* tile [TILE_M, PANEL] = rows x, x + stride ... times the panel */
 static void
-multiply_tile (global const float *restrict x, ulong stride, global const float *restrict panel, uint k, float *tile)
+multiply_tile (global const float *x, ulong stride, global const float *panel, uint k, float *tile)
 {
   TILE_ROWS (ZERO)
   for (uint column = 0; column < k; column++, panel += PANEL) {
@@ -51,9 +51,9 @@ multiply_tile (global const float *restrict x, ulong stride, global const float 
 
 /* The same for 1 to REST_M rows; those beyond @rows repeat the last one, so nothing outside X is read. */
 static void
-multiply_rest (global const float *restrict x, ulong stride, uint rows, global const float *restrict panel, uint k, float *tile)
+multiply_rest (global const float *x, ulong stride, uint rows, global const float *panel, uint k, float *tile)
 {
-#define ROW(i) global const float *restrict x##i = x + min ((uint) i, rows - 1) * stride;
+#define ROW(i) global const float *x##i = x + min ((uint) i, rows - 1) * stride;
   REST_ROWS (ROW)
   REST_ROWS (ZERO)
   for (uint column = 0; column < k; column++, panel += PANEL) {

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Both kinds of linear, at every tile size, against plain C over a table of odd shapes, places in memory and epilogues. */
+#include <math.h>
+#include <string.h>
+
+#include <clblast_c.h>
+
+#include "reference-linear.h"
+#include "runtime/device-private.h"
+#include "test-support.h"
+
+/* The reference sums in double, the kernels in float: each of k additions of random signs rounds by up to 6e-8 of the sum so far, which
+ * makes 6e-8 · sqrt (k) / 2 of the result's rms; the largest of 10⁵ results is about 5 times that, 6e-6 at k = 1536. Activations
+ * (the erf of linear.cl is good to 1.5e-7) and multipliers stay within a factor of 3. */
+#define TOLERANCE 2e-5
+
+#define MULTIPLIER 1
+#define GATE 2
+#define RESIDUAL 4
+#define IN_PLACE 8              /* the residual is y itself */
+#define BIAS 16
+
+typedef struct {
+  guint m, k;
+  guint n[3];                   /* of the stacked parts; 0: no more */
+  SoraDType dtype;
+  SoraActivation activation;
+  guint operands;
+  guint pad;                    /* floats around and between the rows of every matrix */
+  guint rows_per_frame, n_frames;
+} Case;
+
+static const Case cases[] = {
+  { 1, 1, { 1 }, SORA_DTYPE_F32, SORA_ACTIVATION_NONE, 0, 0 },
+  { 1, 7, { 33 }, SORA_DTYPE_F32, SORA_ACTIVATION_NONE, BIAS, 0 },
+  { 13, 5, { 40 }, SORA_DTYPE_F32, SORA_ACTIVATION_SILU, BIAS, 3 },
+  { 25, 9, { 5, 20, 9 }, SORA_DTYPE_BF16, SORA_ACTIVATION_GELU, BIAS | MULTIPLIER, 1 },
+  { 11, 16, { 32 }, SORA_DTYPE_F16, SORA_ACTIVATION_GELU_TANH, MULTIPLIER | RESIDUAL, 5 },
+  { 14, 3, { 65 }, SORA_DTYPE_F32, SORA_ACTIVATION_RELU, BIAS | GATE | RESIDUAL, 2, 4, 3 },
+  { 12, 8, { 16 }, SORA_DTYPE_F32, SORA_ACTIVATION_NONE, GATE | IN_PLACE, 7, 3, 2 },
+  { 24, 6, { 31, 1 }, SORA_DTYPE_F32, SORA_ACTIVATION_SILU, BIAS | MULTIPLIER | GATE | IN_PLACE, 9, 5, 9 },
+  /* from here on too much for an interpreter */
+  { 256, 256, { 256, 256, 256 }, SORA_DTYPE_BF16, SORA_ACTIVATION_NONE, BIAS, 0 },
+  { 256, 256, { 768 }, SORA_DTYPE_BF16, SORA_ACTIVATION_GELU_TANH, BIAS, 0 },
+  { 128, 768, { 256 }, SORA_DTYPE_F32, SORA_ACTIVATION_NONE, BIAS | GATE | IN_PLACE, 0, 64, 2 },
+  { 20, 256, { 512 }, SORA_DTYPE_F32, SORA_ACTIVATION_GELU_TANH, MULTIPLIER, 0 },
+  { 1, 512, { 1536 }, SORA_DTYPE_F32, SORA_ACTIVATION_SILU, BIAS, 0 },
+  { 77, 1536, { 100 }, SORA_DTYPE_F16, SORA_ACTIVATION_GELU, BIAS | RESIDUAL, 11 },
+  { 131, 129, { 67, 190 }, SORA_DTYPE_F32, SORA_ACTIVATION_RELU, BIAS | MULTIPLIER | GATE | RESIDUAL, 13, 10, 4 },
+  { 64, 2048, { 48 }, SORA_DTYPE_F32, SORA_ACTIVATION_NONE, BIAS | IN_PLACE, 0 },
+};
+#define N_SMALL_CASES 8
+
+/* A tensor with memory of its own, at an odd address as in a mapped file. */
+static SoraTensor
+tensor_new (const gchar *name, SoraDType dtype, guint64 rows, guint64 columns, guint seed)
+{
+  SoraTensor tensor = { .name = name, .file = "test.safetensors", .dtype = dtype, .n_dims = columns ? 2 : 1,
+    .shape = { rows, columns }, .n_elements = rows * MAX (columns, 1) };
+  g_autofree gfloat *values = sora_test_random (seed, tensor.n_elements, 1);
+  gsize size = sora_dtype_size (dtype);
+  guint8 *data = g_malloc (1 + tensor.n_elements * size);
+
+  for (guint64 i = 0; i < tensor.n_elements; i++) {
+    guint32 bits;
+    /* binary16 of sign, exponent and the upper ten bits of the mantissa; values below its range become zero */
+    guint16 half;
+
+    memcpy (&bits, &values[i], sizeof bits);
+    half = (bits >> 16 & 0x8000) | (fabsf (values[i]) < 1e-4f ? 0 : ((bits >> 13 & 0x3ffff) - (112 << 10)));
+    if (dtype == SORA_DTYPE_BF16)
+      half = bits >> 16;
+    memcpy (data + 1 + i * size, dtype == SORA_DTYPE_F32 ? (gpointer) &bits : (gpointer) &half, size);
+  }
+  tensor.data = data + 1;
+  return tensor;
+}
+
+static void
+tensor_clear (SoraTensor *tensor)
+{
+  g_free ((gpointer) (tensor->data - 1));
+}
+
+/* The weight of a case: parts of one dtype, biases in F32; the second part has no bias. */
+typedef struct {
+  guint n_parts, n;
+  SoraTensor parts[3], bias_parts[3];
+  const SoraTensor *weights[3], *biases[3];
+  gfloat *weight, *bias;        /* what they say, stacked */
+} Weight;
+
+static void
+weight_init (Weight *weight, const Case *c)
+{
+  for (guint i = 0; i < 3 && c->n[i]; i++) {
+    weight->parts[i] = tensor_new ("weight", c->dtype, c->n[i], c->k, 100 + i);
+    weight->bias_parts[i] = tensor_new ("bias", SORA_DTYPE_F32, c->n[i], 0, 200 + i);
+    weight->weights[i] = &weight->parts[i];
+    weight->biases[i] = (c->operands & BIAS) && i != 1 ? &weight->bias_parts[i] : NULL;
+    weight->n += c->n[i];
+    weight->n_parts++;
+  }
+  weight->weight = g_new0 (gfloat, weight->n * c->k);
+  weight->bias = g_new0 (gfloat, weight->n);
+  for (guint i = 0, first = 0; i < weight->n_parts; first += c->n[i++]) {
+    sora_tensor_to_float (weight->weights[i], 0, (guint64) c->n[i] * c->k, weight->weight + first * c->k);
+    if (weight->biases[i])
+      sora_tensor_to_float (weight->biases[i], 0, c->n[i], weight->bias + first);
+  }
+}
+
+static void
+weight_clear (Weight *weight)
+{
+  for (guint i = 0; i < weight->n_parts; i++) {
+    tensor_clear (&weight->parts[i]);
+    tensor_clear (&weight->bias_parts[i]);
+  }
+  g_free (weight->weight);
+  g_free (weight->bias);
+}
+
+/* A matrix on both sides, with what lies around it. */
+typedef struct {
+  SoraMatrix place;
+  gsize floats;
+  gfloat *host;
+} Operand;
+
+/* Around and between the rows lies NaN, which must neither be used nor written over. */
+static void
+operand_init (Operand *operand, SoraQueue *queue, guint rows, guint columns, guint pad, guint seed)
+{
+  g_autofree gfloat *values = sora_test_random (seed, (gsize) rows * columns, 1);
+
+  operand->place = SORA_MATRIX_AT (NULL, pad, columns + pad);
+  operand->floats = pad + (gsize) rows * (columns + pad);
+  operand->host = g_new (gfloat, operand->floats);
+  for (gsize i = 0; i < operand->floats; i++)
+    operand->host[i] = NAN;
+  for (guint row = 0; row < rows; row++)
+    memcpy (operand->host + pad + (gsize) row * (columns + pad), values + (gsize) row * columns, columns * sizeof *values);
+  operand->place.mem = sora_test_upload (queue, operand->host, operand->floats);
+}
+
+static void
+operand_clear (Operand *operand)
+{
+  clReleaseMemObject (operand->place.mem);
+  g_free (operand->host);
+}
+
+/* @actual within the tolerance of @expected [m, n], and bitwise the same around it */
+static void
+compare (const gfloat *actual, const Operand *expected, guint m, guint n, guint pad, const gchar *what)
+{
+  g_autofree gfloat *a = g_new (gfloat, (gsize) m * n);
+  g_autofree gfloat *e = g_new (gfloat, (gsize) m * n);
+  gsize inside = 0;
+
+  for (gsize i = 0; i < expected->floats; i++) {
+    if (i >= pad && (i - pad) % (n + pad) < n) {
+      a[inside] = actual[i];
+      e[inside++] = expected->host[i];
+    } else if (!isnan (actual[i])) {
+      g_test_fail_printf ("%s: wrote outside the matrix, at %" G_GSIZE_FORMAT, what, i);
+      return;
+    }
+  }
+  sora_test_assert_close (a, e, inside, TOLERANCE, "%s", what);
+}
+
+static void
+run_case (SoraQueue *queue, const Case *c, const gchar *what)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SoraLinear) linear = NULL;
+  g_autofree gfloat *actual = NULL;
+  Weight weight = { 0 };
+  Operand x, y, multiplier, gate, residual;
+  SoraEpilogue epilogue = { .activation = c->activation };
+  SoraReferenceOperands operands = { 0 };
+
+  weight_init (&weight, c);
+  operand_init (&x, queue, c->m, c->k, c->pad, 1);
+  operand_init (&y, queue, c->m, weight.n, c->pad, 2);
+  operand_init (&multiplier, queue, c->m, weight.n, c->pad + 1, 3);
+  operand_init (&gate, queue, MAX (c->n_frames, 1), weight.n, c->pad + 2, 4);
+  operand_init (&residual, queue, c->m, weight.n, c->pad + 3, 5);
+  operands.bias = weight.bias;
+  if (c->operands & MULTIPLIER) {
+    epilogue.multiplier = multiplier.place;
+    operands.multiplier = multiplier.host;
+  }
+  if (c->operands & GATE) {
+    epilogue.gate = (SoraFrameVector) { gate.place.mem, gate.place.offset, gate.place.stride, c->rows_per_frame, c->n_frames };
+    operands.gate = gate.host;
+  }
+  if (c->operands & (RESIDUAL | IN_PLACE)) {
+    epilogue.residual = c->operands & IN_PLACE ? y.place : residual.place;
+    operands.residual = c->operands & IN_PLACE ? y.host : residual.host;
+  }
+
+  linear = sora_linear_new (queue, weight.n_parts, weight.weights, weight.biases, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (sora_linear_get_n (linear), ==, weight.n);
+  g_assert_cmpuint (sora_linear_get_k (linear), ==, c->k);
+  sora_linear_run (queue, linear, x.place, y.place, c->m, &epilogue);
+  actual = sora_test_download (queue, y.place.mem, y.floats);
+  sora_reference_linear (x.host, x.place, weight.weight, y.host, y.place, c->m, weight.n, c->k, &epilogue, &operands);
+  compare (actual, &y, c->m, weight.n, c->pad, what);
+
+  operand_clear (&x);
+  operand_clear (&y);
+  operand_clear (&multiplier);
+  operand_clear (&gate);
+  operand_clear (&residual);
+  weight_clear (&weight);
+}
+
+static void
+run_cases (SoraQueue *queue, const gchar *kind)
+{
+  guint n_cases = sora_test_is_small () ? N_SMALL_CASES : G_N_ELEMENTS (cases);
+
+  for (guint i = 0; i < n_cases; i++) {
+    g_autofree gchar *what = g_strdup_printf ("%s, case %u: m %u, k %u, n %u...", kind, i, cases[i].m, cases[i].k, cases[i].n[0]);
+
+    run_case (queue, &cases[i], what);
+  }
+}
+
+static void
+test_packed (gconstpointer data)
+{
+  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear ("packed");
+  SoraDevice *device = sora_queue_get_device (queue);
+  guint native = device->vector_width;
+  g_autofree gchar *kind = g_strdup_printf ("packed for vectors of %d", GPOINTER_TO_INT (data));
+
+  device->vector_width = GPOINTER_TO_INT (data);
+  run_cases (queue, kind);
+  device->vector_width = native;
+}
+
+static void
+test_clblast (void)
+{
+  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear ("clblast");
+
+  run_cases (queue, "clblast");
+}
+
+/* Nothing to do is no launch, and without an epilogue y is the product. */
+static void
+test_no_epilogue (gconstpointer kind)
+{
+  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (kind);
+  g_autoptr (GError) error = NULL;
+  const Case c = { 5, 6, { 7 }, SORA_DTYPE_F32 };
+  const SoraReferenceOperands none = { 0 };
+  g_autoptr (SoraLinear) linear = NULL;
+  g_autofree gfloat *before = NULL;
+  g_autofree gfloat *after = NULL;
+  Weight weight = { 0 };
+  Operand x, y;
+
+  weight_init (&weight, &c);
+  operand_init (&x, queue, c.m, c.k, 1, 1);
+  operand_init (&y, queue, c.m, weight.n, 1, 2);
+  linear = sora_linear_new (queue, 1, weight.weights, NULL, &error);
+  g_assert_no_error (error);
+
+  sora_linear_run (queue, linear, x.place, y.place, 0, NULL);
+  before = sora_test_download (queue, y.place.mem, y.floats);
+  sora_test_assert_same (before, y.host, y.floats, "no rows");
+  sora_linear_run (queue, linear, x.place, y.place, c.m, NULL);
+  after = sora_test_download (queue, y.place.mem, y.floats);
+  sora_reference_linear (x.host, x.place, weight.weight, y.host, y.place, c.m, weight.n, c.k, &(SoraEpilogue) { 0 }, &none);
+  compare (after, &y, c.m, weight.n, 1, "no epilogue");
+
+  operand_clear (&x);
+  operand_clear (&y);
+  weight_clear (&weight);
+}
+
+/* A NaN or an infinity in x reaches y through every activation: it must not look like a sound result. */
+static void
+test_not_finite (gconstpointer kind)
+{
+  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (kind);
+  g_autoptr (GError) error = NULL;
+  const Case c = { 1, 1, { 1 }, SORA_DTYPE_F32 };
+  const gfloat nan_value = NAN;
+  g_autoptr (SoraLinear) linear = NULL;
+  Weight weight = { 0 };
+  Operand x, y;
+
+  weight_init (&weight, &c);
+  operand_init (&x, queue, 1, 1, 0, 1);
+  operand_init (&y, queue, 1, 1, 0, 2);
+  sora_queue_write (queue, x.place.mem, 0, sizeof nan_value, &nan_value);
+  linear = sora_linear_new (queue, 1, weight.weights, NULL, &error);
+  g_assert_no_error (error);
+  for (guint activation = SORA_ACTIVATION_NONE; activation <= SORA_ACTIVATION_RELU; activation++) {
+    g_autofree gfloat *value = NULL;
+
+    sora_linear_run (queue, linear, x.place, y.place, 1, &(SoraEpilogue) { .activation = activation });
+    value = sora_test_download (queue, y.place.mem, 1);
+    g_assert_true (isnan (value[0]));
+  }
+
+  operand_clear (&x);
+  operand_clear (&y);
+  weight_clear (&weight);
+}
+
+static void
+test_errors (void)
+{
+  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+  g_autoptr (GError) error = NULL;
+  guint64 huge = sora_queue_get_device (queue)->max_allocation / 1024 / sizeof (gfloat) + 1;
+  SoraTensor a = tensor_new ("layer.a", SORA_DTYPE_F32, 4, 6, 1), b = tensor_new ("layer.b", SORA_DTYPE_F32, 3, 5, 2);
+  SoraTensor vector = tensor_new ("layer.bias", SORA_DTYPE_F32, 5, 0, 3), large = a;
+  const SoraTensor *different[] = { &a, &b }, *one[] = { &a }, *bias[] = { &vector }, *larger[] = { &large };
+
+  g_assert_null (sora_linear_new (queue, 2, different, NULL, &error));
+  g_assert_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_WEIGHT);
+  g_assert_nonnull (strstr (error->message, "test.safetensors: layer.b: expected rows of 6 values, found 15 values in 3 rows"));
+  g_clear_error (&error);
+
+  g_assert_null (sora_linear_new (queue, 1, one, bias, &error));
+  g_assert_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_WEIGHT);
+  g_assert_nonnull (strstr (error->message, "layer.bias: expected 4 values, found 5"));
+  g_clear_error (&error);
+
+  if (huge < G_MAXINT32 / 2) {
+    large.shape[0] = huge;
+    large.shape[1] = 1024;
+    large.n_elements = huge * 1024;
+    g_assert_null (sora_linear_new (queue, 1, larger, NULL, &error));
+    g_assert_error (error, SORA_DEVICE_ERROR, SORA_DEVICE_ERROR_NO_MEMORY);
+    g_assert_nonnull (strstr (error->message, "layer.a: "));
+  }
+  tensor_clear (&a);
+  tensor_clear (&b);
+  tensor_clear (&vector);
+}
+
+int
+main (int argc, char **argv)
+{
+  int status;
+
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_data_func ("/linear/packed/16", GINT_TO_POINTER (16), test_packed);
+  g_test_add_data_func ("/linear/packed/8", GINT_TO_POINTER (8), test_packed);
+  g_test_add_data_func ("/linear/packed/4", GINT_TO_POINTER (4), test_packed);
+  g_test_add_func ("/linear/clblast", test_clblast);
+  g_test_add_data_func ("/linear/packed/no-epilogue", "packed", test_no_epilogue);
+  g_test_add_data_func ("/linear/clblast/no-epilogue", "clblast", test_no_epilogue);
+  g_test_add_data_func ("/linear/packed/not-finite", "packed", test_not_finite);
+  g_test_add_data_func ("/linear/clblast/not-finite", "clblast", test_not_finite);
+  g_test_add_func ("/linear/errors", test_errors);
+  status = g_test_run ();
+  /* At exit it would release its programs after Oclgrind's own end. */
+  CLBlastClearCache ();
+  return status;
+}

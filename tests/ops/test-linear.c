@@ -3,11 +3,11 @@
 #include <math.h>
 #include <string.h>
 
-#include <clblast_c.h>
-
 #include "reference-linear.h"
 #include "runtime/device-private.h"
 #include "test-support.h"
+
+#include <clblast_c.h>
 
 /* The reference sums in double, the kernels in float: each of k additions of random signs rounds by up to 6e-8 of the sum so far, which
  * makes 6e-8 · sqrt (k) / 2 of the result's rms; the largest of 10⁵ results is about 5 times that, 6e-6 at k = 1536. Activations

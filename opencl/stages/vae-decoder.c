@@ -30,7 +30,8 @@ sora_vae_decoder_state_new (SoraVae *vae, guint height, guint width, guint max_l
     frames <<= c->decoder.time[i];
   }
   sora_vae_map_init (&state->grown, height, width, c->decoder.widths[c->decoder.n_levels], frames, arena);
-  sora_vae_map_init (&state->features, height, width, c->image_channels * c->patch_size * c->patch_size, frames, arena);
+  state->features = (SoraFeatureMap) { NULL, 0, 0, height, width, c->image_channels * c->patch_size * c->patch_size };
+  sora_arena_add (arena, &state->features.mem, sora_feature_map_floats (&state->features, frames));
   return state;
 }
 

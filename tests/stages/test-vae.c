@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The VAE's decoder and encoder against models/vae.py (tests/reference/vae.py): two layouts with random weights, and the embedded
+ * model; whole clips, and the same clips piece by piece. */
+#include <glib/gstdio.h>
+#include <json-glib/json-glib.h>
+#include <math.h>
+
+#include "stage-support.h"
+#include "stages/vae-private.h"
+
+/* Of max |a - b| over the reference's rms. Both sides sum in single precision and in different orders (ours also with the weights of
+ * up-sampling, TGrow and TPool multiplied out), through up to 30 layers of sums of up to 4608 products: 1e-5 in all. A
+ * wrong tap, frame or channel gives 1e-2 and more. */
+#define TOLERANCE 1e-4
+
+#define STEP 23                 /* every so many of the numbers are in the golden file */
+
+typedef struct {
+  SoraVaeConfig config;
+  SoraWeightFile *weights, *golden;
+  SoraQueue *queue;
+  SoraVae *vae;
+  guint n, height, width;       /* latents of the golden file */
+} Fixture;
+
+/* The weights that tests/reference/vae.py drew: of tensor i, uniform (1000 + i), for the shapes in the .json */
+static SoraWeightFile *
+draw_weights (const gchar *json_path)
+{
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  g_autoptr (SoraTensorWriter) writer = sora_tensor_writer_new ();
+  g_autoptr (GError) error = NULL;
+  g_autofree gchar *path = NULL;
+  g_autoptr (GList) names = NULL;
+  JsonObject *tensors;
+  guint seed = 1000;
+  SoraWeightFile *file;
+
+  json_parser_load_from_file (parser, json_path, &error);
+  g_assert_no_error (error);
+  tensors = json_object_get_object_member (json_node_get_object (json_parser_get_root (parser)), "tensors");
+  names = json_object_get_members (tensors);
+  for (GList *l = names; l != NULL; l = l->next) {
+    JsonArray *array = json_object_get_array_member (tensors, l->data);
+    gint64 shape[4], n = 1;
+    guint n_dims = json_array_get_length (array);
+    g_autofree gfloat *values = NULL;
+
+    for (guint i = 0; i < n_dims; i++)
+      n *= shape[i] = json_array_get_int_element (array, i);
+    values = sora_test_random (seed++, n, n_dims == 1 ? 0.1f : (gfloat) sqrt (3.0 / (n / shape[0])));
+    sora_tensor_writer_add (writer, l->data, values, shape, n_dims);
+  }
+  g_close (g_file_open_tmp ("sora-vae-XXXXXX.safetensors", &path, NULL), NULL);
+  sora_tensor_writer_save (writer, path, &error);
+  g_assert_no_error (error);
+  file = sora_weight_file_open (path, &error);
+  g_assert_no_error (error);
+  g_unlink (path);
+  return file;
+}
+
+static void
+fixture_open (Fixture *f, const gchar *config_path, const gchar *golden)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree gfloat *size = NULL;
+
+  f->golden = stage_golden_open (golden);
+  size = stage_golden (f->golden, NULL, "size");
+  f->n = size[0];
+  f->height = size[1];
+  f->width = size[2];
+  sora_vae_config_load (&f->config, config_path, &error);
+  g_assert_no_error (error);
+  sora_vae_validate (&f->config, f->weights, &error);
+  g_assert_no_error (error);
+  f->queue = sora_test_queue_new ();
+  f->vae = sora_vae_new (&f->config, f->weights, TRUE, f->queue, &error);
+  g_assert_no_error (error);
+}
+
+static void
+fixture_clear (Fixture *f)
+{
+  sora_vae_free (f->vae);
+  g_clear_pointer (&f->queue, sora_queue_free);
+  sora_vae_config_clear (&f->config);
+  sora_weight_file_free (f->weights);
+  sora_weight_file_free (f->golden);
+}
+
+static gsize
+frame_bytes (const Fixture *f)
+{
+  return (gsize) f->height * f->width * f->config.spatial_scale * f->config.spatial_scale * 3;
+}
+
+/* Decodes the golden latents in pieces; (transfer full): all bytes. With @check, features are compared with the golden ones (one
+ * piece only). */
+static guint8 *
+decode (Fixture *f, guint piece, guint max_latents, gboolean check)
+{
+  gsize latent = (gsize) f->height * f->width * f->config.latent_channels, bytes = f->config.time_scale * frame_bytes (f);
+  g_autofree gfloat *latents = stage_golden (f->golden, NULL, "latents");
+  g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (f->queue));
+  SoraVaeDecoderState *state = sora_vae_decoder_state_new (f->vae, f->height, f->width, max_latents, arena);
+  cl_mem rgb = sora_queue_alloc (f->queue, piece * bytes);
+  guint8 *result = g_malloc (f->n * bytes);
+  g_autoptr (GError) error = NULL;
+
+  sora_arena_commit (arena, &error);
+  g_assert_no_error (error);
+  for (guint round = 0; round < 2; round++) {   /* twice: a reset must forget the first time */
+    sora_vae_decoder_reset (state, f->queue);
+    for (guint done = 0; done < f->n; done += piece) {
+      guint n = MIN (piece, f->n - done);
+      cl_mem mem = sora_test_upload (f->queue, latents + done * latent, n * latent);
+
+      sora_vae_decode (f->vae, state, f->queue, mem, n, rgb);
+      sora_queue_read (f->queue, rgb, 0, n * bytes, result + done * bytes, &error);
+      g_assert_no_error (error);
+      clReleaseMemObject (mem);
+    }
+  }
+  if (check) {
+    const SoraFeatureMap *features = sora_vae_decoder_state_get_features (state);
+
+    g_assert_cmpuint (features->border, ==, 0);
+    stage_assert_golden (f->queue, features->mem, 0, sora_feature_map_floats (features, f->n * f->config.time_scale), STEP,
+        f->golden, 0, TOLERANCE, "features");
+  }
+  clReleaseMemObject (rgb);
+  sora_vae_decoder_state_free (state);
+  return result;
+}
+
+/* The golden bytes are not rounded: ours may be off by half, and by what the features may be off. */
+static void
+check_bytes (Fixture *f, const guint8 *bytes)
+{
+  gsize n;
+  g_autofree gfloat *expected = stage_golden (f->golden, &n, "bytes");
+
+  for (gsize i = 0; i < n; i++)
+    g_assert_cmpfloat (fabs (bytes[i * STEP] - expected[i]), <=, 0.5 + 255 * TOLERANCE);
+}
+
+/* Every convolution adds up a pixel in one order, wherever the pixel stands: so pieces give the whole clip's bytes, exactly. */
+static void
+check_decoder (Fixture *f)
+{
+  g_autofree guint8 *whole = decode (f, f->n, f->n, TRUE);
+  const guint pieces[][2] = { { 1, 1 }, { 2, 2 }, { 1, 3 }, { f->n, 1 } };
+
+  check_bytes (f, whole);
+  for (guint i = 0; i < (sora_test_is_small () ? 1 : G_N_ELEMENTS (pieces)); i++) {
+    g_autofree guint8 *streamed = decode (f, pieces[i][0], pieces[i][1], FALSE);
+
+    g_assert_cmpmem (streamed, f->n * f->config.time_scale * frame_bytes (f), whole, f->n * f->config.time_scale * frame_bytes (f));
+  }
+}
+
+/* Triangle waves, as tests/reference/vae.py has them; (transfer full): [frames, height, width, 3] */
+static guint8 *
+draw_frames (const Fixture *f)
+{
+  guint height = f->height * f->config.spatial_scale, width = f->width * f->config.spatial_scale;
+  guint8 *frames = g_malloc (f->n * f->config.time_scale * frame_bytes (f)), *out = frames;
+
+  for (guint t = 0; t < f->n * f->config.time_scale; t++)
+    for (guint y = 0; y < height; y++)
+      for (guint x = 0; x < width; x++)
+        for (guint c = 0; c < 3; c++) {
+          guint v = (x * 3 + y * 5 * (c + 1) + t * 7 * (c + 2)) & 511;
+
+          *out++ = v < 256 ? v : 511 - v;
+        }
+  return frames;
+}
+
+/* Encodes the drawn frames, @piece latents a call; (transfer full): [n, height, width, latent_channels] */
+static gfloat *
+encode (Fixture *f, guint piece, guint max_latents)
+{
+  gsize latent = (gsize) f->height * f->width * f->config.latent_channels, bytes = f->config.time_scale * frame_bytes (f);
+  g_autofree guint8 *frames = draw_frames (f);
+  g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (f->queue));
+  SoraVaeEncoderState *state = sora_vae_encoder_state_new (f->vae, f->height, f->width, max_latents, arena);
+  cl_mem rgb = sora_queue_alloc (f->queue, piece * bytes), out = sora_test_alloc (f->queue, piece * latent);
+  gfloat *result = g_new (gfloat, f->n * latent);
+  g_autoptr (GError) error = NULL;
+
+  sora_arena_commit (arena, &error);
+  g_assert_no_error (error);
+  for (guint round = 0; round < 2; round++) {
+    sora_vae_encoder_reset (state, f->queue);
+    for (guint done = 0; done < f->n; done += piece) {
+      guint n = MIN (piece, f->n - done);
+
+      sora_queue_write (f->queue, rgb, 0, n * bytes, frames + done * bytes);
+      sora_vae_encode (f->vae, state, f->queue, rgb, n, out);
+      sora_queue_read (f->queue, out, 0, n * latent * sizeof (gfloat), result + done * latent, &error);
+      g_assert_no_error (error);
+    }
+  }
+  clReleaseMemObject (rgb);
+  clReleaseMemObject (out);
+  sora_vae_encoder_state_free (state);
+  return result;
+}
+
+static void
+check_encoder (Fixture *f)
+{
+  gsize n = (gsize) f->n * f->height * f->width * f->config.latent_channels, n_golden;
+  g_autofree gfloat *whole = encode (f, f->n, f->n), *streamed = encode (f, 1, 1), *chunked = encode (f, f->n, 2);
+  g_autofree gfloat *expected = stage_golden (f->golden, &n_golden, "encoded"), *kept = g_new (gfloat, n_golden);
+
+  for (gsize i = 0; i < n_golden; i++)
+    kept[i] = whole[i * STEP];
+  sora_test_assert_close (kept, expected, n_golden, TOLERANCE, "encoded latents");
+  sora_test_assert_same (streamed, whole, n, "latents encoded one by one");
+  sora_test_assert_same (chunked, whole, n, "latents encoded in chunks");
+}
+
+static void
+test_random (gconstpointer name)
+{
+  g_autofree gchar *json = g_strdup_printf ("%s/%s.json", g_getenv ("SORA_TEST_GOLDEN"), (const gchar *) name);
+  Fixture f = { .weights = draw_weights (json) };
+
+  fixture_open (&f, json, name);
+  check_decoder (&f);
+  if (!sora_test_is_small ())
+    check_encoder (&f);
+  fixture_clear (&f);
+}
+
+static void
+test_embedded (void)
+{
+  g_autofree gchar *config = stage_model_path ("vae/config.json");
+  g_autofree gchar *path = config != NULL ? stage_model_path ("vae/diffusion_pytorch_model.safetensors") : NULL;
+  g_autoptr (GError) error = NULL;
+  Fixture f = { 0 };
+
+  if (path == NULL)
+    return;
+  f.weights = sora_weight_file_open (path, &error);
+  g_assert_no_error (error);
+  fixture_open (&f, config, "vae-embedded");
+  stage_assert_fingerprint (f.golden, f.weights);
+  check_decoder (&f);
+  check_encoder (&f);
+  fixture_clear (&f);
+}
+
+/* A config that asks for more than the file has: the message names the tensor. */
+static void
+test_missing (void)
+{
+  g_autofree gchar *json = g_strdup_printf ("%s/vae-small.json", g_getenv ("SORA_TEST_GOLDEN"));
+  g_autoptr (SoraWeightFile) weights = draw_weights (json);
+  g_autoptr (GError) misshapen = NULL, missing = NULL;
+  SoraVaeConfig config;
+
+  g_assert_true (sora_vae_config_load (&config, json, NULL));
+  config.decoder.widths[1]++;
+  g_assert_false (sora_vae_validate (&config, weights, &misshapen));
+  g_assert_error (misshapen, SORA_MODEL_ERROR, SORA_MODEL_ERROR_WEIGHT);
+  g_assert_nonnull (strstr (misshapen->message, "decoder.7.weight"));
+  config.decoder.widths[1]--;
+  config.encoder.blocks[1]++;
+  g_assert_false (sora_vae_validate (&config, weights, &missing));
+  g_assert_error (missing, SORA_MODEL_ERROR, SORA_MODEL_ERROR_WEIGHT);
+  g_assert_nonnull (strstr (missing->message, "encoder.9.conv.0.weight"));
+  sora_vae_config_clear (&config);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_data_func ("/stages/vae/small", "vae-small", test_random);
+  if (!sora_test_is_small ()) {
+    g_test_add_data_func ("/stages/vae/public", "vae-public", test_random);
+    g_test_add_func ("/stages/vae/embedded", test_embedded);
+  }
+  g_test_add_func ("/stages/vae/missing", test_missing);
+  return g_test_run ();
+}

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Makes tests/golden/transformer.safetensors, and transformer-embedded.safetensors for the model directory named on the
+command line, with diffusers' WanTransformer3DModel.
+
+The causal numbers come from one pass without any cache over the clean blocks, followed by the noisy ones, under a banded
+block-causal mask: a clean block, at the context timestep, sees itself and the clean blocks before it that the window holds,
+which is what a pass that fills the cache sees; a noisy block sees itself and the same clean blocks. Both copies of a latent
+frame have the same place in time. Rotations only depend on the difference of two places, so a window that moves gives the
+same numbers."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from diffusers import WanTransformer3DModel
+from diffusers.models.transformers.transformer_wan import WanAttnProcessor
+
+from common import fingerprint, randomise, save, uniform
+
+CONFIG = {"in_channels": 4, "out_channels": 6, "patch_size": (1, 2, 2), "num_attention_heads": 2, "attention_head_dim": 24,
+          "num_layers": 2, "ffn_dim": 72, "text_dim": 20, "freq_dim": 32}
+TIMESTEPS = [50.0, 700.0, 312.5, 1000.0]    # the first: of the context
+SIZE = (4, 6)       # height, width of the random model's latents
+FRAMES = 3          # of the bidirectional passes
+N_TOKENS = (5, 1)   # of the two branches' prompts
+TEXT_LENGTH = 8
+BLOCK, WINDOW, BLOCKS = 2, 6, 6     # latent frames, latent frames, blocks: three beyond the window
+EMBEDDED_STRIDE = 97  # every so many of the embedded model's numbers are kept
+SCALE = 1.75        # of uniform inputs, for a variance near 1
+
+
+def latents(seed, frames, size, channels):
+    """As the engine has them, [frames, height, width, channels], and as diffusers does, [1, channels, frames, height, width]."""
+    return uniform(seed, (frames, *size, channels), SCALE).permute(3, 0, 1, 2)[None]
+
+
+def texts(n_tokens, length, text_dim):
+    """The prompts of all branches, padded with zero rows."""
+    rows = torch.zeros(len(n_tokens), length, text_dim)
+    for i, n in enumerate(n_tokens):
+        rows[i, :n] = uniform(100 + i, (n, text_dim), SCALE)
+    return rows
+
+
+def evaluate(model, x, timesteps, text):
+    """x: [1, channels, frames, height, width]; timesteps: one a frame; to [branches, frames, height, width, channels]."""
+    patch = model.config.patch_size
+    tokens = (x.shape[3] // patch[1]) * (x.shape[4] // patch[2])
+    timestep = torch.tensor(timesteps).repeat_interleave(tokens)[None].expand(len(text), -1)
+    y = model(x.expand(len(text), -1, -1, -1, -1), timestep, text, return_dict=False)[0]
+    return y.permute(0, 2, 3, 4, 1)
+
+
+class MaskedProcessor(WanAttnProcessor):
+    """Self-attention under a mask; cross-attention as it was."""
+
+    def __init__(self, mask):
+        super().__init__()
+        self.mask = mask
+
+    def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, rotary_emb=None):
+        mask = self.mask if encoder_hidden_states is None else None
+        return super().__call__(attn, hidden_states, encoder_hidden_states, mask, rotary_emb)
+
+
+def causal_mask(frames, tokens, block, window):
+    """[2 frames · tokens]²: clean latents, then noisy ones; a query's row is true where it sees."""
+    latent = torch.arange(frames).repeat_interleave(tokens)
+    start = latent // block * block     # of the block that a latent is in
+    past = (latent[None] < start[:, None]) & (latent[None] >= start[:, None] - (window - block))
+    own = start[None] == start[:, None]
+    none = torch.zeros_like(own)
+    return torch.cat([torch.cat([past | own, none], 1), torch.cat([past, own], 1)])
+
+
+def evaluate_causal(model, clean, noisy, timesteps, text, block, window):
+    """timesteps: of the context, and of the latents of a noisy block. To the outputs of the clean and the noisy latents."""
+    frames, patch = clean.shape[2], model.config.patch_size
+    tokens = (clean.shape[3] // patch[1]) * (clean.shape[4] // patch[2])
+    rope, processor = type(model.rope).forward, MaskedProcessor(causal_mask(frames, tokens, block, window))
+    model.set_attn_processor(processor)
+    model.rope.forward = lambda x: tuple(torch.cat([t, t], 1) for t in rope(model.rope, x[:, :, :frames]))
+    every = [timesteps[0]] * frames + list(timesteps[1:]) * (frames // block)
+    y = evaluate(model, torch.cat([clean, noisy], 2), every, text)
+    del model.rope.forward
+    model.set_attn_processor(WanAttnProcessor())
+    return y.split(frames, 1)
+
+
+def by_block(y, block):
+    """[branches, frames, ...] to [blocks, branches, block, ...]"""
+    return y.unflatten(1, (-1, block)).transpose(0, 1)
+
+
+def random_model():
+    model = randomise(WanTransformer3DModel(**CONFIG), 2)
+    channels = CONFIG["in_channels"]
+    text = texts(N_TOKENS, TEXT_LENGTH, CONFIG["text_dim"])
+    x = latents(1, FRAMES, SIZE, channels)
+    config = [v for k, v in CONFIG.items() if k != "patch_size"] + list(CONFIG["patch_size"])
+    numbers = {"config": torch.tensor(config), "whole": evaluate(model, x, TIMESTEPS[1:], text)}
+    full = texts(N_TOKENS[:1], N_TOKENS[0], CONFIG["text_dim"])
+    numbers["whole.unpadded"] = evaluate(model, x, TIMESTEPS[1:], full)
+    for name, change in (("block", {"num_layers": 1}), ("plain", {"cross_attn_norm": False})):
+        other = WanTransformer3DModel(**(CONFIG | change)).eval()
+        other.load_state_dict({k: v for k, v in model.state_dict().items() if k in other.state_dict()})
+        numbers[name] = evaluate(other, x, TIMESTEPS[1:], text)
+    frames = BLOCK * BLOCKS
+    clean, noisy = (latents(seed, frames, SIZE, channels) for seed in (2, 3))
+    y = evaluate_causal(model, clean, noisy, TIMESTEPS[:3], text, BLOCK, WINDOW)
+    numbers |= {"causal.clean": by_block(y[0], BLOCK), "causal.noisy": by_block(y[1], BLOCK)}
+    save("transformer", numbers, model.state_dict())
+
+
+def embedded_model(directory):
+    model = WanTransformer3DModel.from_pretrained(directory, torch_dtype=torch.float32).eval()
+    sora = json.loads((directory.parent / "sora.json").read_text())
+    vae = json.loads((directory.parent / "vae" / "config.json").read_text())
+    width, height = (n // (vae["patch_size"] * 2 ** sum(vae["decoder_space_upscale"])) for n in sora["sizes"][0])
+    block, window = sora["block_latents"], sora["window_latents"]
+    frames = window + 2 * block
+    clean, noisy = (latents(seed, frames, (height, width), model.config.in_channels) for seed in (2, 3))
+    timesteps = [float(sora["context_timestep"])] + (TIMESTEPS[1:] * block)[:block]
+    text = texts(N_TOKENS, sora["text_length"], model.config.text_dim)
+    y = evaluate_causal(model, clean, noisy, timesteps, text, block, window)
+    outputs = {name: by_block(v, block).flatten(1)[:, ::EMBEDDED_STRIDE] for name, v in zip(("clean", "noisy"), y)}
+    save("transformer-embedded", {
+        "fingerprint": fingerprint(directory / "diffusion_pytorch_model.safetensors"),
+        "shape": torch.tensor([block, window, height, width, sora["text_length"]]), "timesteps": torch.tensor(timesteps),
+        "causal.clean": outputs["clean"], "causal.noisy": outputs["noisy"]})
+
+
+if __name__ == "__main__":
+    torch.set_grad_enabled(False)
+    random_model()
+    if len(sys.argv) > 1:
+        embedded_model(Path(sys.argv[1]) / "transformer")

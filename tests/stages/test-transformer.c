@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The transformer against diffusers' WanTransformer3DModel (tests/reference/transformer.py): one block, whole, and block after
+ * block over the cache, past the window's end, against one pass under a mask. */
+
+#include "stages/transformer.h"
+
+#include <math.h>
+#include "stage-support.h"
+
+/* Of max |a - b| over the reference's rms. Both sides compute in single precision, in different orders: 1e-6 to 5e-6 was seen
+ * on random weights; trained ones, and a device's own exp and rsqrt, may add some. The smallest mistake (a key too many, a
+ * place in time one off, the padding's weight) gives 1e-3 and more. */
+#define TOLERANCE 5e-5
+
+#define SCALE 1.75f             /* of uniform inputs, as in transformer.py */
+#define EMBEDDED_STEP 97
+
+static const guint n_tokens[] = { 5, 1 };       /* of the two branches' prompts */
+
+/* A stream with everything that it needs. */
+typedef struct {
+  SoraTransformerConfig config;
+  SoraTransformerShape shape;
+  SoraQueue *queue;
+  SoraArena *arena;
+  SoraTransformer *transformer;
+  SoraTransformerState *state;
+  cl_mem latents, output;
+  gsize latent_in, latent_out;  /* floats of a latent frame of one branch */
+} Stream;
+
+static SoraTransformerConfig
+golden_config (SoraWeightFile *golden)
+{
+  g_autofree gfloat *v = stage_golden (golden, NULL, "config");
+
+  return (SoraTransformerConfig) {
+    .in_channels = v[0], .out_channels = v[1], .num_attention_heads = v[2], .attention_head_dim = v[3], .num_layers = v[4],
+    .ffn_dim = v[5], .text_dim = v[6], .freq_dim = v[7], .patch_size = { v[8], v[9], v[10] }, .cross_attn_norm = TRUE, .eps = 1e-6,
+  };
+}
+
+/* @config and @shape are set */
+static void
+stream_open (Stream *s, SoraWeightFile *weights, const gchar *linear)
+{
+  g_autoptr (GError) error = NULL;
+
+  s->queue = linear ? sora_test_queue_new_linear (linear) : sora_test_queue_new ();
+  s->arena = sora_arena_new (sora_queue_get_device (s->queue));
+  s->transformer = sora_transformer_new (&s->config, weights, s->queue, &error);
+  g_assert_no_error (error);
+  s->state = sora_transformer_state_new (s->transformer, &s->shape, s->arena);
+  sora_arena_commit (s->arena, &error);
+  g_assert_no_error (error);
+  sora_transformer_state_prepare (s->transformer, s->state, s->queue);
+  s->latent_in = (gsize) s->shape.height * s->shape.width * s->config.in_channels;
+  s->latent_out = (gsize) s->shape.height * s->shape.width * s->config.out_channels;
+  s->latents = sora_test_alloc (s->queue, s->shape.block_latents * s->latent_in);
+  s->output = sora_test_alloc (s->queue, s->shape.n_branches * s->shape.block_latents * s->latent_out);
+}
+
+static void
+stream_close (Stream *s)
+{
+  clReleaseMemObject (s->latents);
+  clReleaseMemObject (s->output);
+  sora_transformer_state_free (s->state);
+  sora_transformer_free (s->transformer);
+  sora_arena_free (s->arena);
+  sora_queue_free (s->queue);
+}
+
+static void
+set_texts (Stream *s)
+{
+  for (guint b = 0; b < s->shape.n_branches; b++) {
+    g_autofree gfloat *text = sora_test_random (100 + b, n_tokens[b] * s->config.text_dim, SCALE);
+    cl_mem embeddings = sora_test_upload (s->queue, text, n_tokens[b] * s->config.text_dim);
+
+    sora_transformer_set_text (s->transformer, s->state, s->queue, b, SORA_MATRIX (embeddings, s->config.text_dim), n_tokens[b]);
+    clReleaseMemObject (embeddings);
+  }
+}
+
+/* Latent frames @first ... of the clip with this seed. */
+static void
+set_latents (Stream *s, guint32 seed, guint first, guint n)
+{
+  g_autofree gfloat *clip = sora_test_random (seed, (first + n) * s->latent_in, SCALE);
+
+  sora_queue_write (s->queue, s->latents, 0, sizeof (gfloat) * n * s->latent_in, clip + first * s->latent_in);
+}
+
+/* One bidirectional evaluation of 3 latent frames; @linear: which kind */
+static void
+check_whole (const gchar *linear, SoraWeightFile *golden, SoraTransformerConfig config, guint n_branches, guint text_length,
+    guint block_latents, const gchar *name)
+{
+  static const gdouble timesteps[] = { 50, 700, 312.5, 1000 };
+  static const guint rows[] = { 1, 2, 3 };
+  Stream s = { .config = config, .shape = { n_branches, block_latents, block_latents, 4, 6, text_length, 4 } };
+
+  stream_open (&s, golden, linear);
+  sora_transformer_set_timesteps (s.transformer, s.state, s.queue, timesteps, 4);
+  set_texts (&s);
+  set_latents (&s, 1, 0, 3);
+  sora_transformer_run (s.transformer, s.state, s.queue, s.latents, 3, rows, s.output, FALSE);
+  stage_assert_golden (s.queue, s.output, 0, n_branches * 3 * s.latent_out, 1, golden, 0, TOLERANCE, name);
+  stream_close (&s);
+}
+
+static void
+test_block (gconstpointer linear)
+{
+  g_autoptr (SoraWeightFile) golden = stage_golden_open ("transformer");
+  SoraTransformerConfig config = golden_config (golden);
+
+  config.num_layers = 1;
+  check_whole (linear, golden, config, 2, 8, 3, "block");
+}
+
+/* Also with room for more latents than are given, without padding rows, and with one branch only. */
+static void
+test_whole (gconstpointer linear)
+{
+  g_autoptr (SoraWeightFile) golden = stage_golden_open ("transformer");
+  SoraTransformerConfig config = golden_config (golden);
+
+  check_whole (linear, golden, config, 2, 8, 3, "whole");
+  check_whole (linear, golden, config, 2, 8, 5, "whole");
+  check_whole (linear, golden, config, 1, 8, 3, "whole");
+  check_whole (linear, golden, config, 1, n_tokens[0], 3, "whole.unpadded");
+}
+
+static void
+test_without_cross_attn_norm (gconstpointer linear)
+{
+  g_autoptr (SoraWeightFile) golden = stage_golden_open ("transformer");
+  SoraTransformerConfig config = golden_config (golden);
+
+  config.cross_attn_norm = FALSE;
+  check_whole (linear, golden, config, 2, 8, 3, "plain");
+}
+
+/* Block by block: twice at the noisy timesteps, since an evaluation must leave the cache alone, then the pass that enters the
+ * cache, with its output or (@silent) without. */
+static void
+check_causal (Stream *s, SoraWeightFile *golden, guint n_blocks, guint step, gboolean silent)
+{
+  guint n = s->shape.block_latents;
+  gsize floats = s->shape.n_branches * n * s->latent_out, kept = (floats + step - 1) / step;
+  g_autofree guint *context = g_new0 (guint, n), *noisy = g_new (guint, n);
+
+  for (guint i = 0; i < n; i++)
+    noisy[i] = 1 + i;
+  for (guint block = 0; block < n_blocks; block++) {
+    set_latents (s, 3, block * n, n);
+    for (guint i = 0; i < 2; i++)
+      sora_transformer_run (s->transformer, s->state, s->queue, s->latents, n, noisy, s->output, FALSE);
+    stage_assert_golden (s->queue, s->output, 0, floats, step, golden, block * kept, TOLERANCE, "causal.noisy");
+    set_latents (s, 2, block * n, n);
+    sora_transformer_run (s->transformer, s->state, s->queue, s->latents, n, context, silent ? NULL : s->output, TRUE);
+    if (!silent)
+      stage_assert_golden (s->queue, s->output, 0, floats, step, golden, block * kept, TOLERANCE, "causal.clean");
+  }
+}
+
+static void
+test_causal (gconstpointer linear)
+{
+  static const gdouble timesteps[] = { 50, 700, 312.5 };
+  g_autoptr (SoraWeightFile) golden = stage_golden_open ("transformer");
+  Stream s = { .config = golden_config (golden), .shape = { 2, 2, 6, 4, 6, 8, 3 } };
+  guint n_blocks = sora_test_is_small ()? 4 : 6;
+
+  stream_open (&s, golden, linear);
+  sora_transformer_set_timesteps (s.transformer, s.state, s.queue, timesteps, 3);
+  set_texts (&s);
+  check_causal (&s, golden, n_blocks, 1, FALSE);
+  sora_transformer_reset (s.state);
+  check_causal (&s, golden, n_blocks, 1, TRUE);
+  stream_close (&s);
+}
+
+/* Blocks of one latent frame where the window is made for two: the past is what fits before a whole block, 4 frames. So after
+ * frames 0 ... 4, the cache must hold 1 ... 4, as if 0 had never been. With one layer, as further up a cached key depends on
+ * what its latent saw. */
+static void
+test_short_blocks (gconstpointer linear)
+{
+  static const gdouble timesteps[] = { 50, 700 };
+  static const guint context[] = { 0, 0 }, noisy[] = { 1, 1 };
+  g_autoptr (SoraWeightFile) golden = stage_golden_open ("transformer");
+  g_autofree gfloat *expected = NULL, *actual = NULL;
+
+  for (guint first = 0; first < 2; first++) {
+    Stream s = { .config = golden_config (golden), .shape = { 2, 2, 6, 4, 6, 8, 2 } };
+
+    s.config.num_layers = 1;
+    stream_open (&s, golden, linear);
+    sora_transformer_set_timesteps (s.transformer, s.state, s.queue, timesteps, 2);
+    set_texts (&s);
+    for (guint i = first; i < 5; i++) {
+      set_latents (&s, 2, i, 1);
+      sora_transformer_run (s.transformer, s.state, s.queue, s.latents, 1, context, NULL, TRUE);
+    }
+    set_latents (&s, 3, 5, 1);
+    sora_transformer_run (s.transformer, s.state, s.queue, s.latents, 1, noisy, s.output, FALSE);
+    *(first ? &actual : &expected) = sora_test_download (s.queue, s.output, 2 * s.latent_out);
+    if (first)
+      sora_test_assert_close (actual, expected, 2 * s.latent_out, TOLERANCE, "short blocks");
+    stream_close (&s);
+  }
+}
+
+static void
+test_embedded (void)
+{
+  g_autofree gchar *config_path = stage_model_path ("transformer/config.json");
+  g_autofree gchar *path = stage_model_path ("transformer/diffusion_pytorch_model.safetensors");
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SoraWeightFile) golden = NULL, weights = NULL;
+  g_autofree gfloat *shape = NULL, *steps = NULL;
+  gdouble timesteps[16];
+  gsize n_timesteps;
+  Stream s = { 0 };
+
+  if (!config_path || !path)
+    return;
+  golden = stage_golden_open ("transformer-embedded");
+  weights = sora_weight_file_open (path, &error);
+  g_assert_no_error (error);
+  sora_transformer_config_load (&s.config, config_path, &error);
+  g_assert_no_error (error);
+  stage_assert_fingerprint (golden, weights);
+  shape = stage_golden (golden, NULL, "shape");
+  steps = stage_golden (golden, &n_timesteps, "timesteps");
+  g_assert_cmpuint (n_timesteps, <=, G_N_ELEMENTS (timesteps));
+  for (guint i = 0; i < n_timesteps; i++)
+    timesteps[i] = steps[i];
+  s.shape = (SoraTransformerShape) { 2, shape[0], shape[1], shape[2], shape[3], shape[4], n_timesteps };
+  stream_open (&s, weights, NULL);
+  sora_transformer_set_timesteps (s.transformer, s.state, s.queue, timesteps, n_timesteps);
+  set_texts (&s);
+  check_causal (&s, golden, (shape[1] + 2 * shape[0]) / shape[0], EMBEDDED_STEP, FALSE);
+  stream_close (&s);
+}
+
+static void
+test_validate (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SoraWeightFile) golden = stage_golden_open ("transformer");
+  SoraTransformerConfig config = golden_config (golden);
+
+  g_assert_true (sora_transformer_validate (&config, golden, &error));
+  g_assert_no_error (error);
+  config.freq_dim += 2;
+  g_assert_false (sora_transformer_validate (&config, golden, &error));
+  g_assert_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_WEIGHT);
+  g_assert_nonnull (strstr (error->message, "condition_embedder.time_embedder.linear_1.weight"));
+  g_clear_error (&error);
+  config.freq_dim -= 2;
+  config.num_layers++;
+  g_assert_false (sora_transformer_validate (&config, golden, &error));
+  g_assert_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_WEIGHT);
+  g_clear_error (&error);
+  config.num_layers--;
+  config.patch_size[0] = 2;
+  g_assert_false (sora_transformer_validate (&config, golden, &error));
+  g_assert_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED);
+}
+
+static void
+add (const gchar *name, GTestDataFunc function)
+{
+  static const gchar *const kinds[] = { "packed", "clblast" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++) {
+    g_autofree gchar *path = g_strdup_printf ("/transformer/%s/%s", kinds[i], name);
+    g_test_add_data_func (path, kinds[i], function);
+  }
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  add ("block", test_block);
+  add ("whole", test_whole);
+  add ("without-cross-attn-norm", test_without_cross_attn_norm);
+  add ("causal", test_causal);
+  add ("short-blocks", test_short_blocks);
+  g_test_add_func ("/transformer/embedded", test_embedded);
+  g_test_add_func ("/transformer/validate", test_validate);
+  return g_test_run ();
+}

@@ -17,7 +17,7 @@ append_file (GString *text, SoraWeightFile *file)
     n += tensor->n_elements;
     used[tensor->dtype] = TRUE;
   }
-  g_string_append_printf (text, "%.1f M parameters, %s", n / 1e6, size);
+  g_string_append_printf (text, n < 1e6 ? "%.1f K parameters, %s" : "%.1f M parameters, %s", n / (n < 1e6 ? 1e3 : 1e6), size);
   for (guint i = 0; i < G_N_ELEMENTS (used); i++) {
     if (used[i])
       g_string_append_printf (text, ", %s", sora_dtype_name (i));

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* `sora generate`: a video from a prompt, with the tensors, times and profile that comparisons need. */
+
+#include <sora/sora.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "model-private.h"
+#include "tool/command.h"
+#include "tool/recorder.h"
+#include "tool/video-writer.h"
+
+/* seconds of video that an endless stream makes if nothing else is said */
+#define DEFAULT_SECONDS 3
+
+typedef struct {
+  gchar *prompt, *negative_prompt, *model, *device, *size, *output, *noise, *save_tensors, *chroma;
+  gint64 seed, frames;
+  gint steps;
+  gdouble guidance_scale, shift;
+  gboolean profile, stats, quiet;
+} Arguments;
+
+typedef struct {
+  Arguments args;
+  SoraModel *model;
+  SoraDevice *device;
+  SoraStreamOptions *options;
+  SoraStream *stream;
+  SoraVideoWriter *writer;
+  SoraRecorder *recorder;
+  guint64 n_frames, n_blocks;   /* written so far */
+  gdouble load_seconds, first_seconds, other_seconds;
+} Generation;
+
+static void
+arguments_clear (Arguments *args)
+{
+  gchar **strings[] = { &args->prompt, &args->negative_prompt, &args->model, &args->device, &args->size, &args->output, &args->noise,
+    &args->save_tensors, &args->chroma };
+
+  for (guint i = 0; i < G_N_ELEMENTS (strings); i++)
+    g_free (*strings[i]);
+}
+
+static void
+generation_clear (Generation *generation)
+{
+  g_clear_pointer (&generation->recorder, sora_recorder_free);
+  g_clear_pointer (&generation->writer, sora_video_writer_free);
+  g_clear_pointer (&generation->stream, sora_stream_free);
+  g_clear_pointer (&generation->options, sora_stream_options_free);
+  g_clear_pointer (&generation->device, sora_device_unref);
+  g_clear_pointer (&generation->model, sora_model_unref);
+  arguments_clear (&generation->args);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Generation, generation_clear)
+
+static gboolean
+fail (GError **error, const gchar *what)
+{
+  g_set_error_literal (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, what);
+  return FALSE;
+}
+
+/* Prompts are taken as bytes, whatever the locale: libsora wants UTF-8, and says so. */
+static gboolean
+parse (Arguments *args, gint argc, gchar **argv, GError **error)
+{
+  const GOptionEntry entries[] = {
+    { "prompt", 'p', 0, G_OPTION_ARG_FILENAME, &args->prompt, "what to show", "TEXT" },
+    { "output", 'o', 0, G_OPTION_ARG_FILENAME, &args->output, ".y4m video, .rgb frames, .ppm contact sheet, - y4m to stdout", "FILE" },
+    { "negative-prompt", 'n', 0, G_OPTION_ARG_FILENAME, &args->negative_prompt, "what not to show", "TEXT" },
+    { "model", 'm', 0, G_OPTION_ARG_FILENAME, &args->model, "model directory (default: the embedded model)", "DIRECTORY" },
+    { "device", 'd', 0, G_OPTION_ARG_STRING, &args->device, "see \"sora devices\" (default: the first GPU, else a CPU)", "DEVICE" },
+    { "seed", 's', 0, G_OPTION_ARG_INT64, &args->seed, "same seed, same frames (default: 0)", "N" },
+    { "frames", 'f', 0, G_OPTION_ARG_INT64, &args->frames, "length (default: the model's clip, or 3 seconds)", "N" },
+    { "size", 0, 0, G_OPTION_ARG_STRING, &args->size, "pixels (default: the model's first choice)", "WIDTHxHEIGHT" },
+    { "steps", 0, 0, G_OPTION_ARG_INT, &args->steps, "denoising steps, 1 to 1000 (default: the model's own)", "N" },
+    { "guidance-scale", 'g', 0, G_OPTION_ARG_DOUBLE, &args->guidance_scale, "1 is none (default: the model's own)", "SCALE" },
+    { "shift", 0, 0, G_OPTION_ARG_DOUBLE, &args->shift, "flow-matching time shift (default: the model's own)", "SHIFT" },
+    { "chroma", 0, 0, G_OPTION_ARG_STRING, &args->chroma, "of a .y4m: 420 or 444 (default: 420)", "FORMAT" },
+    { "noise", 0, 0, G_OPTION_ARG_FILENAME, &args->noise, "initial noise: tensor \"noise\" [channels, latents, height, width]",
+      "FILE.safetensors" },
+    { "save-tensors", 0, 0, G_OPTION_ARG_FILENAME, &args->save_tensors, "text embeddings, noise, latents and frames",
+      "FILE.safetensors" },
+    { "profile", 0, 0, G_OPTION_ARG_NONE, &args->profile, "print the time of every kernel", NULL },
+    { "stats", 0, 0, G_OPTION_ARG_NONE, &args->stats, "print times and memory", NULL },
+    { "quiet", 'q', 0, G_OPTION_ARG_NONE, &args->quiet, "no progress line", NULL },
+    { NULL },
+  };
+
+  if (!sora_command_parse (&argc, &argv, NULL, "Makes a video from a prompt.", entries, 0, error))
+    return FALSE;
+  if (!args->prompt)
+    return fail (error, "--prompt is missing");
+  if (!args->output)
+    return fail (error, "--output is missing");
+  if (args->frames < 0 || args->frames > G_MAXUINT32)
+    return fail (error, "--frames must be from 1 to 4294967295");
+  if (args->steps < 0)
+    return fail (error, "--steps must be from 1 to 1000");
+  if (args->chroma && !g_str_equal (args->chroma, "420") && !g_str_equal (args->chroma, "444"))
+    return fail (error, "--chroma must be 420 or 444");
+  return TRUE;
+}
+
+static gboolean
+parse_size (const gchar *text, guint *width, guint *height, GError **error)
+{
+  guint64 values[2];
+  g_auto (GStrv) parts = g_strsplit (text, "x", -1);
+
+  for (guint i = 0; i < 2; i++) {
+    if (g_strv_length (parts) != 2 || !g_ascii_string_to_unsigned (parts[i], 10, 1, 16384, &values[i], NULL))
+      return fail (error, "--size must be WIDTHxHEIGHT, as in 256x256");
+  }
+  *width = values[0];
+  *height = values[1];
+  return TRUE;
+}
+
+/* The file's noise must be of the model's channels and of the size asked for. */
+static gboolean
+load_noise (Generation *generation, guint width, guint height, GError **error)
+{
+  const SoraVaeConfig *vae = &generation->model->vae;
+  g_autoptr (SoraWeightFile) file = sora_weight_file_open (generation->args.noise, error);
+  const SoraTensor *tensor;
+  g_autofree gfloat *noise = NULL;
+
+  if (!file)
+    return FALSE;
+  tensor = sora_weight_file_find (file, error, "noise", 4, vae->latent_channels, 0, height / vae->spatial_scale,
+      width / vae->spatial_scale);
+  if (!tensor)
+    return FALSE;
+  noise = g_new (gfloat, tensor->n_elements);
+  sora_tensor_to_float (tensor, 0, tensor->n_elements, noise);
+  sora_stream_options_set_noise (generation->options, noise, tensor->n_elements);
+  return TRUE;
+}
+
+static guint64
+choose_length (Generation *generation)
+{
+  gint numerator, denominator;
+
+  if (generation->args.frames > 0)
+    return generation->args.frames;
+  if (!sora_model_is_causal (generation->model))
+    return sora_model_get_clip_frames (generation->model);
+  sora_model_get_frame_rate (generation->model, &numerator, &denominator);
+  return MAX (DEFAULT_SECONDS * numerator / denominator, 1);
+}
+
+static gboolean
+set_options (Generation *generation, GError **error)
+{
+  const Arguments *args = &generation->args;
+  SoraStreamOptions *options = generation->options = sora_stream_options_new ();
+  guint width, height;
+
+  sora_model_get_best_size (generation->model, 0, &width, &height);
+  if (args->size && !parse_size (args->size, &width, &height, error))
+    return FALSE;
+  sora_stream_options_set_prompt (options, args->prompt);
+  if (args->negative_prompt)
+    sora_stream_options_set_negative_prompt (options, args->negative_prompt);
+  sora_stream_options_set_seed (options, args->seed);
+  sora_stream_options_set_steps (options, args->steps);
+  sora_stream_options_set_guidance_scale (options, args->guidance_scale);
+  sora_stream_options_set_shift (options, args->shift);
+  sora_stream_options_set_size (options, width, height);
+  sora_stream_options_set_length (options, choose_length (generation));
+  sora_stream_options_set_profile (options, args->profile);
+  return !args->noise || load_noise (generation, width, height, error);
+}
+
+static void
+show_progress (gdouble fraction, const gchar *what, gpointer user_data)
+{
+  Generation *generation = user_data;
+
+  if (!generation->args.quiet && isatty (STDERR_FILENO))
+    fprintf (stderr, "\r\033[K%s %.0f %%", what, 100 * fraction);
+}
+
+static void
+end_progress (Generation *generation)
+{
+  if (!generation->args.quiet && isatty (STDERR_FILENO))
+    fprintf (stderr, "\r\033[K");
+}
+
+static gboolean
+open_stream (Generation *generation, GError **error)
+{
+  gint64 start = g_get_monotonic_time ();
+
+  generation->model = sora_model_open (generation->args.model, error);
+  if (!generation->model || !set_options (generation, error))
+    return FALSE;
+  generation->device = sora_device_open (generation->args.device, error);
+  if (!generation->device)
+    return FALSE;
+  generation->stream = sora_stream_new (generation->model, generation->device, generation->options, show_progress, generation, NULL,
+      error);
+  generation->load_seconds = (g_get_monotonic_time () - start) / 1e6;
+  return generation->stream != NULL;
+}
+
+static gboolean
+open_output (Generation *generation, GError **error)
+{
+  SoraVideoFormat format = { .n_frames = choose_length (generation),
+    .full_chroma = g_strcmp0 (generation->args.chroma, "444") == 0 };
+
+  sora_stream_get_size (generation->stream, &format.width, &format.height);
+  sora_model_get_frame_rate (generation->model, &format.frame_rate[0], &format.frame_rate[1]);
+  generation->writer = sora_video_writer_new (generation->args.output, &format, error);
+  if (!generation->writer)
+    return FALSE;
+  if (generation->args.save_tensors) {
+    generation->recorder = sora_recorder_new ();
+    sora_stream_set_tap (generation->stream, sora_recorder_tap, generation->recorder);
+  }
+  return TRUE;
+}
+
+static gboolean
+write_block (Generation *generation, SoraBlock *block, GError **error)
+{
+  if (generation->n_blocks++ == 0)
+    generation->first_seconds = sora_block_get_seconds (block);
+  else
+    generation->other_seconds += sora_block_get_seconds (block);
+  if (generation->recorder)
+    sora_recorder_add_frames (generation->recorder, block);
+  for (guint i = 0; i < sora_block_get_n_frames (block); i++, generation->n_frames++) {
+    if (!sora_video_writer_add (generation->writer, sora_block_get_rgb (block, i), error))
+      return FALSE;
+  }
+  show_progress ((gdouble) generation->n_frames / choose_length (generation), "generating", generation);
+  return TRUE;
+}
+
+static gboolean
+write_video (Generation *generation, GError **error)
+{
+  while (TRUE) {
+    GError *failure = NULL;
+    g_autoptr (SoraBlock) block = sora_stream_next_block (generation->stream, NULL, &failure);
+    if (failure) {
+      g_propagate_error (error, failure);
+      return FALSE;
+    }
+    if (!block)
+      break;
+    if (!write_block (generation, block, error))
+      return FALSE;
+  }
+  if (!sora_video_writer_finish (generation->writer, error))
+    return FALSE;
+  return !generation->recorder || sora_recorder_save (generation->recorder, generation->args.save_tensors, error);
+}
+
+/* One "name value" a line: seconds, bytes and ratios. Speed is that of the later blocks, if there are any. */
+static void
+print_stats (Generation *generation, FILE *file)
+{
+  guint64 stream_bytes, weight_bytes, later = generation->n_blocks - 1;
+  guint first_frames, later_frames;
+  gdouble seconds, speed;
+  gint numerator, denominator;
+  struct rusage usage;
+
+  sora_stream_get_memory (generation->stream, &stream_bytes, &weight_bytes);
+  sora_stream_get_block_frames (generation->stream, &first_frames, &later_frames);
+  sora_model_get_frame_rate (generation->model, &numerator, &denominator);
+  seconds = later > 0 ? generation->other_seconds / later : generation->first_seconds;
+  speed = (later > 0 ? later_frames : first_frames) / MAX (seconds, 1e-9);
+  getrusage (RUSAGE_SELF, &usage);
+  fprintf (file, "device %s\n", sora_device_get_name (generation->device));
+  fprintf (file, "frames %" G_GUINT64_FORMAT "\n", generation->n_frames);
+  fprintf (file, "load_seconds %.3f\n", generation->load_seconds);
+  fprintf (file, "first_block_seconds %.3f\n", generation->first_seconds);
+  fprintf (file, "block_seconds %.3f\n", seconds);
+  fprintf (file, "frames_per_second %.2f\n", speed);
+  fprintf (file, "realtime_ratio %.2f\n", speed * denominator / numerator);
+  fprintf (file, "stream_bytes %" G_GUINT64_FORMAT "\n", stream_bytes);
+  fprintf (file, "weight_bytes %" G_GUINT64_FORMAT "\n", weight_bytes);
+  fprintf (file, "peak_rss_bytes %" G_GUINT64_FORMAT "\n", (guint64) usage.ru_maxrss * 1024);
+}
+
+static void
+print_reports (Generation *generation)
+{
+  FILE *file = g_str_equal (generation->args.output, "-") ? stderr : stdout;
+  g_autofree gchar *profile = sora_stream_get_profile (generation->stream);
+
+  if (generation->args.stats)
+    print_stats (generation, file);
+  if (profile)
+    fputs (profile, file);
+}
+
+gboolean
+sora_command_generate (gint argc, gchar **argv, GError **error)
+{
+  g_auto (Generation) generation = { .args = { .guidance_scale = -1, .shift = -1 } };
+  gboolean success;
+
+  if (!parse (&generation.args, argc, argv, error))
+    return FALSE;
+  success = open_stream (&generation, error) && open_output (&generation, error) && write_video (&generation, error);
+  end_progress (&generation);
+  if (success)
+    print_reports (&generation);
+  return success;
+}

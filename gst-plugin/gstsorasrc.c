@@ -355,7 +355,8 @@ gst_sora_src_set_caps (GstBaseSrc *src, GstCaps *caps)
   gboolean first = GST_VIDEO_INFO_FORMAT (&self->info) == GST_VIDEO_FORMAT_UNKNOWN;
   GstVideoInfo info;
 
-  if (!gst_video_info_from_caps (&info, caps) || GST_VIDEO_INFO_INTERLACE_MODE (&info) != GST_VIDEO_INTERLACE_MODE_PROGRESSIVE) {
+  if (!gst_video_info_from_caps (&info, caps)
+      || GST_VIDEO_INFO_INTERLACE_MODE (&info) != GST_VIDEO_INTERLACE_MODE_PROGRESSIVE) {
     GST_WARNING_OBJECT (self, "only progressive raw video can be made, not %" GST_PTR_FORMAT, caps);
     return FALSE;
   }

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Launches attention: attention-vector.cl on devices with the packed linear (CPUs), attention-group.cl on others. */
+#include "ops/attention.h"
+
+#include "ops/rows.h"
+
+/* work-items of attention-group.cl, and the most queries and keys of its tiles */
+#define GROUP 128
+#define TILE 32
+/* work of one launch: some 40 ms of a CPU core or GPU unit, which bounds how long a cancellation waits */
+#define LAUNCH_FLOPS (G_GUINT64_CONSTANT (4000000000))
+
+/* How a kernel splits the work. */
+typedef struct {
+  const gchar *program, *options;
+  guint queries;                /* of a work-group */
+  guint group;                  /* work-items of it */
+} Plan;
+
+static Plan
+plan_vector (SoraDevice *device, guint head_dim)
+{
+  guint width = sora_vector_width (device);
+  gchar options[64];
+
+  g_snprintf (options, sizeof options, "-DWIDTH=%u -DGROUP=1 -DHEAD_DIM=%u", width, head_dim);
+  return (Plan) { "vector+attention-vector", g_intern_string (options), 2 * width, 1 };
+}
+
+/* bytes of local memory that attention-group.cl declares */
+static guint64
+local_bytes (guint queries, guint keys, guint group, guint head_dim)
+{
+  guint row = (head_dim + 3) / 4 * 4 + 4;
+
+  return sizeof (cl_float) * ((guint64) (queries + keys) * row + queries * (keys + 1) + group + queries);
+}
+
+/* The largest tiles that fit the device's local memory; fewer keys rather than fewer queries, which share them. */
+static Plan
+plan_group (SoraDevice *device, guint head_dim)
+{
+  guint group = GROUP, queries = TILE, keys = TILE;
+  gchar options[96];
+
+  while (group > TILE && group > device->max_work_group_size)
+    group /= 2;
+  while (local_bytes (queries, keys, group, head_dim) > device->local_memory && (keys > 8 || queries > 8)) {
+    if (keys > 8 && keys >= queries)
+      keys /= 2;
+    else
+      queries /= 2;
+  }
+  g_snprintf (options, sizeof options, "-DGROUP=%u -DQUERIES=%u -DKEYS=%u -DHEAD_DIM=%u", group, queries, keys, head_dim);
+  return (Plan) { "attention-group", g_intern_string (options), queries, group };
+}
+
+static cl_uint4
+pack (SoraMatrix matrix, guint batch_stride)
+{
+  return (cl_uint4) { { matrix.offset, matrix.stride, batch_stride, 0 } };
+}
+
+void
+sora_attention_run (SoraQueue *queue, const SoraAttention *a)
+{
+  SoraDevice *device = sora_queue_get_device (queue);
+  Plan plan = device->linear_kind == SORA_LINEAR_PACKED ? plan_vector (device, a->head_dim)
+      : plan_group (device, a->head_dim);
+  guint tiles = (a->n_query + plan.queries - 1) / plan.queries;
+  guint64 tile_flops = 4 * (guint64) plan.queries * a->n_key * a->head_dim * a->heads * a->batch;
+  guint most = CLAMP (LAUNCH_FLOPS * device->compute_units / MAX (tile_flops, 1), 1, tiles);
+  cl_uint4 q = pack (a->q, a->q_batch_stride), k = pack (a->k, a->k_batch_stride), v = pack (a->v, a->v_batch_stride);
+  cl_uint4 out = pack (a->out, a->out_batch_stride);
+  cl_uint n_query = a->n_query, n_key = a->n_key;
+  cl_mem bias = a->bias ? a->bias : a->q.mem, key_offset = a->key_offset ? a->key_offset : a->q.mem;
+  cl_int has_bias = a->bias != NULL, has_key_offset = a->key_offset != NULL;
+
+  for (cl_uint first = 0; first < tiles; first += most) {
+    guint n = MIN (tiles - first, most);
+    SoraLaunch launch = { plan.program, plan.options, "attention", 3, { n * plan.group, a->heads, a->batch },
+      { plan.group, 1, 1 }, n * tile_flops };
+
+    SORA_LAUNCH (queue, &launch, SORA_ARG (a->q.mem), SORA_ARG (q), SORA_ARG (a->k.mem), SORA_ARG (k), SORA_ARG (a->v.mem),
+        SORA_ARG (v), SORA_ARG (a->out.mem), SORA_ARG (out), SORA_ARG (first), SORA_ARG (n_query), SORA_ARG (n_key),
+        SORA_ARG (a->scale), SORA_ARG (bias), SORA_ARG (has_bias), SORA_ARG (key_offset), SORA_ARG (has_key_offset));
+  }
+}

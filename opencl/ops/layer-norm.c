@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Launches layer-norm.cl, one work-group a row: affine weights and modulation are both a gain and a shift. */
+#include "ops/norm.h"
+
+#include "ops/rows.h"
+
+/* The one that is present, as a vector a latent frame; neither: a view of @unused, never read. */
+static SoraFrameVector
+choose (cl_mem whole, SoraFrameVector by_frame, cl_mem unused)
+{
+  if (by_frame.mem)
+    return by_frame;
+  return (SoraFrameVector) { whole ? whole : unused, 0, 0, 1, 1 };
+}
+
+static cl_uint4
+pack (SoraFrameVector v)
+{
+  return (cl_uint4) { { v.offset, v.stride, v.rows_per_frame, v.n_frames } };
+}
+
+void
+sora_layer_norm_run (SoraQueue *queue, SoraMatrix x, cl_mem weight, cl_mem bias, SoraFrameVector scale,
+    SoraFrameVector shift, SoraMatrix y, guint rows, guint columns, gfloat eps)
+{
+  SoraLaunch launch = sora_rows_launch (queue, "layer_norm", rows, 1, 9 * (guint64) rows * columns);
+  SoraFrameVector gain = choose (weight, scale, x.mem), added = choose (bias, shift, x.mem);
+  cl_uint2 x_row = { { x.offset, x.stride } }, y_row = { { y.offset, y.stride } };
+  cl_uint4 gain_frames = pack (gain), added_frames = pack (added);
+  cl_int has_gain = weight || scale.mem, has_shift = bias || shift.mem;
+  cl_float gain_base = scale.mem ? 1.0f : 0.0f;
+  cl_uint n = columns;
+
+  SORA_LAUNCH (queue, &launch, SORA_ARG (x.mem), SORA_ARG (x_row), SORA_ARG (y.mem), SORA_ARG (y_row), SORA_ARG (n),
+      SORA_ARG (eps), SORA_ARG (gain.mem), SORA_ARG (gain_frames), SORA_ARG (gain_base), SORA_ARG (has_gain),
+      SORA_ARG (added.mem), SORA_ARG (added_frames), SORA_ARG (has_shift));
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Attention against plain C, with both kernels, over a table of shapes, biases, key offsets, strides and masks. */
+#include <math.h>
+
+#include "ops/attention.h"
+#include "reference-attention.h"
+#include "test-support.h"
+
+/* Scores of some 10 carry rounding errors of 1e-6, those of the LARGE case of 1e-5, which are relative errors of the weights; the mean over
+ * the keys shrinks values and errors alike. A wrong or missing key of 512 errs by 1 / sqrt (512) = 4e-2. */
+#define TOLERANCE 4e-5
+
+/* what is added to the scores */
+typedef enum {
+  PLAIN = 0,
+  BIAS = 1,
+  KEY_OFFSET = 2,
+  MASK = 4,                     /* key offsets of minus infinity, the whole first block of keys among them */
+  PADDED = 8,                   /* strides and offsets beyond the data, and a batch stride of its own for each matrix */
+  LARGE = 16,                   /* scores of some 100, beyond what exp holds */
+} Kind;
+
+typedef struct {
+  SoraReferenceAttention shape; /* batch, heads, head_dim, n_query, n_key, scale */
+  guint kind;
+} Case;
+
+static const Case cases[] = {
+  { { 1, 1, 8, 1, 1, 1.0f }, PLAIN },
+  { { 2, 2, 8, 5, 3, 0.35f }, PADDED },
+  { { 1, 2, 24, 3, 9, 0.2f }, BIAS | PADDED },
+  { { 1, 1, 8, 17, 5, 0.25f }, KEY_OFFSET },
+  { { 1, 1, 8, 2, 70, 0.35f }, MASK },
+  { { 1, 1, 13, 3, 4, 0.28f }, PADDED | BIAS | KEY_OFFSET },
+  /* from here on too much for an interpreter */
+  { { 2, 4, 64, 128, 512, 0.125f }, PLAIN },
+  { { 2, 4, 64, 128, 384, 0.125f }, PADDED },
+  { { 2, 4, 64, 128, 13, 0.125f }, KEY_OFFSET },
+  { { 2, 4, 64, 128, 65, 0.125f }, KEY_OFFSET | PADDED },
+  { { 1, 4, 64, 1, 1, 1.0f }, BIAS },
+  { { 1, 4, 64, 12, 12, 0.2f }, BIAS },
+  { { 1, 6, 64, 64, 64, 0.2f }, BIAS | PADDED },
+  { { 1, 6, 64, 77, 77, 0.2f }, BIAS | KEY_OFFSET },
+  { { 1, 2, 128, 100, 300, 0.088f }, PLAIN },
+  { { 1, 12, 128, 33, 129, 0.088f }, PADDED },
+  { { 3, 2, 24, 31, 63, 0.2f }, PLAIN },
+  { { 3, 2, 24, 33, 64, 0.2f }, PADDED },
+  { { 1, 3, 64, 16, 192, 0.12f }, MASK },
+  { { 1, 1, 384, 40, 50, 0.05f }, PLAIN },
+  { { 1, 2, 13, 50, 90, 0.28f }, PADDED | BIAS },
+  { { 1, 2, 64, 50, 200, 3.0f }, LARGE },
+  { { 1, 2, 64, 50, 200, 0.125f }, MASK | PADDED },
+};
+
+/* The first of those that take too long with an interpreter. */
+#define N_SMALL 6
+
+/* A matrix in memory that is larger than its data, which @data fills row by row; what lies between is NaN. */
+typedef struct {
+  SoraMatrix matrix;
+  guint batch_stride;
+  gsize size;
+} Operand;
+
+static Operand
+place (SoraQueue *queue, const gfloat *data, guint batch, guint rows, guint columns, guint pad)
+{
+  Operand operand = { { NULL, pad * 3, columns + pad }, rows * (columns + pad) + pad * 5, 0 };
+  g_autofree gfloat *host = NULL;
+
+  operand.size = operand.matrix.offset + (gsize) batch * operand.batch_stride;
+  host = g_new (gfloat, operand.size);
+  for (gsize i = 0; i < operand.size; i++)
+    host[i] = NAN;
+  for (guint r = 0; data && r < batch * rows; r++)
+    memcpy (host + operand.matrix.offset + (gsize) (r / rows) * operand.batch_stride + (gsize) (r % rows) * operand.matrix.stride,
+        data + (gsize) r * columns, columns * sizeof (gfloat));
+  operand.matrix.mem = sora_test_upload (queue, host, operand.size);
+  return operand;
+}
+
+/* the rows of @operand as one array; fails unless all between them is still NaN */
+static gfloat *
+collect (SoraQueue *queue, const Operand *operand, guint batch, guint rows, guint columns)
+{
+  g_autofree gfloat *host = sora_test_download (queue, operand->matrix.mem, operand->size);
+  gfloat *data = g_new (gfloat, (gsize) batch * rows * columns);
+  gsize untouched = 0;
+
+  for (guint r = 0; r < batch * rows; r++)
+    memcpy (data + (gsize) r * columns,
+        host + operand->matrix.offset + (gsize) (r / rows) * operand->batch_stride + (gsize) (r % rows) * operand->matrix.stride,
+        columns * sizeof (gfloat));
+  for (gsize i = 0; i < operand->size; i++)
+    untouched += isnan (host[i]) != 0;
+  g_assert_cmpuint (untouched, >=, operand->size - (gsize) batch * rows * columns);
+  return data;
+}
+
+static gfloat *
+make_key_offset (const Case *c)
+{
+  guint n = c->shape.n_key;
+  gfloat *offset;
+
+  if (!(c->kind & (KEY_OFFSET | MASK)))
+    return NULL;
+  offset = sora_test_random (7, n, 3.0f);
+  for (guint j = 0; c->kind & MASK && j < n; j++) {
+    if (j < 66 || j % 5 == 0)
+      offset[j] = -INFINITY;
+  }
+  return offset;
+}
+
+static void
+run_case (SoraQueue *queue, const Case *c, const gchar *device_kind)
+{
+  const SoraReferenceAttention *s = &c->shape;
+  guint columns = s->heads * s->head_dim, pad = c->kind & PADDED ? 3 : 0;
+  gfloat amplitude = c->kind & LARGE ? 3.0f : 1.5f;
+  g_autofree gfloat *q = sora_test_random (1, (gsize) s->batch * s->n_query * columns, amplitude);
+  g_autofree gfloat *k = sora_test_random (2, (gsize) s->batch * s->n_key * columns, amplitude);
+  g_autofree gfloat *v = sora_test_random (3, (gsize) s->batch * s->n_key * columns, 1.0f);
+  g_autofree gfloat *bias = c->kind & BIAS ? sora_test_random (4, s->heads * (s->n_query + s->n_key - 1), 2.0f) : NULL;
+  g_autofree gfloat *key_offset = make_key_offset (c);
+  g_autofree gfloat *expected = sora_reference_attention (s, q, k, v, bias, key_offset);
+  g_autofree gfloat *actual = NULL;
+  Operand q_place = place (queue, q, s->batch, s->n_query, columns, pad);
+  Operand k_place = place (queue, k, s->batch, s->n_key, columns, pad * 2);
+  Operand v_place = place (queue, v, s->batch, s->n_key, columns, pad * 3);
+  Operand out_place = place (queue, NULL, s->batch, s->n_query, columns, pad * 5);
+  SoraAttention attention = { s->batch, s->heads, s->head_dim, s->n_query, s->n_key, q_place.matrix, k_place.matrix,
+    v_place.matrix, out_place.matrix, q_place.batch_stride, k_place.batch_stride, v_place.batch_stride,
+    out_place.batch_stride, s->scale, NULL, NULL };
+
+  if (bias)
+    attention.bias = sora_test_upload (queue, bias, s->heads * (s->n_query + s->n_key - 1));
+  if (key_offset)
+    attention.key_offset = sora_test_upload (queue, key_offset, s->n_key);
+  sora_attention_run (queue, &attention);
+  actual = collect (queue, &out_place, s->batch, s->n_query, columns);
+  sora_test_assert_close (actual, expected, (gsize) s->batch * s->n_query * columns, TOLERANCE,
+      "%s: %u x %u heads of %u, %u queries, %u keys, kind %u", device_kind, s->batch, s->heads, s->head_dim, s->n_query,
+      s->n_key, c->kind);
+  clReleaseMemObject (q_place.matrix.mem);
+  clReleaseMemObject (k_place.matrix.mem);
+  clReleaseMemObject (v_place.matrix.mem);
+  clReleaseMemObject (out_place.matrix.mem);
+  if (bias)
+    clReleaseMemObject (attention.bias);
+  if (key_offset)
+    clReleaseMemObject (attention.key_offset);
+}
+
+static void
+test_shapes (gconstpointer kind)
+{
+  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (kind);
+  guint n = sora_test_is_small () ? N_SMALL : G_N_ELEMENTS (cases);
+
+  for (guint i = 0; i < n; i++)
+    run_case (queue, &cases[i], kind);
+}
+
+/* More work than one launch takes (4 GFLOP a compute unit), so that it is split: a few queries of all launches. */
+static void
+test_split (gconstpointer kind)
+{
+  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (kind);
+  guint units = sora_queue_get_device (queue)->compute_units, dim = 64, n = 4096 * sqrt (units) + 7, step = n / 20;
+  g_autofree gfloat *data = sora_test_random (6, (gsize) n * dim, 1.5f);
+  g_autofree gfloat *some = g_new (gfloat, 20 * dim);
+  g_autofree gfloat *expected = NULL, *all = NULL;
+  cl_mem in, out;
+  SoraAttention attention = { .batch = 1, .heads = 1, .head_dim = dim, .n_query = n, .n_key = n, .scale = 0.125f };
+  SoraReferenceAttention shape = { 1, 1, dim, 20, n, 0.125f };
+
+  if (sora_test_is_small ()) {
+    g_test_skip ("too much for an interpreter");
+    return;
+  }
+  in = sora_test_upload (queue, data, (gsize) n * dim);
+  out = sora_test_alloc (queue, (gsize) n * dim);
+  attention.q = attention.k = attention.v = SORA_MATRIX (in, dim);
+  attention.out = SORA_MATRIX (out, dim);
+  sora_attention_run (queue, &attention);
+  for (guint i = 0; i < 20; i++)
+    memcpy (some + i * dim, data + (gsize) i * step * dim, dim * sizeof (gfloat));
+  expected = sora_reference_attention (&shape, some, data, data, NULL, NULL);
+  all = sora_test_download (queue, out, (gsize) n * dim);
+  for (gsize i = 0; i < (gsize) n * dim; i++)
+    g_assert_true (isfinite (all[i]));
+  for (guint i = 0; i < 20; i++)
+    memcpy (some + i * dim, all + (gsize) i * step * dim, dim * sizeof (gfloat));
+  sora_test_assert_close (some, expected, 20 * dim, TOLERANCE, "%s: 20 of %u queries", (const gchar *) kind, n);
+  clReleaseMemObject (in);
+  clReleaseMemObject (out);
+}
+
+/* A NaN in a query makes its own output NaN, and that of no other query. */
+static void
+test_nan (gconstpointer kind)
+{
+  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (kind);
+  guint n = 3, dim = 8;
+  g_autofree gfloat *data = sora_test_random (5, n * dim, 1.0f);
+  g_autofree gfloat *actual = NULL;
+  cl_mem kv = sora_test_upload (queue, data, n * dim), q, out = sora_test_alloc (queue, n * dim);
+  SoraAttention attention = { .batch = 1, .heads = 1, .head_dim = dim, .n_query = n, .n_key = n, .k = SORA_MATRIX (kv, dim),
+    .v = SORA_MATRIX (kv, dim), .out = SORA_MATRIX (out, dim), .scale = 0.3f };
+
+  data[dim + 2] = NAN;
+  q = sora_test_upload (queue, data, n * dim);
+  attention.q = SORA_MATRIX (q, dim);
+  sora_attention_run (queue, &attention);
+  actual = sora_test_download (queue, out, n * dim);
+  for (guint i = 0; i < n * dim; i++)
+    g_assert_cmpint (isnan (actual[i]) != 0, ==, i / dim == 1);
+  clReleaseMemObject (kv);
+  clReleaseMemObject (q);
+  clReleaseMemObject (out);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_data_func ("/attention/vector/shapes", "packed", test_shapes);
+  g_test_add_data_func ("/attention/vector/split", "packed", test_split);
+  g_test_add_data_func ("/attention/vector/nan", "packed", test_nan);
+  g_test_add_data_func ("/attention/group/shapes", "clblast", test_shapes);
+  g_test_add_data_func ("/attention/group/split", "clblast", test_split);
+  g_test_add_data_func ("/attention/group/nan", "clblast", test_nan);
+  return g_test_run ();
+}

@@ -29,7 +29,7 @@ load (SoraTokenizer *tokenizer, const gchar *path, GError **error)
   gsize length;
 
   if (!g_file_get_contents (path, &data, &length, &cause)) {
-    g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_NOT_FOUND, "%s: %s", path, cause->message);
+    g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_NOT_FOUND, "%s", cause->message);
     return FALSE;
   }
   auto status = tokenizer->processor.LoadFromSerializedProto (absl::string_view (data, length));

@@ -101,7 +101,7 @@ sora_json_load (const gchar *path, GError **error)
   g_autoptr (GMappedFile) file = g_mapped_file_new (path, FALSE, &cause);
 
   if (!file) {
-    g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_NOT_FOUND, "%s: %s", path, cause->message);
+    g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_NOT_FOUND, "%s", cause->message);
     return NULL;
   }
   if (g_mapped_file_get_length (file) == 0 || g_mapped_file_get_length (file) > MAX_FILE) {

@@ -265,7 +265,7 @@ open_single (SoraWeightFile *file, GError **error)
   const gchar *contents;
 
   if (!map) {
-    g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_NOT_FOUND, "%s: %s", file->path, cause->message);
+    g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_NOT_FOUND, "%s", cause->message);
     return FALSE;
   }
   g_ptr_array_add (file->maps, map);

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Opening a model directory: what a sound one says of itself, where the embedded one is looked for, a table of single faults that must each
+ * be refused with the file named, and weights shared between streams. */
+
+#include <gio/gio.h>
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "model-private.h"
+#include "test-support.h"
+
+static gchar *scratch;          /* a folder of this run, holding "model" */
+static gchar *model_path;
+
+static const gchar *const files[] = {
+  "model_index.json", "sora.json", "tokenizer/spiece.model", "text_encoder/config.json", "text_encoder/model.safetensors",
+  "transformer/config.json", "transformer/diffusion_pytorch_model.safetensors", "scheduler/scheduler_config.json",
+  "vae/config.json", "vae/diffusion_pytorch_model.safetensors",
+};
+
+static gchar *
+tiny_path (void)
+{
+  return g_build_filename (g_getenv ("SORA_TEST_GOLDEN"), "tiny-model", NULL);
+}
+
+static void
+copy_file (const gchar *from, const gchar *to, const gchar *name)
+{
+  g_autofree gchar *source = g_build_filename (from, name, NULL), *target = g_build_filename (to, name, NULL);
+  g_autofree gchar *folder = g_path_get_dirname (target), *data = NULL;
+  g_autoptr (GError) error = NULL;
+  gsize length;
+
+  g_assert_cmpint (g_mkdir_with_parents (folder, 0700), ==, 0);
+  g_file_get_contents (source, &data, &length, &error);
+  g_assert_no_error (error);
+  g_file_set_contents (target, data, length, &error);
+  g_assert_no_error (error);
+}
+
+static void
+copy_model (const gchar *to)
+{
+  g_autofree gchar *tiny = tiny_path ();
+  for (guint i = 0; i < G_N_ELEMENTS (files); i++)
+    copy_file (tiny, to, files[i]);
+}
+
+static void
+test_sound (void)
+{
+  g_autofree gchar *path = tiny_path (), *text = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SoraModel) model = sora_model_open (path, &error);
+  gint numerator, denominator;
+  guint width, height;
+
+  g_assert_no_error (error);
+  g_assert_cmpstr (sora_model_get_path (model), ==, path);
+  g_assert_cmpstr (sora_model_get_name (model), ==, "tiny");
+  g_assert_true (sora_model_is_causal (model));
+  g_assert_cmpuint (sora_model_get_clip_frames (model), ==, 0);
+  g_assert_cmpuint (sora_model_get_steps (model), ==, 3);
+  g_assert_cmpfloat (sora_model_get_guidance_scale (model), ==, 2);
+  sora_model_get_frame_rate (model, &numerator, &denominator);
+  g_assert_cmpint (numerator, ==, 16);
+  g_assert_cmpint (denominator, ==, 1);
+  sora_model_get_best_size (model, 0, &width, &height);
+  g_assert_cmpuint (width, ==, 96);
+  sora_model_get_best_size (model, 16.0 / 9, &width, &height);
+  g_assert_cmpuint (width, ==, 96);
+  g_assert_cmpuint (height, ==, 64);
+  sora_model_get_best_size (model, 0.9, &width, &height);
+  g_assert_cmpuint (width, ==, 64);
+  g_assert_cmpuint (height, ==, 96);
+  text = sora_model_describe (model);
+  g_assert_nonnull (strstr (text, "UMT5"));
+  g_assert_nonnull (strstr (text, "BF16"));
+  g_assert_nonnull (strstr (text, "96x64"));
+}
+
+static void
+assert_opens (const gchar *path, const gchar *found)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SoraModel) model = sora_model_open (path, &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpstr (sora_model_get_path (model), ==, found);
+}
+
+/* SORA_MODEL_PATH itself, "embedded" in it, then XDG_DATA_HOME (set in main); else an error that lists them */
+static void
+test_places (void)
+{
+  g_autofree gchar *inside = g_build_filename (scratch, "path", "embedded", NULL), *outside = g_path_get_dirname (inside);
+  g_autofree gchar *home = g_build_filename (scratch, "data", "sora", "models", "embedded", NULL);
+  g_autofree gchar *home_index = g_build_filename (home, "model_index.json", NULL);
+  g_autoptr (GError) error = NULL;
+
+  g_setenv ("SORA_MODEL_PATH", "/nonexistent", TRUE);
+  g_assert_null (sora_model_open (NULL, &error));
+  g_assert_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_NOT_FOUND);
+  g_assert_nonnull (strstr (error->message, "/nonexistent/embedded"));
+  g_assert_nonnull (strstr (error->message, home));
+  g_assert_nonnull (strstr (error->message, "gst-sora/models/embedded"));
+
+  copy_model (inside);
+  copy_model (home);
+  assert_opens (NULL, home);
+  g_setenv ("SORA_MODEL_PATH", outside, TRUE);
+  assert_opens (NULL, inside);
+  g_setenv ("SORA_MODEL_PATH", inside, TRUE);
+  assert_opens ("", inside);
+  g_unsetenv ("SORA_MODEL_PATH");
+  g_unlink (home_index);
+}
+
+static void
+assert_refused (gint code, const gchar *words)
+{
+  g_autoptr (GError) error = NULL;
+  SoraModel *model = sora_model_open (model_path, &error);
+
+  if (model)
+    g_error ("opened; expected \"%s\"", words);
+  g_test_message ("%s", error->message);
+  g_assert_error (error, SORA_MODEL_ERROR, code);
+  if (!strstr (error->message, words) || !strstr (error->message, model_path))
+    g_error ("expected the model's path and \"%s\" in \"%s\"", words, error->message);
+}
+
+/* @from replaced by @to, in bytes, in a fresh copy of the model's file @name. No @from: the file is removed; @to NULL: it is cut in
+ * half. */
+typedef struct {
+  const gchar *name, *from, *to;
+  gint code;
+  const gchar *words;
+} Fault;
+
+static const Fault faults[] = {
+  { "tokenizer/spiece.model", NULL, "", SORA_MODEL_ERROR_NOT_FOUND, "tokenizer/spiece.model" },
+  { "text_encoder/config.json", NULL, "", SORA_MODEL_ERROR_NOT_FOUND, "text_encoder/config.json" },
+  { "text_encoder/model.safetensors", NULL, "", SORA_MODEL_ERROR_NOT_FOUND, "neither model.safetensors nor" },
+  { "transformer/config.json", NULL, "", SORA_MODEL_ERROR_NOT_FOUND, "transformer/config.json" },
+  { "transformer/diffusion_pytorch_model.safetensors", NULL, "", SORA_MODEL_ERROR_NOT_FOUND, "neither diffusion_pytorch_model" },
+  { "vae/config.json", NULL, "", SORA_MODEL_ERROR_NOT_FOUND, "vae/config.json" },
+  { "vae/diffusion_pytorch_model.safetensors", NULL, "", SORA_MODEL_ERROR_NOT_FOUND, "neither diffusion_pytorch_model" },
+  { "model_index.json", "WanPipeline", "WanVACEPipeline", SORA_MODEL_ERROR_UNSUPPORTED, "WanVACEPipeline" },
+  { "model_index.json", "{", "{\"transformer_2\": [\"diffusers\", \"WanTransformer3DModel\"],", SORA_MODEL_ERROR_UNSUPPORTED,
+    "second transformer" },
+  { "model_index.json", "{", "", SORA_MODEL_ERROR_FORMAT, "model_index.json" },
+  { "sora.json", "96", "97", SORA_MODEL_ERROR_FORMAT, "97x64 is not a multiple of 32x32" },
+  { "tokenizer/spiece.model", "", NULL, SORA_MODEL_ERROR_FORMAT, "spiece.model" },
+  { "text_encoder/model.safetensors", "", NULL, SORA_MODEL_ERROR_FORMAT, "text_encoder/model.safetensors" },
+  { "transformer/diffusion_pytorch_model.safetensors", "", NULL, SORA_MODEL_ERROR_FORMAT, "transformer/diffusion" },
+  { "vae/diffusion_pytorch_model.safetensors", "", NULL, SORA_MODEL_ERROR_FORMAT, "vae/diffusion" },
+  { "text_encoder/model.safetensors", "\"shared.weight\"", "\"shored.weight\"", SORA_MODEL_ERROR_WEIGHT,
+    "text_encoder/model.safetensors: tensor \"shared.weight\": expected [38, 24], found none" },
+  { "transformer/diffusion_pytorch_model.safetensors", "\"blocks.1.attn2.to_q.weight\"", "\"blocks.1.attn2.to_Q.weight\"",
+    SORA_MODEL_ERROR_WEIGHT, "tensor \"blocks.1.attn2.to_q.weight\": expected [32, 32], found none" },
+  { "transformer/config.json", "\"ffn_dim\": 72", "\"ffn_dim\": 80", SORA_MODEL_ERROR_WEIGHT, "expected [80, 32], found [72, 32]" },
+  { "vae/config.json", "\"latent_channels\": 4", "\"latent_channels\": 5", SORA_MODEL_ERROR_FORMAT, "\"latents_mean\"" },
+  { "vae/diffusion_pytorch_model.safetensors", "\"decoder.1.weight\"", "\"decoder.l.weight\"", SORA_MODEL_ERROR_WEIGHT,
+    "tensor \"decoder.1.weight\"" },
+};
+
+static gchar *
+find_bytes (gchar *data, gsize length, const gchar *bytes)
+{
+  gsize n = strlen (bytes);
+
+  for (gsize i = 0; i + n <= length; i++) {
+    if (memcmp (data + i, bytes, n) == 0)
+      return data + i;
+  }
+  g_error ("no %s", bytes);
+}
+
+static void
+inject (const Fault *fault)
+{
+  g_autofree gchar *path = g_build_filename (model_path, fault->name, NULL), *data = NULL;
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
+  gchar *place;
+  gsize length;
+
+  if (!fault->from) {
+    g_assert_cmpint (g_unlink (path), ==, 0);
+    return;
+  }
+  g_assert_true (g_file_get_contents (path, &data, &length, NULL));
+  if (!fault->to) {
+    g_assert_true (g_file_set_contents (path, data, length / 2, NULL));
+    return;
+  }
+  place = find_bytes (data, length, fault->from);
+  g_byte_array_append (bytes, (guint8 *) data, place - data);
+  g_byte_array_append (bytes, (const guint8 *) fault->to, strlen (fault->to));
+  place += strlen (fault->from);
+  g_byte_array_append (bytes, (guint8 *) place, data + length - place);
+  g_assert_true (g_file_set_contents (path, (gchar *) bytes->data, bytes->len, NULL));
+}
+
+static void
+test_faults (void)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (faults); i++) {
+    copy_model (model_path);
+    assert_opens (model_path, model_path);
+    inject (&faults[i]);
+    assert_refused (faults[i].code, faults[i].words);
+  }
+}
+
+static void
+test_no_directory (void)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (sora_model_open ("/nonexistent", &error));
+  g_assert_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_NOT_FOUND);
+  g_assert_nonnull (strstr (error->message, "/nonexistent"));
+  g_clear_error (&error);
+  g_assert_null (sora_model_open (scratch, &error));
+  g_assert_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_NOT_FOUND);
+  g_assert_nonnull (strstr (error->message, "model_index.json"));
+}
+
+/* without sora.json: Wan 2.1's clip of 81 frames, named after its folder */
+static void
+test_bidirectional (void)
+{
+  g_autofree gchar *path = g_build_filename (model_path, "sora.json", NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SoraModel) model = NULL;
+
+  copy_model (model_path);
+  g_unlink (path);
+  model = sora_model_open (model_path, &error);
+  g_assert_no_error (error);
+  g_assert_false (sora_model_is_causal (model));
+  g_assert_cmpuint (sora_model_get_clip_frames (model), ==, 81);
+  g_assert_cmpstr (sora_model_get_name (model), ==, "model");
+}
+
+typedef struct {
+  SoraModel *model;
+  SoraQueue *queue;
+  SoraModelWeights *weights;
+} Load;
+
+static gpointer
+load_weights (gpointer data)
+{
+  Load *load = data;
+  g_autoptr (GError) error = NULL;
+
+  load->weights = sora_model_get_weights (load->model, load->queue, FALSE, NULL, NULL, NULL, &error);
+  g_assert_no_error (error);
+  return NULL;
+}
+
+static void
+count_progress (gdouble fraction, const gchar *what, gpointer count)
+{
+  g_assert_cmpfloat (fraction, >=, 0);
+  g_assert_cmpfloat (fraction, <=, 1);
+  ++*(guint *) count;
+}
+
+/* Two threads get the same weights; with the last of them they go, and a cancelled load gives none. */
+static void
+test_shared_weights (void)
+{
+  g_autofree gchar *path = tiny_path ();
+  g_autoptr (SoraModel) model = sora_model_open (path, NULL);
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GError) error = NULL;
+  Load loads[2];
+  GThread *threads[2];
+  SoraModelWeights *weights;
+  guint n_progress = 0;
+
+  for (guint i = 0; i < 2; i++) {
+    loads[i] = (Load) { .model = model, .queue = sora_test_queue_new () };
+    threads[i] = g_thread_new ("load", load_weights, &loads[i]);
+  }
+  for (guint i = 0; i < 2; i++)
+    g_thread_join (threads[i]);
+  g_assert_true (loads[0].weights == loads[1].weights);
+  g_assert_cmpuint (sora_model_weights_get_size (loads[0].weights), >, 100000);
+  g_assert_cmpuint (model->weights->len, ==, 1);
+  sora_model_weights_unref (loads[0].weights);
+  g_assert_cmpuint (model->weights->len, ==, 1);
+  sora_model_weights_unref (loads[1].weights);
+  g_assert_cmpuint (model->weights->len, ==, 0);
+
+  weights = sora_model_get_weights (model, loads[0].queue, TRUE, count_progress, &n_progress, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (n_progress, ==, 3);
+  sora_model_weights_unref (weights);
+  g_cancellable_cancel (cancellable);
+  g_assert_null (sora_model_get_weights (model, loads[0].queue, FALSE, NULL, NULL, cancellable, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  for (guint i = 0; i < 2; i++)
+    sora_queue_free (loads[i].queue);
+}
+
+static void
+remove_tree (const gchar *path)
+{
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  const gchar *name;
+
+  while (dir && (name = g_dir_read_name (dir))) {
+    g_autofree gchar *inner = g_build_filename (path, name, NULL);
+    remove_tree (inner);
+  }
+  g_remove (path);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_autofree gchar *home = NULL;
+  int status;
+
+  scratch = g_dir_make_tmp ("sora-test-XXXXXX", NULL);
+  model_path = g_build_filename (scratch, "model", NULL);
+  home = g_build_filename (scratch, "data", NULL);
+  g_setenv ("XDG_DATA_HOME", home, TRUE);
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/model/sound", test_sound);
+  g_test_add_func ("/model/places", test_places);
+  g_test_add_func ("/model/faults", test_faults);
+  g_test_add_func ("/model/no-directory", test_no_directory);
+  g_test_add_func ("/model/bidirectional", test_bidirectional);
+  g_test_add_func ("/model/shared-weights", test_shared_weights);
+  status = g_test_run ();
+  remove_tree (scratch);
+  g_free (model_path);
+  g_free (scratch);
+  return status;
+}

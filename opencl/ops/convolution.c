@@ -34,7 +34,7 @@ choose_tile (SoraDevice *device, guint out_channels)
   const Tile *tiles = tiles_gpu, *best = NULL;
   guint64 best_cost = G_MAXUINT64;
 
-  if (device->type & CL_DEVICE_TYPE_CPU)
+  if (device->linear_kind == SORA_LINEAR_PACKED)        /* CPUs, and what is forced to be like one */
     tiles = device->vector_width >= 16 ? tiles_16 : device->vector_width >= 8 ? tiles_8 : tiles_4;
   for (guint i = 0; i < N_TILES; i++) {
     guint panel = tiles[i].vector * tiles[i].vectors;

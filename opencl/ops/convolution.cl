@@ -30,13 +30,26 @@
 #define COLUMNS(F, i) F (i, 0) F (i, 1) F (i, 2)
 #endif
 
-/* floats to position @p = (frame, y, x) of a map whose strides (offset, frame, row, pixel) are @map */
+/* floats to position @at = (frame, row, column) of a map whose strides (offset, frame, row, column) are @map */
 int
-locate (int p, int4 size, int4 map)
+locate (int4 at, int4 map)
 {
-  int row = p / size.z;
-  int frame = row / size.y;
-  return map.x + frame * map.y + (row - frame * size.y) * map.z + (p - row * size.z) * map.w;
+  return map.x + at.x * map.y + at.y * map.z + at.z * map.w;
+}
+
+int4
+next_position (int4 at, int4 size)
+{
+  at.z++;
+  if (at.z == size.z) {
+    at.z = 0;
+    at.y++;
+  }
+  if (at.y == size.y) {
+    at.y = 0;
+    at.x++;
+  }
+  return at;
 }
 
 /* One vector of the tile: adds bias and residual, then ReLU; @left: channels from here to the last. */
@@ -77,17 +90,28 @@ convolution (global const float *restrict x, int4 x_map, int4 x_pixel, global co
   int phase_offset = phase / (scale * scale) * y_phase.x + phase / scale % scale * y_phase.y + phase % scale * y_phase.z;
   int first = get_global_id (0) * tiles_per_item * TILE_M;
   int end = min (size.x, first + tiles_per_item * TILE_M);
+  int4 at = (int4) (first / (size.y * size.z), first / size.z % size.y, first % size.z, 0);
   weight += ((size_t) phase * get_global_size (1) + panel) * n_runs * run_length * PANEL;
   runs += phase * n_runs;
 
   for (int p = first; p < end; p += TILE_M) {
+    int x_at[TILE_M], y_at[TILE_M], residual_at[TILE_M];
+#pragma unroll 1
+    for (int i = 0; i < TILE_M; i++) {
+      x_at[i] = locate (at, x_map);
+      y_at[i] = locate (at, y_map) + phase_offset;
+      residual_at[i] = locate (at, residual_map);
+      if (p + i + 1 < size.x)   /* rows past the end repeat the last one */
+        at = next_position (at, size);
+    }
     global const float *b = weight;
 #define DECLARE(i, j) VEC c##i##_##j = 0;
-#define START(i) COLUMNS (DECLARE, i) int x##i = locate (min (p + i, size.x - 1), size, x_map);
+#define START(i) COLUMNS (DECLARE, i)
     ROWS (START)
+#pragma unroll 1
     for (int r = 0; r < n_runs; r++) {
       global const float *run = x + runs[r].x * x_pixel.y + runs[r].y * x_pixel.z + runs[r].z * x_pixel.w;
-#define POINT(i) global const float *a##i = run + x##i;
+#define POINT(i) global const float *a##i = run + x_at[i];
       ROWS (POINT)
       for (int k = 0; k < run_length; k++, b += PANEL) {
 #define LOAD(i, j) VEC b##j = VLOAD (j, b);
@@ -101,13 +125,14 @@ convolution (global const float *restrict x, int4 x_map, int4 x_pixel, global co
 #define KEEP(i, j) tile[i * TILE_N + j] = c##i##_##j;
 #define FINISH(i) COLUMNS (KEEP, i)
     ROWS (FINISH)
+#pragma unroll 1
     for (int i = 0; i < TILE_M && p + i < end; i++) {
-      int y_at = locate (p + i, size, y_map) + phase_offset, r_at = locate (p + i, size, residual_map);
+#pragma unroll 1
       for (int j = 0; j < TILE_N; j++) {
         int channel = panel * PANEL + j * VECTOR;
         if (channel < size.w)
-          store_vector (tile[i * TILE_N + j], bias + channel, residual ? residual + r_at + channel : 0,
-              y + y_at + channel, relu, size.w - channel);
+          store_vector (tile[i * TILE_N + j], bias + channel, residual ? residual + residual_at[i] + channel : 0,
+              y + y_at[i] + channel, relu, size.w - channel);
       }
     }
   }

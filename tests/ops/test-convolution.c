@@ -120,14 +120,31 @@ run_case (SoraQueue *queue, const Case *c, guint number)
   g_clear_pointer (&epilogue.residual.mem, clReleaseMemObject);
 }
 
+/* The whole table with the tiles of one kind of device: vectors of @width floats (0: the device's own). */
 static void
-test_convolution (void)
+run_table (const gchar *kind, guint width)
 {
-  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
-  guint n_cases = sora_test_is_small () ? 8 : G_N_ELEMENTS (cases);
+  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (kind);
+  SoraDevice *device = sora_queue_get_device (queue);
+  guint n_cases = sora_test_is_small () ? 8 : G_N_ELEMENTS (cases), own_width = device->vector_width;
 
+  if (width != 0)
+    device->vector_width = width;
   for (guint i = 0; i < n_cases; i++)
     run_case (queue, &cases[i], i);
+  device->vector_width = own_width;
+}
+
+static void
+test_packed (gconstpointer width)
+{
+  run_table ("packed", GPOINTER_TO_UINT (width));
+}
+
+static void
+test_gpu (void)
+{
+  run_table ("clblast", 0);
 }
 
 /* A NaN must reach the output through ReLU, in whole vectors and in the last channels, so that it is not taken for a zero. */
@@ -232,7 +249,10 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  g_test_add_func ("/ops/convolution/table", test_convolution);
+  g_test_add_data_func ("/ops/convolution/vectors-of-16", GUINT_TO_POINTER (16), test_packed);
+  g_test_add_data_func ("/ops/convolution/vectors-of-8", GUINT_TO_POINTER (8), test_packed);
+  g_test_add_data_func ("/ops/convolution/vectors-of-4", GUINT_TO_POINTER (4), test_packed);
+  g_test_add_func ("/ops/convolution/gpu", test_gpu);
   g_test_add_func ("/ops/convolution/nan", test_nan);
   g_test_add_func ("/ops/tanh-clamp", test_tanh_clamp);
   g_test_add_func ("/ops/pixel-shuffle", test_pixel_shuffles);

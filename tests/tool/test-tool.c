@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The sora command with the tiny model: files of every kind agree with each other, noise goes out and in again, errors are one line. */
+
+#include <gio/gio.h>
+#include <glib/gstdio.h>
+#include <math.h>
+#include <string.h>
+
+#include "weights/safetensors.h"
+
+#define WIDTH 96
+#define HEIGHT 64
+#define FRAMES 11               /* a block of 5 and a part of one of 8 */
+#define PIXELS (WIDTH * HEIGHT)
+
+static gchar *folder, *model;
+
+static gchar *
+in_folder (const gchar *name)
+{
+  return g_build_filename (folder, name, NULL);
+}
+
+/* Runs sora with @arguments (NULL-terminated); returns the exit status, and its streams. */
+static gint
+run (const gchar *const *arguments, gchar **out, gchar **err)
+{
+  g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
+  g_auto (GStrv) argv = NULL;
+  g_autoptr (GError) error = NULL;
+  gint status;
+
+  g_strv_builder_add (builder, g_getenv ("SORA_TEST_TOOL"));
+  g_strv_builder_addv (builder, (const gchar **) arguments);
+  argv = g_strv_builder_end (builder);
+  g_spawn_sync (NULL, argv, NULL, 0, NULL, NULL, out, err, &status, &error);
+  g_assert_no_error (error);
+  g_assert_true (WIFEXITED (status));
+  return WEXITSTATUS (status);
+}
+
+/* sora generate to the file @output in the scratch folder, with more options after it */
+static gchar *
+generate (const gchar *output, gsize *length, const gchar *const *more)
+{
+  g_autofree gchar *path = in_folder (output), *err = NULL;
+  const gchar *device = g_getenv ("SORA_TEST_DEVICE");
+  g_autoptr (GPtrArray) arguments = g_ptr_array_new ();
+  const gchar *const fixed[] = { "generate", "--model", model, "--prompt", "a red balloon", "--frames", "11", "--size", "96x64",
+    "--device", device ? device : "", "--output", path };
+  gchar *data;
+
+  for (guint i = 0; i < G_N_ELEMENTS (fixed); i++)
+    g_ptr_array_add (arguments, (gpointer) fixed[i]);
+  for (guint i = 0; more && more[i]; i++)
+    g_ptr_array_add (arguments, (gpointer) more[i]);
+  g_ptr_array_add (arguments, NULL);
+  if (run ((const gchar *const *) arguments->pdata, NULL, &err) != 0)
+    g_error ("%s", err);
+  g_assert_true (g_file_get_contents (path, &data, length, NULL));
+  return data;
+}
+
+/* Past the header and @frame frame lines, each before @frame_size bytes. */
+static const guint8 *
+y4m_frame (const gchar *data, gsize length, const gchar *chroma, guint frame_size, guint frame)
+{
+  g_autofree gchar *header = g_strdup_printf ("YUV4MPEG2 W%d H%d F16:1 Ip A1:1 %s XCOLORRANGE=LIMITED\n", WIDTH, HEIGHT, chroma);
+  gsize offset = strlen (header) + frame * (gsize) (6 + frame_size);
+
+  g_assert_true (g_str_has_prefix (data, header));
+  g_assert_cmpuint (length, ==, strlen (header) + FRAMES * (6 + frame_size));
+  g_assert_cmpmem (data + offset, 6, "FRAME\n", 6);
+  return (const guint8 *) data + offset + 6;
+}
+
+/* ITU-R BT.601: from what was written back to RGB, within the rounding of three values of 219 and 224 levels */
+static void
+assert_inverse (const guint8 *rgb, gdouble y, gdouble cb, gdouble cr)
+{
+  gdouble luma = (y - 16) / 219, blue = luma + 1.772 * (cb - 128) / 224, red = luma + 1.402 * (cr - 128) / 224;
+  gdouble green = (luma - 0.299 * red - 0.114 * blue) / 0.587;
+
+  g_assert_cmpfloat_with_epsilon (255 * red, rgb[0], 1.5);
+  g_assert_cmpfloat_with_epsilon (255 * green, rgb[1], 1.5);
+  g_assert_cmpfloat_with_epsilon (255 * blue, rgb[2], 1.6);
+}
+
+static void
+test_full_chroma (void)
+{
+  static const gchar *const full[] = { "--chroma", "444", NULL };
+  gsize rgb_length, length;
+  g_autofree gchar *rgb = generate ("a.rgb", &rgb_length, NULL), *y4m = generate ("a.y4m", &length, full);
+  const guint8 *y = y4m_frame (y4m, length, "C444", 3 * PIXELS, 7), *pixels = (const guint8 *) rgb + 7 * 3 * PIXELS;
+
+  g_assert_cmpuint (rgb_length, ==, FRAMES * 3 * PIXELS);
+  for (guint i = 0; i < PIXELS; i++)
+    assert_inverse (pixels + 3 * i, y[i], y[PIXELS + i], y[2 * PIXELS + i]);
+}
+
+/* Luma is that of 4:4:4; chroma the mean of four, to which each rounds by a half: within 1. */
+static void
+test_half_chroma (void)
+{
+  static const gchar *const full[] = { "--chroma", "444", NULL };
+  gsize full_length, length;
+  g_autofree gchar *a = generate ("b.y4m", &full_length, full), *b = generate ("c.y4m", &length, NULL);
+  const guint8 *from = y4m_frame (a, full_length, "C444", 3 * PIXELS, 10);
+  const guint8 *to = y4m_frame (b, length, "C420jpeg", 3 * PIXELS / 2, 10);
+
+  g_assert_cmpmem (from, PIXELS, to, PIXELS);
+  for (guint c = 0; c < 2; c++) {
+    const guint8 *plane = from + (1 + c) * PIXELS;
+    for (guint y = 0; y < HEIGHT / 2; y++)
+      for (guint x = 0; x < WIDTH / 2; x++) {
+        const guint8 *p = plane + 2 * y * WIDTH + 2 * x;
+        gdouble mean = (p[0] + p[1] + p[WIDTH] + p[WIDTH + 1]) / 4.0;
+        g_assert_cmpfloat_with_epsilon (to[PIXELS + c * PIXELS / 4 + y * WIDTH / 2 + x], mean, 1.0);
+      }
+  }
+}
+
+/* tile 0 is frame 0 and tile 7, at the right end of the second row, the last */
+static void
+test_sheet (void)
+{
+  static const gchar header[] = "P6\n384 128\n255\n";
+  gsize rgb_length, length;
+  g_autofree gchar *rgb = generate ("d.rgb", &rgb_length, NULL), *sheet = generate ("d.ppm", &length, NULL);
+  const gchar *tiles = sheet + strlen (header);
+
+  g_assert_cmpmem (sheet, strlen (header), header, strlen (header));
+  g_assert_cmpuint (length, ==, strlen (header) + 8 * 3 * PIXELS);
+  g_assert_cmpmem (tiles, 3 * WIDTH, rgb, 3 * WIDTH);
+  g_assert_cmpmem (sheet + length - 3 * WIDTH, 3 * WIDTH, rgb + rgb_length - 3 * WIDTH, 3 * WIDTH);
+}
+
+static const SoraTensor *
+find (SoraWeightFile *file, const gchar *name, guint a, guint b, guint c, guint d)
+{
+  g_autoptr (GError) error = NULL;
+  const SoraTensor *tensor = sora_weight_file_find (file, &error, name, 4, a, b, c, d);
+
+  g_assert_no_error (error);
+  return tensor;
+}
+
+/* Two blocks of two latents: 4 channels of 4 x 6. The frames are those written; and the noise, read again under
+ * another seed, gives them again. */
+static void
+test_tensors (void)
+{
+  g_autofree gchar *path = in_folder ("t.safetensors"), *other = in_folder ("u.safetensors");
+  const gchar *const save[] = { "--save-tensors", path, NULL };
+  const gchar *const load[] = { "--noise", path, "--seed", "99", "--save-tensors", other, NULL };
+  const gchar *const seed[] = { "--seed", "99", NULL };
+  gsize length, again_length, different_length;
+  g_autofree gchar *rgb = generate ("e.rgb", &length, save), *again = generate ("f.rgb", &again_length, load);
+  g_autofree gchar *different = generate ("g.rgb", &different_length, seed);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SoraWeightFile) file = sora_weight_file_open (path, &error);
+  const SoraTensor *frames;
+  g_autofree gfloat *values = NULL;
+
+  g_assert_no_error (error);
+  find (file, "noise", 4, 4, HEIGHT / 16, WIDTH / 16);
+  find (file, "latents", 4, 4, HEIGHT / 16, WIDTH / 16);
+  g_assert_nonnull (sora_weight_file_find (file, &error, "text_embeddings", 2, 0, 24));
+  frames = find (file, "frames", FRAMES, HEIGHT, WIDTH, 3);
+  values = g_new (gfloat, frames->n_elements);
+  sora_tensor_to_float (frames, 0, frames->n_elements, values);
+  for (gsize i = 0; i < frames->n_elements; i++)
+    g_assert_cmpfloat_with_epsilon (255 * values[i], (guint8) rgb[i], 1e-4);
+  g_assert_cmpmem (rgb, length, again, again_length);
+  g_assert_cmpuint (different_length, ==, length);
+  g_assert_cmpint (memcmp (rgb, different, length), !=, 0);
+}
+
+static void
+test_reports (void)
+{
+  const gchar *const arguments[] = { "generate", "--model", model, "--prompt", "cat", "--frames", "5", "--output", "-", "--stats", "--profile",
+    NULL };
+  g_autofree gchar *out = NULL, *err = NULL;
+
+  g_assert_cmpint (run (arguments, &out, &err), ==, 0);
+  g_assert_true (g_str_has_prefix (out, "YUV4MPEG2 "));
+  g_assert_nonnull (strstr (err, "peak_rss_bytes "));
+  g_assert_nonnull (strstr (err, "realtime_ratio "));
+  g_assert_nonnull (strstr (err, "linear"));
+}
+
+static void
+test_info (void)
+{
+  const gchar *const info[] = { "info", model, NULL }, *const devices[] = { "devices", NULL }, *const version[] = { "--version", NULL };
+  g_autofree gchar *info_out = NULL, *devices_out = NULL, *version_out = NULL;
+
+  g_assert_cmpint (run (info, &info_out, NULL), ==, 0);
+  g_assert_nonnull (strstr (info_out, "UMT5"));
+  g_assert_cmpint (run (devices, &devices_out, NULL), ==, 0);
+  g_assert_nonnull (strstr (devices_out, "compute units"));
+  g_assert_cmpint (run (version, &version_out, NULL), ==, 0);
+  g_assert_true (g_str_has_prefix (version_out, "sora "));
+}
+
+static void
+test_errors (void)
+{
+  const struct {
+    const gchar *arguments[12];
+    const gchar *words;
+  } table[] = {
+    { { "generate", "--output", "x.y4m" }, "--prompt" },
+    { { "generate", "--prompt", "x" }, "--output" },
+    { { "generate", "--prompt", "x", "--output", "x.y4m", "more" }, "more" },
+    { { "generate", "--prompt", "x", "--output", "x.avi", "--model", model }, ".y4m" },
+    { { "generate", "--prompt", "x", "--output", "/nonexistent/x.y4m", "--model", model }, "/nonexistent/x.y4m" },
+    { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", "/nonexistent" }, "/nonexistent" },
+    { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", model, "--size", "96" }, "WIDTHxHEIGHT" },
+    { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", model, "--size", "97x64" }, "97x64" },
+    { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", model, "--steps", "1001" }, "1001" },
+    { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", model, "--chroma", "422" }, "444" },
+    { { "generate", "--prompt", "caf\xe9", "--output", "x.y4m", "--model", model }, "UTF-8" },
+    { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", model, "--device", "no such device" }, "no such device" },
+    { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", model, "--noise", "/nonexistent.safetensors" }, "/nonexistent" },
+    { { "info", "/nonexistent" }, "/nonexistent" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (table); i++) {
+    g_autofree gchar *out = NULL, *err = NULL;
+    g_assert_cmpint (run (table[i].arguments, &out, &err), ==, 1);
+    g_assert_cmpstr (out, ==, "");
+    g_test_message ("%s", err);
+    if (!strstr (err, table[i].words))
+      g_error ("expected \"%s\" in %s", table[i].words, err);
+    g_assert_true (g_str_has_prefix (err, "sora "));
+    g_assert_true (strchr (err, '\n') == err + strlen (err) - 1);
+  }
+}
+
+static void
+remove_folder (void)
+{
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+  const gchar *name;
+
+  while ((name = g_dir_read_name (dir))) {
+    g_autofree gchar *path = in_folder (name);
+    g_unlink (path);
+  }
+  g_rmdir (folder);
+  g_free (folder);
+}
+
+int
+main (int argc, char **argv)
+{
+  int status;
+
+  g_test_init (&argc, &argv, NULL);
+  folder = g_dir_make_tmp ("sora-test-XXXXXX", NULL);
+  model = g_build_filename (g_getenv ("SORA_TEST_GOLDEN"), "tiny-model", NULL);
+  g_test_add_func ("/tool/y4m-444", test_full_chroma);
+  g_test_add_func ("/tool/y4m-420", test_half_chroma);
+  g_test_add_func ("/tool/sheet", test_sheet);
+  g_test_add_func ("/tool/tensors", test_tensors);
+  g_test_add_func ("/tool/reports", test_reports);
+  g_test_add_func ("/tool/info", test_info);
+  g_test_add_func ("/tool/errors", test_errors);
+  status = g_test_run ();
+  remove_folder ();
+  g_free (model);
+  return status;
+}

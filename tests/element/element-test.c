@@ -6,7 +6,7 @@
 static void
 load_plugins (void)
 {
-  static const gchar *const names[] = { "coreelements", "videotestsrc", "videoconvertscale", "compositor" };
+  static const gchar *const names[] = { "coreelements", "videotestsrc", "videoconvertscale", "compositor", "app" };
 
   for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
     g_autofree gchar *file = g_strdup_printf ("%s/libgst%s.so", GST_PLUGINS_DIR, names[i]);
@@ -119,6 +119,17 @@ element_test_wait (GstElement *pipeline, GstMessageType types, guint seconds)
     fail ("unexpected error: %s", error->message);
   }
   return message;
+}
+
+GstSample *
+element_test_pull (GstElement *pipeline)
+{
+  g_autoptr (GstElement) sink = gst_bin_get_by_name (GST_BIN (pipeline), "sink");
+  GstSample *sample = NULL;
+
+  g_signal_emit_by_name (sink, "try-pull-sample", (guint64) 5 * GST_SECOND, &sample);
+  fail_unless (sample != NULL, "no sample in 5 s");
+  return sample;
 }
 
 void

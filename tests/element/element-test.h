@@ -28,6 +28,8 @@ guint8 element_test_mood (GstHarness *harness, GstBuffer *buffer);
 GstElement *element_test_pipeline (const gchar *description);
 /* Waits for a message of @types, at most @seconds, and fails on an unexpected error. */
 GstMessage *element_test_wait (GstElement *pipeline, GstMessageType types, guint seconds);
+/* The next sample of its appsink named "sink". */
+GstSample *element_test_pull (GstElement *pipeline);
 void element_test_stop (GstElement *pipeline);
 /* Nothing of the double is left alive. */
 void element_test_assert_all_freed (void);

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "ops/attention.h"
+#include "operand.h"
 #include "reference-attention.h"
 #include "test-support.h"
 
@@ -55,48 +56,6 @@ static const Case cases[] = {
 /* The first of those that take too long with an interpreter. */
 #define N_SMALL 6
 
-/* A matrix in memory that is larger than its data, which @data fills row by row; what lies between is NaN. */
-typedef struct {
-  SoraMatrix matrix;
-  guint batch_stride;
-  gsize size;
-} Operand;
-
-static Operand
-place (SoraQueue *queue, const gfloat *data, guint batch, guint rows, guint columns, guint pad)
-{
-  Operand operand = { { NULL, pad * 3, columns + pad }, rows * (columns + pad) + pad * 5, 0 };
-  g_autofree gfloat *host = NULL;
-
-  operand.size = operand.matrix.offset + (gsize) batch * operand.batch_stride;
-  host = g_new (gfloat, operand.size);
-  for (gsize i = 0; i < operand.size; i++)
-    host[i] = NAN;
-  for (guint r = 0; data && r < batch * rows; r++)
-    memcpy (host + operand.matrix.offset + (gsize) (r / rows) * operand.batch_stride + (gsize) (r % rows) * operand.matrix.stride,
-        data + (gsize) r * columns, columns * sizeof (gfloat));
-  operand.matrix.mem = sora_test_upload (queue, host, operand.size);
-  return operand;
-}
-
-/* the rows of @operand as one array; fails unless all between them is still NaN */
-static gfloat *
-collect (SoraQueue *queue, const Operand *operand, guint batch, guint rows, guint columns)
-{
-  g_autofree gfloat *host = sora_test_download (queue, operand->matrix.mem, operand->size);
-  gfloat *data = g_new (gfloat, (gsize) batch * rows * columns);
-  gsize untouched = 0;
-
-  for (guint r = 0; r < batch * rows; r++)
-    memcpy (data + (gsize) r * columns,
-        host + operand->matrix.offset + (gsize) (r / rows) * operand->batch_stride + (gsize) (r % rows) * operand->matrix.stride,
-        columns * sizeof (gfloat));
-  for (gsize i = 0; i < operand->size; i++)
-    untouched += isnan (host[i]) != 0;
-  g_assert_cmpuint (untouched, >=, operand->size - (gsize) batch * rows * columns);
-  return data;
-}
-
 static gfloat *
 make_key_offset (const Case *c)
 {
@@ -126,10 +85,10 @@ run_case (SoraQueue *queue, const Case *c, const gchar *device_kind)
   g_autofree gfloat *key_offset = make_key_offset (c);
   g_autofree gfloat *expected = sora_reference_attention (s, q, k, v, bias, key_offset);
   g_autofree gfloat *actual = NULL;
-  Operand q_place = place (queue, q, s->batch, s->n_query, columns, pad);
-  Operand k_place = place (queue, k, s->batch, s->n_key, columns, pad * 2);
-  Operand v_place = place (queue, v, s->batch, s->n_key, columns, pad * 3);
-  Operand out_place = place (queue, NULL, s->batch, s->n_query, columns, pad * 5);
+  Operand q_place = operand_new (queue, q, s->batch, s->n_query, columns, pad);
+  Operand k_place = operand_new (queue, k, s->batch, s->n_key, columns, pad * 2);
+  Operand v_place = operand_new (queue, v, s->batch, s->n_key, columns, pad * 3);
+  Operand out_place = operand_new (queue, NULL, s->batch, s->n_query, columns, pad * 5);
   SoraAttention attention = { s->batch, s->heads, s->head_dim, s->n_query, s->n_key, q_place.matrix, k_place.matrix,
     v_place.matrix, out_place.matrix, q_place.batch_stride, k_place.batch_stride, v_place.batch_stride,
     out_place.batch_stride, s->scale, NULL, NULL };
@@ -139,14 +98,14 @@ run_case (SoraQueue *queue, const Case *c, const gchar *device_kind)
   if (key_offset)
     attention.key_offset = sora_test_upload (queue, key_offset, s->n_key);
   sora_attention_run (queue, &attention);
-  actual = collect (queue, &out_place, s->batch, s->n_query, columns);
+  actual = operand_download (queue, &out_place);
   sora_test_assert_close (actual, expected, (gsize) s->batch * s->n_query * columns, TOLERANCE,
       "%s: %u x %u heads of %u, %u queries, %u keys, kind %u", device_kind, s->batch, s->heads, s->head_dim, s->n_query,
       s->n_key, c->kind);
-  clReleaseMemObject (q_place.matrix.mem);
-  clReleaseMemObject (k_place.matrix.mem);
-  clReleaseMemObject (v_place.matrix.mem);
-  clReleaseMemObject (out_place.matrix.mem);
+  operand_clear (&q_place);
+  operand_clear (&k_place);
+  operand_clear (&v_place);
+  operand_clear (&out_place);
   if (bias)
     clReleaseMemObject (attention.bias);
   if (key_offset)

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The element-wise operations, written plainly. */
+#include "reference-elementwise.h"
+
+gfloat *
+sora_reference_combine (const gfloat *x, const gfloat *p, const gfloat *n, const gfloat *e, const gdouble weights[4],
+    gsize count)
+{
+  gfloat *y = g_new (gfloat, count);
+
+  for (gsize i = 0; i < count; i++)
+    y[i] = weights[0] * x[i] + (p ? weights[1] * p[i] : 0) + (n ? weights[2] * n[i] : 0) + (e ? weights[3] * e[i] : 0);
+  return y;
+}
+
+gfloat *
+sora_reference_modulation (const gfloat *table, const gfloat *embedding, const guint *rows, guint layers, guint n_frames,
+    guint columns)
+{
+  gfloat *out = g_new (gfloat, (gsize) layers * n_frames * columns), *end = out;
+
+  for (guint layer = 0; layer < layers; layer++)
+    for (guint frame = 0; frame < n_frames; frame++)
+      for (guint c = 0; c < columns; c++)
+        *end++ = table[(gsize) layer * columns + c] + embedding[(gsize) rows[frame] * columns + c];
+  return out;
+}
+
+/* Where the value of a latent lies among the tokens. */
+static gsize
+token_index (SoraReferenceOrder order, guint frame, guint y, guint x, guint channel, guint height, guint width, guint channels,
+    guint ph, guint pw)
+{
+  gsize token = ((gsize) frame * (height / ph) + y / ph) * (width / pw) + x / pw;
+  guint py = y % ph, px = x % pw;
+
+  if (order == SORA_REFERENCE_CHANNEL_FIRST)
+    return ((token * channels + channel) * ph + py) * pw + px;
+  return ((token * ph + py) * pw + px) * channels + channel;
+}
+
+/* Copies between latents and tokens; @back: from tokens. */
+static gfloat *
+rearrange (const gfloat *from, gboolean back, SoraReferenceOrder order, guint frames, guint height, guint width, guint channels,
+    guint ph, guint pw)
+{
+  gsize n = (gsize) frames * height * width * channels;
+  gfloat *to = g_new (gfloat, n);
+
+  for (gsize i = 0; i < n; i++) {
+    guint channel = i % channels, x = i / channels % width, y = i / channels / width % height;
+    guint frame = i / channels / width / height;
+    gsize t = token_index (order, frame, y, x, channel, height, width, channels, ph, pw);
+
+    to[back ? i : t] = from[back ? t : i];
+  }
+  return to;
+}
+
+gfloat *
+sora_reference_patchify (const gfloat *latents, SoraReferenceOrder order, guint frames, guint height, guint width,
+    guint channels, guint ph, guint pw)
+{
+  return rearrange (latents, FALSE, order, frames, height, width, channels, ph, pw);
+}
+
+gfloat *
+sora_reference_unpatchify (const gfloat *tokens, SoraReferenceOrder order, guint frames, guint height, guint width,
+    guint channels, guint ph, guint pw)
+{
+  return rearrange (tokens, TRUE, order, frames, height, width, channels, ph, pw);
+}

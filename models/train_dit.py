@@ -169,17 +169,23 @@ def new_model():
     return Model(UMT5Encoder().initialise(), WanTransformer().initialise())
 
 
+def prepare_words(args):
+    """The tokenizer: of the model that training starts from, or a new one."""
+    words = training.checkpoint_directory() / "tokenizer"
+    if args.from_model and not checkpoint_path().exists():
+        shutil.copytree(Path(args.from_model) / "tokenizer", words, dirs_exist_ok=True)
+    elif not (words / "spiece.model").exists():
+        tokenizer.train(words)
+
+
 def begin(args):
     """(model, average, vae, tokenizer directory, checkpoint or None)."""
     words = training.checkpoint_directory() / "tokenizer"
     if args.from_model and not checkpoint_path().exists():
         parts, _ = export.load(args.from_model)
-        shutil.copytree(Path(args.from_model) / "tokenizer", words, dirs_exist_ok=True)
         both = [Model(parts["text_encoder"], parts["transformer"]), new_model()]
         both[1].load_state_dict(both[0].state_dict())
         return *both, parts["vae"], words, None
-    if not (words / "spiece.model").exists():
-        tokenizer.train(words)
     model, average = new_model(), new_model()
     state = None
     if checkpoint_path().exists():
@@ -203,11 +209,16 @@ def export_checkpoint(directory, checkpoint=None, sora=None):
 
 
 class Trainer:
-    def __init__(self, args):
-        self.args = args
+    def __init__(self, args, team):
+        self.args, self.team = args, team
+        torch.manual_seed(args.seed)
+        if team.first:
+            prepare_words(args)
+        team.barrier()
         self.model, self.average, self.vae, self.words, state = begin(args)
+        self.parameters = list(self.model.parameters())
         matrices, others = split_parameters(self.model)
-        self.muon = training.Muon(matrices)
+        self.muon = training.Muon(matrices, team=team)
         self.adam = torch.optim.AdamW(others, args.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
         self.seconds, self.step, self.samples = {}, 0, {"image": 0, "clip": 0}
         if state:
@@ -216,11 +227,17 @@ class Trainer:
                 mine.copy_(saved)
             self.seconds, self.step, self.samples = state["seconds"], state["step"], state["samples"]
         self.clock = training.Clock(args.minutes, self.seconds.get(args.stage, 0.0))
-        self.log_path = checkpoint_path().with_suffix(".log")
-        training.log(self.log_path, f"{args.stage}: {sum(p.numel() for p in self.model.parameters()) / 1e6:.2f} M parameters, "
-                                    f"from step {self.step}, {self.clock.seconds / 60:.1f} of {args.minutes} min")
+        self.share = self.clock.share
+        self.log(f"{args.stage}: {sum(p.numel() for p in self.parameters) / 1e6:.2f} M parameters, from step {self.step}, "
+                 f"{self.clock.seconds / 60:.1f} of {args.minutes} min, {team.size} workers")
+
+    def log(self, text):
+        if self.team.first:
+            training.log(checkpoint_path().with_suffix(".log"), text)
 
     def save(self):
+        if not self.team.first:
+            return
         self.seconds[self.args.stage] = self.clock.seconds
         training.save_checkpoint(checkpoint_path(), {
             "model": self.model.state_dict(), "average": self.average.state_dict(), "adam": self.adam.state_dict(),
@@ -228,61 +245,81 @@ class Trainer:
         if self.args.export:
             export_average(self.args.export, self.average, self.vae, self.words)
 
-    def update(self, loss, local_step):
-        """One optimiser step; the average follows."""
+    def update(self, local_step):
+        """One optimiser step from the gradients; the average follows."""
         floor, decay = (0.2, 0.3) if self.args.stage == "image" else (0.02, 0.5)
-        share = training.rate(self.clock, local_step, 200, decay, floor)
+        rate = training.rate(self.share, local_step, 100, decay, floor)
         for group in self.adam.param_groups:
-            group["lr"] = self.args.rate * share
-        self.adam.zero_grad()
-        self.muon.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+            group["lr"] = self.args.rate * rate
+        self.team.mean_gradients(self.parameters)
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.adam.step()
-        self.muon.step(self.args.muon_rate * share)
+        self.muon.step(self.args.muon_rate * rate)
         self.step += 1
         keep = min(0.9985, 1 - 5 / (self.step + 10))
         with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - keep)
+            torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - keep)
 
     def length(self):
-        """Latents of a sample: one, then clips of two blocks, then of four."""
+        """Latents of a sample and samples of a batch: one latent, then clips of two blocks, then of four."""
         if self.args.stage == "image":
             return 1, self.args.batch
-        return (4, self.args.batch // 3) if self.clock.share < self.args.short_share else (8, self.args.batch // 6)
+        short = self.share < self.args.short_share
+        return (4, max(1, self.args.batch // 3)) if short else (8, max(1, self.args.batch // 6))
+
+    def gradients(self, length, batch):
+        mask = None if length <= BLOCK else self.masks.setdefault(length, block_causal_mask(length, TOKENS))
+        loss = loss_of(self.forward, *self.pool.batch(batch, length), mask)
+        self.adam.zero_grad()
+        self.muon.zero_grad()
+        loss.backward()
+        return loss.item()
+
+    def fill(self, fresh, options):
+        """Rank 0 goes first with the first clips, because it compiles the encoder."""
+        training.compile_in_turn(self.team, lambda: self.pool.add(fresh, options))
+        while self.pool.count < self.args.fill:
+            self.pool.add(fresh, options)
+        self.log(f"pool filled with {self.pool.count} a worker at {self.clock.seconds / 60:.1f} min")
 
     def run(self):
-        args, rng = self.args, random.Random(self.args.seed + self.step)
-        torch.manual_seed(args.seed + self.step)
-        curriculum = Curriculum(args.stage)
-        pool = Pool(args.stage, self.vae, tokenizer.Tokenizer(self.words), rng, args.pool)
+        args, clock = self.args, self.clock
+        seed = args.seed + self.step + 100000 * self.team.rank
+        torch.manual_seed(seed)
+        curriculum, self.masks = Curriculum(args.stage), {}
+        self.pool = Pool(args.stage, self.vae, tokenizer.Tokenizer(self.words), random.Random(seed), args.pool)
         fresh = args.fresh if args.stage == "image" else max(1, args.fresh // 6)
-        while pool.count < args.fill and not self.clock.over():
-            pool.add(fresh, curriculum.options(self.clock.share))
-        training.log(self.log_path, f"pool filled with {pool.count} at {self.clock.seconds / 60:.1f} min")
-        forward, masks = torch.compile(self.model), {}
-        local_step, mean, drawing, began, done = 0, None, 0.0, self.clock.seconds, 0
-        while not self.clock.over():
-            length, batch = self.length()
-            if length not in masks:
-                masks[length] = None if length <= BLOCK else block_causal_mask(length, TOKENS)
-            before = self.clock.seconds
-            pool.add(fresh, curriculum.options(self.clock.share))
-            drawing += self.clock.seconds - before
-            loss = loss_of(forward, *pool.batch(batch, length), masks[length])
-            self.update(loss, local_step)
+        self.fill(fresh, curriculum.options(self.share))
+        self.forward = torch.compile(self.model, dynamic=False)
+        local_step, mean, drawing, began, done, shapes = 0, None, 0.0, clock.seconds, 0, set()
+        while (share := self.team.agree(clock.share)) < 1:
+            self.share = share
+            shape = self.length()
+            if shape not in shapes:
+                shapes.add(shape)
+                training.compile_in_turn(self.team, lambda: self.gradients(*shape))
+            before = clock.seconds
+            self.pool.add(fresh, curriculum.options(share))
+            drawing += clock.seconds - before
+            loss = self.gradients(*shape)
+            self.update(local_step)
             local_step += 1
-            done += batch
-            self.samples[args.stage] += batch
-            mean = loss.item() if mean is None else 0.98 * mean + 0.02 * loss.item()
-            if self.clock.every("log", 60):
-                spent = self.clock.seconds - began
-                training.log(self.log_path, f"{self.clock.seconds / 60:.1f} min, step {self.step}, loss {mean:.4f}, {self.samples[args.stage]} "
-                             f"{args.stage} samples of {length}, {pool.count} drawn, {done / spent:.1f} samples/s, drawing {drawing / spent:.2f}")
-            if self.clock.every("save", args.save_every * 60):
+            done += shape[1] * self.team.size
+            self.samples[args.stage] += shape[1] * self.team.size
+            mean = loss if mean is None else 0.98 * mean + 0.02 * loss
+            if self.team.first and clock.every("log", 60):
+                spent = clock.seconds - began
+                self.log(f"{clock.seconds / 60:.1f} min, step {self.step}, loss {mean:.4f}, {self.samples[args.stage]} {args.stage} samples, now of "
+                         f"{shape[0]}, {self.pool.count * self.team.size} drawn, {done / spent:.1f} samples/s, drawing {drawing / spent:.2f}")
+            if self.team.first and clock.every("save", args.save_every * 60):
                 self.save()
         self.save()
-        training.log(self.log_path, f"end of {args.stage}: step {self.step}, loss {mean or 0:.4f}")
+        self.log(f"end of {args.stage}: step {self.step}, loss {mean or 0:.4f}")
+        self.team.barrier()
+
+
+def train(args, team):
+    Trainer(args, team).run()
 
 
 def main():
@@ -290,20 +327,18 @@ def main():
     parser.add_argument("--stage", choices=("image", "clip"), default="image")
     parser.add_argument("--minutes", type=float, default=50, help="of the whole stage, earlier runs of it counted in")
     parser.add_argument("--short-share", type=float, default=0.5, help="of the clip stage on clips of two blocks, then four")
-    parser.add_argument("--batch", type=int, default=96)
-    parser.add_argument("--fresh", type=int, default=12, help="scenes drawn for each step")
-    parser.add_argument("--fill", type=int, default=480, help="scenes drawn before the first step")
-    parser.add_argument("--pool", type=int, default=20000)
+    parser.add_argument("--batch", type=int, default=48, help="of a worker; clips take a third, then a sixth of it")
+    parser.add_argument("--fresh", type=int, default=6, help="scenes a worker draws for each step")
+    parser.add_argument("--fill", type=int, default=240, help="scenes a worker draws before the first step")
+    parser.add_argument("--pool", type=int, default=15000, help="latents or clips a worker keeps")
     parser.add_argument("--rate", type=float, default=1e-3, help="AdamW's")
     parser.add_argument("--muon-rate", type=float, default=0.02)
     parser.add_argument("--save-every", type=float, default=5, help="minutes")
     parser.add_argument("--from-model", help="start from an exported model directory")
     parser.add_argument("--export", help="write a model directory at every save")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2, help="processes of one thread")
     parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    Trainer(args).run()
+    training.launch(train, parser.parse_args())
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import training
 from vae import TAEHV
 from world import scene
 
-FRAMES, CROP, BATCH, POOL, FRESH = 8, 96, 4, 400, 2
+FRAMES, CROP, BATCH, POOL, FRESH = 8, 96, 3, 300, 1
 NOISE = 0.05         # on normalised latents the decoder must bear what the sampler leaves
 OPTIONS = scene.Options(core=0.3, camera=0.4, look=0.15)
 
@@ -96,14 +96,14 @@ def save(path, model, adam, muon, clock, step):
                                     "muon": muon.state, "seconds": clock.seconds, "step": step})
 
 
-def make_optimisers(model, rate):
+def make_optimisers(model, rate, team):
     """Muon for the kernels inside, AdamW for the ends, the 1x1 convolutions over time and the biases."""
     ends = {id(m[i].weight) for m, i in ((model.encoder, 0), (model.encoder, -1), (model.decoder, 1), (model.decoder, -1))}
     trained = [p for p in model.parameters() if p.requires_grad]
     kernels = [p for p in trained if p.ndim == 4 and p.shape[-1] == 3 and id(p) not in ends]
     inside = {id(p) for p in kernels}
     adam = torch.optim.AdamW([p for p in trained if id(p) not in inside], rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
-    return trained, adam, training.Muon(kernels, 0.9)
+    return trained, adam, training.Muon(kernels, 0.9, team=team)
 
 
 def load(path):
@@ -124,32 +124,35 @@ def begin(args, path):
     return load(joint)[0] if args.decoder_only else TAEHV(), None
 
 
-def train(args):
-    torch.set_num_threads(args.threads)
+def train(args, team):
     path = training.checkpoint_directory() / ("vae-decoder.pt" if args.decoder_only else "vae.pt")
-    log = path.with_suffix(".log")
+    torch.manual_seed(args.seed)
     model, state = begin(args, path)
     model = model.to(memory_format=torch.channels_last)
     model.encoder.requires_grad_(not args.decoder_only)
-    trained, adam, muon = make_optimisers(model, args.rate)
+    trained, adam, muon = make_optimisers(model, args.rate, team)
     if state:
         adam.load_state_dict(state["adam"])
         for mine, saved in zip(muon.state, state["muon"]):
             mine.copy_(saved)
     clock, step = training.Clock(args.minutes, state["seconds"] if state else 0.0), state["step"] if state else 0
-    pool, validation = Pool(random.Random(args.seed + step)), validation_clips()
-    training.log(log, f"{sum(p.numel() for p in trained) / 1e6:.2f} M trained parameters, from step {step}")
+    seed = args.seed + 1000 * team.rank + step
+    torch.manual_seed(seed)
+    pool, validation = Pool(random.Random(seed)), validation_clips()
+
+    def log(text):
+        if team.first:
+            training.log(path.with_suffix(".log"), text)
+
+    log(f"{sum(p.numel() for p in trained) / 1e6:.2f} M trained parameters, from step {step}, {team.size} workers")
 
     def forward(frames, noise):
         latents = model.encode(frames)
         return latents, model.decode(latents + noise)
 
     forward = torch.compile(forward)
-    first, began = step, clock.seconds
-    while not clock.over():
-        share = training.rate(clock, step, args.warmup)
-        for group in adam.param_groups:
-            group["lr"] = args.rate * share
+
+    def loss_and_gradients():
         frames = pool.crops()
         noise = NOISE * torch.randn(BATCH, FRAMES // 4, model.config["latent_channels"], CROP // 16, CROP // 16)
         with torch.autocast("cpu", torch.bfloat16):
@@ -158,19 +161,33 @@ def train(args):
         adam.zero_grad()
         muon.zero_grad()
         loss.backward()
+        return loss.item(), latents.float().std().item()
+
+    training.compile_in_turn(team, loss_and_gradients)
+    first, began, mean = step, clock.seconds, None
+    while (share := team.agree(clock.share)) < 1:
+        rate = training.rate(share, step, args.warmup)
+        for group in adam.param_groups:
+            group["lr"] = args.rate * rate
+        loss, deviation = loss_and_gradients()
+        team.mean_gradients(trained)
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         adam.step()
-        muon.step(args.muon_rate * share)
+        muon.step(args.muon_rate * rate)
         step += 1
-        if clock.every("log", 60):
-            speed = (step - first) * BATCH * FRAMES / (clock.seconds - began)
-            training.log(log, f"{clock.seconds / 60:.1f} min, step {step}, loss {loss.item():.4f}, latent deviation "
-                              f"{latents.float().std().item():.2f}, validation {validate(model, validation):.2f} dB, {speed:.0f} crop frames/s")
+        mean = loss if mean is None else 0.95 * mean + 0.05 * loss
+        if team.first and clock.every("log", 60):
+            speed = (step - first) * team.size * BATCH * FRAMES / (clock.seconds - began)
+            log(f"{clock.seconds / 60:.1f} min, step {step}, loss {mean:.4f}, latent deviation {deviation:.2f}, {speed:.0f} crop frames/s")
+        if team.first and clock.every("save", 180):
             save(path, model, adam, muon, clock, step)
-    if not args.decoder_only:
-        measure_latents(model)
-    save(path, model, adam, muon, clock, step)
-    training.log(log, f"end: step {step}, validation {validate(model, validation):.2f} dB")
+            log(f"validation {validate(model, validation):.2f} dB")
+    if team.first:
+        if not args.decoder_only:
+            measure_latents(model)
+        save(path, model, adam, muon, clock, step)
+        log(f"end: step {step}, validation {validate(model, validation):.2f} dB")
+    team.barrier()
 
 
 def main():
@@ -181,9 +198,9 @@ def main():
     parser.add_argument("--warmup", type=int, default=40, help="steps")
     parser.add_argument("--decoder-only", action="store_true", help="the encoder, and so the latents, stay as they are")
     parser.add_argument("--from-model", help="start from an exported model directory")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2, help="processes of one thread")
     parser.add_argument("--seed", type=int, default=1)
-    train(parser.parse_args())
+    training.launch(train, parser.parse_args())
 
 
 if __name__ == "__main__":

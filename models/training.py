@@ -2,10 +2,77 @@
 """What the training stages share: the clock, checkpoints, learning rates, Muon, the log."""
 
 import os
+import socket
 import time
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
+
+
+class Team:
+    """Workers of one thread each that average their gradients: they need not wait for each other inside a step."""
+
+    def __init__(self, rank=0, size=1):
+        self.rank, self.size = rank, size
+
+    @property
+    def first(self):
+        return self.rank == 0
+
+    def sum(self, tensors):
+        """Sums lists of tensors over the workers, in place."""
+        if self.size == 1:
+            return
+        flat = torch.cat([t.flatten() for t in tensors])
+        dist.all_reduce(flat)
+        for t, part in zip(tensors, flat.split([t.numel() for t in tensors])):
+            t.copy_(part.view_as(t))
+
+    def mean_gradients(self, parameters):
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        self.sum(gradients)
+        if self.size > 1:
+            torch._foreach_div_(gradients, self.size)
+
+    def agree(self, value):
+        """One number for all: the mean."""
+        number = [torch.tensor([float(value)])]
+        self.sum(number)
+        return number[0].item() / self.size
+
+    def barrier(self):
+        if self.size > 1:
+            dist.barrier()
+
+
+def _work(rank, function, args, port):
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=args.workers)
+    try:
+        function(args, Team(rank, args.workers))
+    finally:
+        dist.destroy_process_group()
+
+
+def launch(function, args):
+    """Runs function (args, team) in args.workers processes."""
+    if args.workers == 1:
+        torch.set_num_threads(1)
+        return function(args, Team())
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    torch.multiprocessing.spawn(_work, (function, args, port), args.workers)
+
+
+def compile_in_turn(team, function):
+    """The first worker compiles; the others then find the result in the compiler's cache."""
+    if team.first:
+        function()
+    team.barrier()
+    if not team.first:
+        function()
 
 
 def checkpoint_directory():
@@ -43,9 +110,9 @@ class Clock:
         return True
 
 
-def rate(clock, step, warmup=200, decay=0.5, floor=0.02):
+def rate(share, step, warmup=200, decay=0.5, floor=0.02):
     """Share of the full learning rate: up over `warmup` steps, down over the last `decay` of the time."""
-    return min(1.0, (step + 1) / warmup) * max(floor, min(1.0, (1 - clock.share) / decay))
+    return min(1.0, (step + 1) / warmup) * max(floor, min(1.0, (1 - share) / decay))
 
 
 def save_checkpoint(path, state):
@@ -77,8 +144,8 @@ def orthogonal(gradient):
 class Muon:
     """Momentum, made orthogonal, for matrices and kernels (as out x the rest); those of one shape go together."""
 
-    def __init__(self, parameters, momentum=0.95, weight_decay=0.01):
-        self.parameters = list(parameters)
+    def __init__(self, parameters, momentum=0.95, weight_decay=0.01, team=Team()):
+        self.parameters, self.team = list(parameters), team
         self.momentum, self.weight_decay = momentum, weight_decay
         self.state = [torch.zeros_like(p) for p in self.parameters]
         shapes = {}
@@ -96,9 +163,13 @@ class Muon:
         torch._foreach_mul_(self.state, self.momentum)
         torch._foreach_add_(self.state, gradients)
         nesterov = torch._foreach_add(gradients, self.state, alpha=self.momentum)
+        updates = [torch.zeros_like(p) for p in self.parameters]
         for group in self.groups:
-            shape = self.parameters[group[0]].shape
-            scale = rate * max(1.0, shape[0] / shape[1:].numel()) ** 0.5
-            update = orthogonal(torch.stack([nesterov[i].flatten(1) for i in group]))
-            for i, u in zip(group, update):
-                self.parameters[i].mul_(1 - rate * self.weight_decay).add_(u.view(shape), alpha=-scale)
+            mine = group[self.team.rank::self.team.size]
+            if mine:
+                for i, u in zip(mine, orthogonal(torch.stack([nesterov[i].flatten(1) for i in mine]))):
+                    updates[i].copy_(u.view_as(updates[i]))
+        self.team.sum(updates)
+        torch._foreach_mul_(self.parameters, 1 - rate * self.weight_decay)
+        for p, u in zip(self.parameters, updates):
+            p.add_(u, alpha=-rate * max(1.0, p.shape[0] / p.shape[1:].numel()) ** 0.5)

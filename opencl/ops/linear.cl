@@ -31,17 +31,18 @@
 #define HAS_GATE 2
 #define HAS_RESIDUAL 4
 
-#define ZERO(i) VECTOR c##i##0 = 0.0f, c##i##1 = 0.0f;
+#define BEGIN(i) VECTOR c##i##0 = bias0, c##i##1 = bias1;
 #define ACCUMULATE(i, value) { VECTOR a = (VECTOR) (value); c##i##0 = fma (a, b0, c##i##0); c##i##1 = fma (a, b1, c##i##1); }
 #define ACCUMULATE_TILE(i) ACCUMULATE (i, x[i * stride + column])
 #define ACCUMULATE_REST(i) ACCUMULATE (i, x##i[column])
-#define KEEP(i) STORE (c##i##0, 0, tile + i * PANEL); STORE (c##i##1, 1, tile + i * PANEL);
+#define KEEP(i) tile[2 * i] = c##i##0; tile[2 * i + 1] = c##i##1;
 
-/* tile [TILE_M, PANEL] = rows x, x + stride ... times the panel */
+/* tile [TILE_M][2] = rows x, x + stride ... times the panel, and the bias */
 static void
-multiply_tile (global const float *x, ulong stride, global const float *panel, uint k, float *tile)
+multiply_tile (global const float *x, ulong stride, global const float *panel, uint k, VECTOR bias0, VECTOR bias1,
+    VECTOR *tile)
 {
-  TILE_ROWS (ZERO)
+  TILE_ROWS (BEGIN)
   for (uint column = 0; column < k; column++, panel += PANEL) {
     VECTOR b0 = LOAD (0, panel), b1 = LOAD (1, panel);
     TILE_ROWS (ACCUMULATE_TILE)
@@ -51,11 +52,12 @@ multiply_tile (global const float *x, ulong stride, global const float *panel, u
 
 /* The same for 1 to REST_M rows; those beyond @rows repeat the last one, so nothing outside X is read. */
 static void
-multiply_rest (global const float *x, ulong stride, uint rows, global const float *panel, uint k, float *tile)
+multiply_rest (global const float *x, ulong stride, uint rows, global const float *panel, uint k, VECTOR bias0, VECTOR bias1,
+    VECTOR *tile)
 {
 #define ROW(i) global const float *x##i = x + min ((uint) i, rows - 1) * stride;
   REST_ROWS (ROW)
-  REST_ROWS (ZERO)
+  REST_ROWS (BEGIN)
   for (uint column = 0; column < k; column++, panel += PANEL) {
     VECTOR b0 = LOAD (0, panel), b1 = LOAD (1, panel);
     REST_ROWS (ACCUMULATE_REST)
@@ -131,35 +133,45 @@ linear (global const float *x, uint x_offset, uint x_stride, global const float 
     global const float *gate, uint gate_offset, uint gate_stride, uint rows_per_frame, uint n_frames,
     global const float *residual, uint residual_offset, uint residual_stride)
 {
-  float tile[TILE_M * PANEL] __attribute__ ((aligned (4 * WIDTH)));
-  uint tiles = m / TILE_M, index = get_global_id (0), panel = get_global_id (1);
+  VECTOR tile[TILE_M * 2];
+  uint tiles = m / TILE_M, index = get_global_id (0), first_column = get_global_id (1) * PANEL;
   uint first = index < tiles ? index * TILE_M : tiles * TILE_M + (index - tiles) * REST_M;
   uint rows = min (m - first, (uint) (index < tiles ? TILE_M : REST_M));
-  global const float *b = weight + (ulong) panel * k * PANEL;
-  global const float *bias = weight + (ulong) get_global_size (1) * k * PANEL;
+  uint frame = operands & HAS_GATE ? first / rows_per_frame % n_frames : 0;
+  uint frame_row = operands & HAS_GATE ? first % rows_per_frame : 0;
+  global const float *panel = weight + (ulong) first_column * k;
+  global const float *bias = weight + (ulong) get_global_size (1) * PANEL * k + first_column;
+  VECTOR bias0 = LOAD (0, bias), bias1 = LOAD (1, bias);
 
   x += x_offset + (ulong) first * x_stride;
   if (index < tiles)
-    multiply_tile (x, x_stride, b, k, tile);
+    multiply_tile (x, x_stride, panel, k, bias0, bias1, tile);
   else
-    multiply_rest (x, x_stride, rows, b, k, tile);
+    multiply_rest (x, x_stride, rows, panel, k, bias0, bias1, tile);
 
-  for (uint r = 0; r < rows; r++) {
-    ulong row = first + r;
-    uint frame = operands & HAS_GATE ? row / rows_per_frame % n_frames : 0;
+  y += y_offset + (ulong) first * y_stride + first_column;
+  multiplier += multiplier_offset + (ulong) first * multiplier_stride + first_column;
+  residual += residual_offset + (ulong) first * residual_stride + first_column;
+  gate += gate_offset + first_column;
+  for (uint row = 0; row < rows; row++) {
+    for (uint part = 0; part < 2 && first_column + part * WIDTH < n; part++) {
+      uint column = part * WIDTH, count = n - first_column - column;
+      VECTOR v = activate (tile[2 * row + part], activation);
 
-    for (uint column = panel * PANEL; column < min (n, (panel + 1) * PANEL); column += WIDTH) {
-      uint count = n - column;
-      VECTOR v = LOAD (0, tile + r * PANEL + column - panel * PANEL) + LOAD (0, bias + column);
-
-      v = activate (v, activation);
       if (operands & HAS_MULTIPLIER)
-        v *= load_some (multiplier + multiplier_offset + row * multiplier_stride + column, count);
+        v *= load_some (multiplier + column, count);
       if (operands & HAS_GATE)
-        v *= load_some (gate + gate_offset + (ulong) frame * gate_stride + column, count);
+        v *= load_some (gate + (ulong) frame * gate_stride + column, count);
       if (operands & HAS_RESIDUAL)
-        v += load_some (residual + residual_offset + row * residual_stride + column, count);
-      store_some (v, y + y_offset + row * y_stride + column, count);
+        v += load_some (residual + column, count);
+      store_some (v, y + column, count);
+    }
+    y += y_stride;
+    multiplier += multiplier_stride;
+    residual += residual_stride;
+    if (++frame_row == rows_per_frame) {
+      frame_row = 0;
+      frame = frame + 1 == n_frames ? 0 : frame + 1;
     }
   }
 }

@@ -21,6 +21,9 @@ struct _SoraStreamOptions {
 
 SoraStreamOptions *sora_stream_options_copy (const SoraStreamOptions *options);
 
+/* FLOPs enqueued since the stream was made */
+guint64 sora_stream_get_work (SoraStream *stream);
+
 struct _SoraBlock {
   gatomicrefcount ref_count;
   guint64 index, first_frame;

@@ -647,6 +647,12 @@ sora_stream_get_profile (SoraStream *stream)
   return sora_queue_format_profile (stream->queue);
 }
 
+guint64
+sora_stream_get_work (SoraStream *stream)
+{
+  return sora_queue_get_work (stream->queue);
+}
+
 void
 sora_stream_get_memory (SoraStream *stream, guint64 *stream_bytes, guint64 *weight_bytes)
 {

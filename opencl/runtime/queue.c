@@ -44,6 +44,7 @@ struct _SoraQueue {
   guint n_marks;                /* ever taken */
   guint commands;               /* since the last mark */
   guint64 flops;                /* likewise */
+  guint64 work;                 /* FLOPs ever enqueued */
   cl_mem scratch;               /* NULL until asked for */
   gsize scratch_size;           /* bytes */
 };
@@ -152,6 +153,12 @@ sora_queue_get_cl (SoraQueue *queue)
   return queue->handle;
 }
 
+guint64
+sora_queue_get_work (SoraQueue *queue)
+{
+  return queue->work;
+}
+
 void
 sora_queue_set_cancellable (SoraQueue *queue, GCancellable *cancellable)
 {
@@ -221,6 +228,7 @@ count_command (SoraQueue *queue, Kernel *kernel, guint64 flops, cl_event event, 
 
   queue->commands++;
   queue->flops += flops;
+  queue->work += flops;
   if (mark) {
     cl_event *slot = &queue->marks[queue->n_marks++ % MARKS];
     cl_event old = *slot;

@@ -23,6 +23,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraQueue, sora_queue_free)
 SoraDevice *sora_queue_get_device (SoraQueue *queue);
 cl_command_queue sora_queue_get_cl (SoraQueue *queue);
 
+/* FLOPs enqueued since the queue was made */
+guint64 sora_queue_get_work (SoraQueue *queue);
+
 /* Watched between enqueues until the next call; (nullable). */
 void sora_queue_set_cancellable (SoraQueue *queue, GCancellable *cancellable);
 

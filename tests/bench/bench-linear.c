@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* linear-large and linear-embedded: our linear, with its epilogue, beside OpenBLAS's product alone, and the peak. */
+#include "bench.h"
+
+#include <cblas.h>
+
+#include "ops/linear.h"
+
+/* A sample is as many calls as take about this long, and one at least. */
+#define SAMPLE_SECONDS 0.03
+/* OpenBLAS's threads wait actively for the next call before they sleep. */
+#define PAUSE_MICROSECONDS 20000
+
+typedef struct {
+  const gchar *name;
+  guint m, n, k;
+  SoraActivation activation;
+  gboolean gated_residual;
+} Shape;
+
+static const Shape large = { "linear-large", 768, 8960, 1536, SORA_ACTIVATION_NONE, FALSE };
+
+/* Of the embedded model: 256 wide, 768 in its feed-forward layers; two guidance branches of two latent frames of 64 tokens, or one. */
+static const Shape embedded[] = {
+  { "linear-embedded-qkv", 256, 768, 256, SORA_ACTIVATION_NONE, FALSE },
+  { "linear-embedded-out", 256, 256, 256, SORA_ACTIVATION_NONE, TRUE },
+  { "linear-embedded-ffn-up", 256, 768, 256, SORA_ACTIVATION_GELU_TANH, FALSE },
+  { "linear-embedded-ffn-down", 256, 256, 768, SORA_ACTIVATION_NONE, TRUE },
+  { "linear-embedded-qkv-128", 128, 768, 256, SORA_ACTIVATION_NONE, FALSE },
+  { "linear-embedded-out-128", 128, 256, 256, SORA_ACTIVATION_NONE, TRUE },
+  { "linear-embedded-ffn-up-128", 128, 768, 256, SORA_ACTIVATION_GELU_TANH, FALSE },
+  { "linear-embedded-ffn-down-128", 128, 256, 768, SORA_ACTIVATION_NONE, TRUE },
+  { "linear-embedded-text-12", 12, 512, 256, SORA_ACTIVATION_GELU_TANH, FALSE },
+};
+
+/* One shape with its operands on both sides. */
+typedef struct {
+  const Shape *shape;
+  gfloat *x, *weight, *bias, *y;        /* [m, k], [n, k], [n], [m, n] */
+  SoraLinear *linear;
+  cl_mem x_mem, y_mem, gate_mem;
+  guint calls;                  /* in a sample */
+  gdouble best, best_blas;      /* seconds a call */
+} Case;
+
+static gfloat *
+random_floats (gsize n)
+{
+  g_autoptr (GRand) rand = g_rand_new_with_seed (1);
+  gfloat *data = g_new (gfloat, n);
+
+  for (gsize i = 0; i < n; i++)
+    data[i] = g_rand_double_range (rand, -1, 1);
+  return data;
+}
+
+static cl_mem
+upload (SoraQueue *queue, const gfloat *data, gsize n)
+{
+  cl_mem mem = sora_queue_alloc (queue, n * sizeof *data);
+
+  sora_queue_write (queue, mem, 0, n * sizeof *data, data);
+  return mem;
+}
+
+static gboolean
+case_init (Case *c, const Shape *s, SoraQueue *queue, GError **error)
+{
+  SoraTensor weight = { "weight", "bench", SORA_DTYPE_F32, 2, { s->n, s->k }, (guint64) s->n * s->k };
+  SoraTensor bias = { "bias", "bench", SORA_DTYPE_F32, 1, { s->n }, s->n };
+  const SoraTensor *weights[] = { &weight }, *biases[] = { &bias };
+
+  c->shape = s;
+  c->x = random_floats ((gsize) s->m * s->k);
+  c->weight = random_floats ((gsize) s->n * s->k);
+  c->bias = random_floats (s->n);
+  c->y = g_new0 (gfloat, (gsize) s->m * s->n);
+  c->best = c->best_blas = G_MAXDOUBLE;
+  weight.data = (const guint8 *) c->weight;
+  bias.data = (const guint8 *) c->bias;
+  c->linear = sora_linear_new (queue, 1, weights, biases, error);
+  if (!c->linear)
+    return FALSE;
+  c->x_mem = upload (queue, c->x, (gsize) s->m * s->k);
+  c->y_mem = upload (queue, c->y, (gsize) s->m * s->n);
+  c->gate_mem = upload (queue, c->y, s->n);     /* zeros keep the residual finite for ever */
+  return sora_queue_finish (queue, error);
+}
+
+static void
+case_clear (Case *c)
+{
+  g_clear_pointer (&c->linear, sora_linear_free);
+  g_clear_pointer (&c->x_mem, clReleaseMemObject);
+  g_clear_pointer (&c->y_mem, clReleaseMemObject);
+  g_clear_pointer (&c->gate_mem, clReleaseMemObject);
+  g_free (c->x);
+  g_free (c->weight);
+  g_free (c->bias);
+  g_free (c->y);
+}
+
+static gboolean
+sample_ours (Case *c, guint calls, SoraQueue *queue, GError **error)
+{
+  const Shape *s = c->shape;
+  SoraMatrix x = SORA_MATRIX (c->x_mem, s->k), y = SORA_MATRIX (c->y_mem, s->n);
+  SoraEpilogue epilogue = { .activation = s->activation };
+  gdouble start = bench_now ();
+
+  if (s->gated_residual) {
+    epilogue.gate = (SoraFrameVector) { c->gate_mem, 0, 0, 64, 2 };
+    epilogue.residual = y;
+  }
+  for (guint i = 0; i < calls; i++)
+    sora_linear_run (queue, c->linear, x, y, s->m, &epilogue);
+  if (!sora_queue_finish (queue, error))
+    return FALSE;
+  c->best = MIN (c->best, (bench_now () - start) / calls);
+  return TRUE;
+}
+
+static void
+sample_blas (Case *c, guint calls)
+{
+  const Shape *s = c->shape;
+  gdouble start = bench_now ();
+
+  for (guint i = 0; i < calls; i++)
+    cblas_sgemm (CblasRowMajor, CblasNoTrans, CblasTrans, s->m, s->n, s->k, 1, c->x, s->k, c->weight, s->k, 0, c->y, s->n);
+  c->best_blas = MIN (c->best_blas, (bench_now () - start) / calls);
+  g_usleep (PAUSE_MICROSECONDS);
+}
+
+/* Takes turns: whoever disturbs the machine disturbs all three. */
+static gboolean
+measure (Case *c, Bench *bench, guint rounds, GError **error)
+{
+  SoraQueue *queue = bench_get_queue (bench);
+
+  if (!sample_ours (c, 1, queue, error) || !sample_ours (c, 1, queue, error))
+    return FALSE;
+  c->calls = CLAMP (SAMPLE_SECONDS / c->best, 1, 1000);
+  for (guint i = 0; i < rounds; i++) {
+    if (!sample_ours (c, c->calls, queue, error) || !bench_sample_peak (bench, error))
+      return FALSE;
+    sample_blas (c, c->calls);
+  }
+  return TRUE;
+}
+
+static void
+report (const Case *c, Bench *bench)
+{
+  gdouble gflops = 2e-9 * c->shape->m * c->shape->n * c->shape->k / c->best;
+  g_autofree gchar *share = g_strconcat (c->shape->name, "-share", NULL);
+
+  bench_report (bench, c->shape->name, gflops, "GFLOP/s", c->best_blas / c->best, "OpenBLAS sgemm");
+  bench_report (bench, share, gflops, "GFLOP/s", gflops / bench_get_peak (bench), "peak-fp32");
+}
+
+static gboolean
+run_shape (Bench *bench, const Shape *shape, guint rounds, GError **error)
+{
+  Case c = { 0 };
+  gboolean ok;
+
+  openblas_set_num_threads (g_get_num_processors ());
+  ok = case_init (&c, shape, bench_get_queue (bench), error) && measure (&c, bench, rounds, error);
+  if (ok)
+    report (&c, bench);
+  case_clear (&c);
+  return ok;
+}
+
+gboolean
+bench_linear_large (Bench *bench, GError **error)
+{
+  return run_shape (bench, &large, 20, error);
+}
+
+gboolean
+bench_linear_embedded (Bench *bench, GError **error)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (embedded); i++) {
+    if (!run_shape (bench, &embedded[i], 60, error))
+      return FALSE;
+  }
+  return TRUE;
+}

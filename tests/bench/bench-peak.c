@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The fp32 peak of a device, from a kernel that touches nothing but registers. */
+#include "bench-peak.h"
+
+#include "bench.h"
+
+/* Independent chains of fused multiply-adds: more than latency times units of a CPU (4 cycles · 2 units), and enough for a GPU with many
+ * work-items in flight. The values approach 1, so none becomes infinite or denormal. */
+#define CHAINS 12
+#define LOOPS 2000
+/* Short, so that some samples of many meet an undisturbed machine. */
+#define SAMPLE_SECONDS 0.03
+
+static const gchar source[] =
+    "#if WIDTH == 1\n"
+    "#define VECTOR float\n"
+    "#define STORE(v, p) *(p) = (v)\n"
+    "#else\n"
+    "#define CONCAT_(a, b) a##b\n"
+    "#define CONCAT(a, b) CONCAT_ (a, b)\n"
+    "#define VECTOR CONCAT (float, WIDTH)\n"
+    "#define STORE(v, p) CONCAT (vstore, WIDTH) (v, 0, p)\n"
+    "#endif\n"
+    "#define EACH(F) F (0) F (1) F (2) F (3) F (4) F (5) F (6) F (7) F (8) F (9) F (10) F (11)\n"
+    "#define BEGIN(i) VECTOR c##i = seed + i;\n"
+    "#define STEP(i) c##i = fma (c##i, a, b);\n"
+    "#define ADD(i) sum += c##i;\n"
+    "kernel void\n"
+    "peak (float factor, float term, float seed, uint loops, global float *out)\n"
+    "{\n"
+    "  VECTOR a = factor, b = term, sum = 0.0f;\n"
+    "  EACH (BEGIN)\n"
+    "  for (uint i = 0; i < loops; i++) {\n"
+    "    EACH (STEP)\n"
+    "  }\n"
+    "  EACH (ADD)\n"
+    "  STORE (sum, out + get_global_id (0) * WIDTH);\n"
+    "}\n";
+
+struct _BenchPeak {
+  SoraDevice *device;
+  cl_command_queue queue;
+  cl_program program;
+  cl_kernel kernel;
+  cl_mem out;
+  guint width;                  /* floats a vector */
+  gsize global, local;
+  guint launches;               /* in a sample */
+  gdouble best;                 /* GFLOP/s */
+};
+
+/* seconds that @launches take; negative with @error */
+static gdouble
+measure (BenchPeak *peak, guint launches, GError **error)
+{
+  gdouble start = bench_now ();
+  cl_int status = CL_SUCCESS;
+
+  for (guint i = 0; i < launches && status == CL_SUCCESS; i++)
+    status = clEnqueueNDRangeKernel (peak->queue, peak->kernel, 1, NULL, &peak->global, &peak->local, 0, NULL, NULL);
+  if (status == CL_SUCCESS)
+    status = clFinish (peak->queue);
+  if (status == CL_SUCCESS)
+    return bench_now () - start;
+  sora_cl_set_error (error, status, "the peak kernel");
+  return -1;
+}
+
+static gboolean
+build (BenchPeak *peak, GError **error)
+{
+  const gchar *text = source;
+  g_autofree gchar *options = g_strdup_printf ("-cl-std=CL1.2 -DWIDTH=%u", peak->width);
+  cl_int status;
+
+  peak->queue = clCreateCommandQueue (peak->device->context, peak->device->id, 0, &status);
+  if (status == CL_SUCCESS)
+    peak->out = clCreateBuffer (peak->device->context, CL_MEM_READ_WRITE, peak->global * peak->width * sizeof (gfloat), NULL,
+        &status);
+  if (status == CL_SUCCESS)
+    peak->program = clCreateProgramWithSource (peak->device->context, 1, &text, NULL, &status);
+  if (status == CL_SUCCESS)
+    status = clBuildProgram (peak->program, 1, &peak->device->id, options, NULL, NULL);
+  if (status == CL_SUCCESS)
+    peak->kernel = clCreateKernel (peak->program, "peak", &status);
+  if (status != CL_SUCCESS)
+    sora_cl_set_error (error, status, "building the peak kernel");
+  return status == CL_SUCCESS;
+}
+
+static gboolean
+set_args (BenchPeak *peak, GError **error)
+{
+  const cl_float factor = 0.999f, term = 0.001f, seed = 0.5f;
+  const cl_uint loops = LOOPS;
+  cl_int status = clSetKernelArg (peak->kernel, 0, sizeof factor, &factor);
+
+  status |= clSetKernelArg (peak->kernel, 1, sizeof term, &term);
+  status |= clSetKernelArg (peak->kernel, 2, sizeof seed, &seed);
+  status |= clSetKernelArg (peak->kernel, 3, sizeof loops, &loops);
+  status |= clSetKernelArg (peak->kernel, 4, sizeof peak->out, &peak->out);
+  if (status != CL_SUCCESS)
+    sora_cl_set_error (error, CL_INVALID_ARG_VALUE, "clSetKernelArg (peak)");
+  return status == CL_SUCCESS;
+}
+
+BenchPeak *
+bench_peak_new (SoraDevice *device, GError **error)
+{
+  g_autoptr (BenchPeak) peak = g_new0 (BenchPeak, 1);
+  gboolean cpu = device->type & CL_DEVICE_TYPE_CPU;
+  gdouble seconds;
+
+  peak->device = sora_device_ref (device);
+  peak->width = cpu ? MIN (device->vector_width, 16) : 1;
+  peak->local = cpu ? 1 : MIN (device->max_work_group_size, 256);
+  peak->global = (gsize) device->compute_units * (cpu ? 16 : 64) * peak->local;
+  if (!build (peak, error) || !set_args (peak, error) || measure (peak, 1, error) < 0)
+    return NULL;
+  seconds = measure (peak, 1, error);
+  if (seconds < 0)
+    return NULL;
+  peak->launches = CLAMP (SAMPLE_SECONDS / MAX (seconds, 1e-6), 1, 1000);
+  return g_steal_pointer (&peak);
+}
+
+void
+bench_peak_free (BenchPeak *peak)
+{
+  g_clear_pointer (&peak->kernel, clReleaseKernel);
+  g_clear_pointer (&peak->program, clReleaseProgram);
+  g_clear_pointer (&peak->out, clReleaseMemObject);
+  g_clear_pointer (&peak->queue, clReleaseCommandQueue);
+  sora_device_unref (peak->device);
+  g_free (peak);
+}
+
+gboolean
+bench_peak_sample (BenchPeak *peak, GError **error)
+{
+  gdouble flops = 2.0 * CHAINS * LOOPS * peak->width * peak->global * peak->launches;
+  gdouble seconds = measure (peak, peak->launches, error);
+
+  if (seconds < 0)
+    return FALSE;
+  peak->best = MAX (peak->best, flops / seconds * 1e-9);
+  return TRUE;
+}
+
+gdouble
+bench_peak_get_best (BenchPeak *peak)
+{
+  return peak->best;
+}

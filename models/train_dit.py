@@ -41,17 +41,18 @@ class Model(torch.nn.Module):
 
 
 class Curriculum:
-    """What is drawn: large single core actors first, everything later."""
+    """What is drawn: large single starters first, the rest of the world as training goes on."""
 
-    def __init__(self, stage):
-        self.stage = stage
+    def __init__(self, stage, wide):
+        self.stage, self.wide = stage, wide
 
     def options(self, share):
-        if self.stage == "image":
-            wide = min(1.0, max(0.0, (share - 0.5) / 0.5))
-            return scene.Options(actors=(1 - 0.2 * wide, 0.2 * wide, 0.0), core=0.9 - 0.1 * wide, camera=0.0,
-                                 look=0.02 + 0.04 * wide, colour=0.35, still_poses=("spins",) if share < 0.4 else ())
-        return scene.Options(actors=(0.8, 0.18, 0.02), core=0.8, camera=0.15, look=0.05, colour=0.35)
+        """`share` of the stage is over; `wide` is where its end stands between the starters (0) and everything (1)."""
+        w = self.wide * (share if self.stage == "image" else 1.0)
+        clip = self.stage == "clip"
+        return scene.Options(actors=(1 - 0.25 * w, 0.22 * w, 0.03 * w), tiers=(1 - 0.8 * w, 0.5 * w, 0.3 * w),
+                             camera=0.3 * w if clip else 0.0, look=0.1 * w, colour=0.35,
+                             still_poses=() if clip or share > 0.4 else ("spins",))
 
 
 def draw_image(rng, options):
@@ -80,7 +81,7 @@ class Pool:
         self.ids = torch.zeros(size, TEXT_ROWS, dtype=torch.int32)
         self.started = torch.ones(size, dtype=torch.bool)
         self.count = 0
-        self.encode = torch.compile(vae.encode)
+        self.encode = vae.encode
 
     def _draw(self, options):
         if self.stage == "image":
@@ -276,8 +277,6 @@ class Trainer:
         return loss.item()
 
     def fill(self, fresh, options):
-        """Rank 0 goes first with the first clips, because it compiles the encoder."""
-        training.compile_in_turn(self.team, lambda: self.pool.add(fresh, options))
         while self.pool.count < self.args.fill:
             self.pool.add(fresh, options)
         self.log(f"pool filled with {self.pool.count} a worker at {self.clock.seconds / 60:.1f} min")
@@ -286,7 +285,7 @@ class Trainer:
         args, clock = self.args, self.clock
         seed = args.seed + self.step + 100000 * self.team.rank
         torch.manual_seed(seed)
-        curriculum, self.masks = Curriculum(args.stage), {}
+        curriculum, self.masks = Curriculum(args.stage, args.wide), {}
         self.pool = Pool(args.stage, self.vae, tokenizer.Tokenizer(self.words), random.Random(seed), args.pool)
         fresh = args.fresh if args.stage == "image" else max(1, args.fresh // 6)
         self.fill(fresh, curriculum.options(self.share))
@@ -327,6 +326,7 @@ def main():
     parser.add_argument("--stage", choices=("image", "clip"), default="image")
     parser.add_argument("--minutes", type=float, default=50, help="of the whole stage, earlier runs of it counted in")
     parser.add_argument("--short-share", type=float, default=0.5, help="of the clip stage on clips of two blocks, then four")
+    parser.add_argument("--wide", type=float, default=0.35, help="0: only single starters, 1: the whole world")
     parser.add_argument("--batch", type=int, default=48, help="of a worker; clips take a third, then a sixth of it")
     parser.add_argument("--fresh", type=int, default=6, help="scenes a worker draws for each step")
     parser.add_argument("--fill", type=int, default=240, help="scenes a worker draws before the first step")

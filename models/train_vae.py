@@ -14,7 +14,7 @@ from world import scene
 
 FRAMES, CROP, BATCH, POOL, FRESH = 8, 96, 3, 300, 1
 NOISE = 0.05         # on normalised latents the decoder must bear what the sampler leaves
-OPTIONS = scene.Options(core=0.3, camera=0.4, look=0.15)
+OPTIONS = scene.Options(tiers=(0.3, 0.3, 0.4), camera=0.4, look=0.15)
 
 
 def draw_clip(rng, frames=FRAMES, options=OPTIONS):
@@ -66,9 +66,9 @@ def psnr(output, frames):
     return -10 * torch.log10((output.clamp(0, 1) - frames).pow(2).mean()).item()
 
 
-def validation_clips(count=6, frames=13):
+def validation_clips(count=3, frames=9):
     rng = random.Random(20)
-    options = scene.Options(core=0.3, camera=0.4, look=0.0, held_out=True, actors=(0.8, 0.2, 0.0))
+    options = scene.Options(tiers=(0.3, 0.3, 0.4), camera=0.4, look=0.0, held_out=True, actors=(0.8, 0.2, 0.0))
     return to_frames([scene.sample(rng, options).frames(frames) for _ in range(count)])
 
 

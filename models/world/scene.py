@@ -31,7 +31,7 @@ class Actor:
 class Options:
     """What may be drawn: the curriculum widens it."""
     actors: tuple = (0.7, 0.25, 0.05)      # chances of 1, 2, 3
-    core: float = 0.7                      # chance that an actor is one of the core things
+    tiers: tuple = (0.3, 0.3, 0.4)         # chances that an actor is a starter, a starter or core, any thing
     camera: float = 0.25
     look: float = 0.12
     colour: float = 0.5                    # of a thing that can be painted
@@ -107,8 +107,8 @@ def _paint_actor(ctx, actor, seconds):
 
 
 def _pick_thing(rng, options):
-    pool = [t for t in things.THINGS if t.core] if rng.random() < options.core else things.THINGS
-    return rng.choice(pool)
+    lowest = rng.choices((2, 1, 0), options.tiers)[0]
+    return rng.choice([t for t in things.THINGS if t.tier >= lowest])
 
 
 def make_actor(rng, thing, motion, index=0, count=1, colour=""):

@@ -18,12 +18,19 @@ class Thing:
     glyph: str
     others: tuple = ()      # synonyms
     facing: int = 0         # -1: the picture looks left, 1: right, 0: neither
-    core: bool = False      # drawn more often, so that it is learned first
+    tier: int = 0           # 2: a starter, learned first; 1: core; 0: the rest
     colour: str = ""        # of the picture in the font, where it can be painted in another one
 
 
+STARTERS = {
+    "cat", "dog", "elephant", "fish", "duck", "penguin", "butterfly", "whale", "turtle", "octopus", "frog", "car", "bus", "train", "rocket",
+    "helicopter", "sailboat", "balloon", "tree", "sunflower", "mushroom", "house", "castle", "apple", "strawberry", "pizza", "robot", "ghost",
+    "pumpkin", "snowman", "heart", "star", "ball", "sun", "moon", "fire",
+}
+
+
 def _t(name, glyph, others="", facing=0, core=0, colour=""):
-    return Thing(name, glyph, tuple(w for w in others.split(",") if w), facing, bool(core), colour)
+    return Thing(name, glyph, tuple(w for w in others.split(",") if w), facing, 2 if name in STARTERS else core, colour)
 
 
 THINGS = [
@@ -84,6 +91,7 @@ THINGS = [
     _t("planet", "🪐", "ringed planet,saturn", 0, 1), _t("earth", "🌍", "globe", 0, 1), _t("ball", "🔴", "", 0, 1, "red"),
 ]
 BY_NAME = {t.name: t for t in THINGS}
+assert all(name in BY_NAME for name in STARTERS)
 
 HUES = {"red": 0.0, "orange": 0.075, "yellow": 0.14, "green": 0.34, "blue": 0.6, "purple": 0.77, "pink": 0.9}
 

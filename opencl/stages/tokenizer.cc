@@ -121,12 +121,12 @@ encode (SoraTokenizer *tokenizer, const gchar *prompt, guint max_tokens, guint *
     g_set_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_PROMPT, "The prompt cannot be tokenized: %s", status.ToString ().c_str ());
     return nullptr;
   }
-  if (ids.size () > max_tokens - 1)
-    ids.resize (max_tokens - 1);
-  ids.push_back (tokenizer->processor.eos_id ());
-  *n_tokens = ids.size ();
-  gint32 *tokens = g_new (gint32, ids.size ());
-  std::copy (ids.begin (), ids.end (), tokens);
+  guint n = MIN (ids.size (), max_tokens - 1);
+  gint32 *tokens = g_new (gint32, n + 1);
+  for (guint i = 0; i < n; i++)
+    tokens[i] = ids[i];
+  tokens[n] = tokenizer->processor.eos_id ();
+  *n_tokens = n + 1;
   return tokens;
 }
 

@@ -4,7 +4,7 @@
 
 #include "bench.h"
 
-#define LOOPS 400000
+#define LOOPS 3000000
 /* More than latency times units (4 · 2), and as many as leave registers for the two factors. */
 #define EACH(F) F (0) F (1) F (2) F (3) F (4) F (5) F (6) F (7) F (8) F (9) F (10) F (11)
 #define CHAINS 12

@@ -6,7 +6,7 @@
 
 G_BEGIN_DECLS
 
-/* GFLOP/s of one sample, about 2 ms */
+/* GFLOP/s of one sample, about 10 ms */
 gdouble bench_host_peak_sample (void);
 
 G_END_DECLS

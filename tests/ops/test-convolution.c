@@ -29,9 +29,9 @@ static const Case cases[] = {
   { { 6, 8, 1, 1, 1, 1, 1, 1, 2 }, 2, 2, 3, FALSE, FALSE, FALSE },
   { { 3, 4, 3, 3, 3, 1, 1, 1, 1 }, 3, 3, 4, TRUE, FALSE, FALSE },
   /* from here on too much for an interpreter */
-  { { 192, 192, 2, 3, 3, 1, 1, 1, 1 }, 2, 16, 16, TRUE, FALSE, TRUE },
+  { { 192, 192, 2, 3, 3, 1, 1, 1, 1 }, 2, 3, 8, TRUE, FALSE, TRUE },
   { { 96, 96, 1, 3, 3, 1, 1, 1, 1 }, 2, 7, 13, TRUE, TRUE, TRUE },
-  { { 192, 96, 1, 3, 3, 1, 1, 2, 2 }, 2, 9, 5, FALSE, FALSE, FALSE },
+  { { 192, 96, 1, 3, 3, 1, 1, 2, 2 }, 1, 5, 3, FALSE, FALSE, FALSE },
   { { 96, 48, 1, 3, 3, 1, 1, 2, 2 }, 2, 8, 8, FALSE, FALSE, TRUE },
   { { 48, 48, 1, 3, 3, 1, 1, 2, 1 }, 3, 5, 6, FALSE, FALSE, TRUE },
   { { 64, 64, 2, 3, 3, 1, 1, 1, 1 }, 3, 11, 9, TRUE, FALSE, TRUE },
@@ -44,7 +44,7 @@ static const Case cases[] = {
   { { 20, 30, 1, 3, 1, 1, 1, 2, 1 }, 1, 5, 6, TRUE, FALSE, FALSE },
   { { 96, 96, 3, 3, 3, 1, 1, 1, 1 }, 4, 6, 6, TRUE, FALSE, FALSE },
   { { 32, 32, 3, 1, 1, 1, 2, 1, 1 }, 4, 5, 5, TRUE, FALSE, FALSE },
-  { { 256, 256, 2, 3, 3, 1, 1, 1, 1 }, 1, 6, 8, TRUE, FALSE, TRUE },
+  { { 256, 256, 2, 3, 3, 1, 1, 1, 1 }, 1, 3, 4, TRUE, FALSE, TRUE },
 };
 
 /* [past + frames, height, width, channels] placed inside a border of zeros, on the device; @map's mem is set */

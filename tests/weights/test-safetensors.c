@@ -215,8 +215,8 @@ test_bad_shards (void)
     { "{\"weight_map\":{\"z\":\"m-1.safetensors\"}}", "\"z\" is not in", SORA_MODEL_ERROR_WEIGHT },
     { "{\"weight_map\":{\"a\":\"m-1.safetensors\",\"a\":\"m-2.safetensors\"}}", "twice", SORA_MODEL_ERROR_FORMAT },
   };
-  g_autofree gchar *one = write_tensors ("m-1.safetensors", "{\"a\":" T ("F32", "[1]", "[0,4]") "}", 4);
 
+  g_free (write_tensors ("m-1.safetensors", "{\"a\":" T ("F32", "[1]", "[0,4]") "}", 4));
   for (guint i = 0; i < G_N_ELEMENTS (table); i++) {
     g_autofree gchar *path = write_file ("bad.safetensors.index.json", table[i].text, strlen (table[i].text));
     assert_refused (path, table[i].code, table[i].words);

@@ -7,8 +7,8 @@
 
 /* Rows of the tile that linear.cl computes where a full one does not fit */
 #define REST_ROWS 4
-/* Floats that are packed on the host at a time, unless one panel has more (4 MiB) */
-#define SLAB_FLOATS (1 << 20)
+/* Floats that are packed on the host at a time, unless one panel has more: 512 KiB, which the caches hold twice */
+#define SLAB_FLOATS (1 << 17)
 
 typedef struct {
   guint vector_width, tile, panel;

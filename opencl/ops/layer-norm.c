@@ -4,13 +4,15 @@
 
 #include "ops/rows.h"
 
-/* The one that is present, as a vector a latent frame; neither: a view of @unused, never read. */
+/* The one that is present, as a vector a latent frame; if neither: the rows themselves, which the kernel reads and multiplies by 0. */
 static SoraFrameVector
-choose (cl_mem whole, SoraFrameVector by_frame, cl_mem unused)
+choose (cl_mem whole, SoraFrameVector by_frame, SoraMatrix x, guint rows)
 {
   if (by_frame.mem)
     return by_frame;
-  return (SoraFrameVector) { whole ? whole : unused, 0, 0, 1, 1 };
+  if (whole)
+    return (SoraFrameVector) { whole, 0, 0, 1, 1 };
+  return (SoraFrameVector) { x.mem, x.offset, x.stride, 1, rows };
 }
 
 static cl_uint4
@@ -24,14 +26,14 @@ sora_layer_norm_run (SoraQueue *queue, SoraMatrix x, cl_mem weight, cl_mem bias,
     SoraFrameVector shift, SoraMatrix y, guint rows, guint columns, gfloat eps)
 {
   SoraLaunch launch = sora_rows_launch (queue, "layer_norm", rows, 1, 9 * (guint64) rows * columns);
-  SoraFrameVector gain = choose (weight, scale, x.mem), added = choose (bias, shift, x.mem);
+  SoraFrameVector gain = choose (weight, scale, x, rows), added = choose (bias, shift, x, rows);
   cl_uint2 x_row = { { x.offset, x.stride } }, y_row = { { y.offset, y.stride } };
   cl_uint4 gain_frames = pack (gain), added_frames = pack (added);
-  cl_int has_gain = weight || scale.mem, has_shift = bias || shift.mem;
-  cl_float gain_base = scale.mem ? 1.0f : 0.0f;
+  gboolean has_gain = weight || scale.mem, has_shift = bias || shift.mem;
+  cl_float4 factors = { { weight && !scale.mem ? 0 : 1, has_gain, has_shift, 0 } };
   cl_uint n = columns;
 
   SORA_LAUNCH (queue, &launch, SORA_ARG (x.mem), SORA_ARG (x_row), SORA_ARG (y.mem), SORA_ARG (y_row), SORA_ARG (n),
-      SORA_ARG (eps), SORA_ARG (gain.mem), SORA_ARG (gain_frames), SORA_ARG (gain_base), SORA_ARG (has_gain),
-      SORA_ARG (added.mem), SORA_ARG (added_frames), SORA_ARG (has_shift));
+      SORA_ARG (eps), SORA_ARG (gain.mem), SORA_ARG (gain_frames), SORA_ARG (added.mem), SORA_ARG (added_frames),
+      SORA_ARG (factors));
 }

@@ -8,12 +8,13 @@ frame_vector (uint4 frames, uint row)
   return frames.x + (size_t) (row / frames.z % frames.w) * frames.y;
 }
 
-/* y = norm (x) * (gain_base + gain) + shift; *_row: offset, stride, in floats; y may be x. The mean comes first and the variance is taken
+/* y = norm (x) * (factors.x + factors.y * gain) + factors.z * shift, so that what is absent costs no branch; *_row: offset, stride, in floats; y
+ * may be x. The mean comes first and the variance is taken
  * around it, so that a large mean costs no accuracy. */
 __attribute__ ((reqd_work_group_size (GROUP, 1, 1)))
 kernel void
 layer_norm (global const float *x, uint2 x_row, global float *y, uint2 y_row, uint columns, float eps, global const float *gain,
-    uint4 gain_frames, float gain_base, int has_gain, global const float *shift, uint4 shift_frames, int has_shift)
+    uint4 gain_frames, global const float *shift, uint4 shift_frames, float4 factors)
 {
   local float scratch[GROUP];
   const uint row = get_group_id (0), whole = columns / WIDTH * WIDTH;
@@ -43,19 +44,9 @@ layer_norm (global const float *x, uint2 x_row, global float *y, uint2 y_row, ui
   const float factor = 1.0f / sqrt (sum_group (sum, scratch) / columns + eps);
 
   for (uint c = first; c < whole; c += GROUP * WIDTH) {
-    vec v = (LOAD (0, x + c) - mean) * factor;
-    if (has_gain)
-      v *= LOAD (0, gain + c) + gain_base;
-    if (has_shift)
-      v += LOAD (0, shift + c);
-    STORE (v, 0, y + c);
+    const vec v = (LOAD (0, x + c) - mean) * factor;
+    STORE (fma (v, factors.x + factors.y * LOAD (0, gain + c), factors.z * LOAD (0, shift + c)), 0, y + c);
   }
-  for (uint c = rest; c < columns; c += GROUP) {
-    float v = (x[c] - mean) * factor;
-    if (has_gain)
-      v *= gain[c] + gain_base;
-    if (has_shift)
-      v += shift[c];
-    y[c] = v;
-  }
+  for (uint c = rest; c < columns; c += GROUP)
+    y[c] = fma ((x[c] - mean) * factor, factors.x + factors.y * gain[c], factors.z * shift[c]);
 }

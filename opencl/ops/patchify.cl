@@ -18,9 +18,11 @@ patchify (global const float *latents, uint latents_offset, global float *tokens
   const uint token = get_group_id (0), area = size.z * size.w;
 
   tokens += token_row.x + (size_t) token * token_row.y;
-  for (uint i = get_local_id (0); i < channels * area; i += GROUP) {
-    const uint channel = i / area, py = i % area / size.w, px = i % size.w;
-    tokens[i] = latents[latents_offset + (patch_pixel (token, size, py) + px) * channels + channel];
+  for (uint py = 0; py < size.z; py++) {
+    global const float *source = latents + latents_offset + patch_pixel (token, size, py) * channels;
+    for (uint px = 0; px < size.w; px++)
+      for (uint channel = get_local_id (0); channel < channels; channel += GROUP)
+        tokens[channel * area + py * size.w + px] = source[px * channels + channel];
   }
 }
 

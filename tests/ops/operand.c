@@ -1,11 +1,50 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Matrices for tests: rows placed with an offset, a stride and a batch stride among NaN, and taken back. */
+/* Matrices for tests, placed among NaN and taken back; and the variants of kernels that a test runs. */
 #include "operand.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "test-support.h"
+
+const Variant variants[] = {
+  { "vector", "packed", 0 },
+  { "vector-16", "packed", 16 },
+  { "vector-8", "packed", 8 },
+  { "vector-4", "packed", 4 },
+  { "group", "clblast", 0 },
+  { NULL },
+};
+
+void
+variants_add_test (const gchar *group, const gchar *name, GTestDataFunc function)
+{
+  for (const Variant *variant = variants; variant->name; variant++) {
+    g_autofree gchar *path = g_strdup_printf ("/%s/%s/%s", group, variant->name, name);
+
+    g_test_add_data_func (path, variant, function);
+  }
+}
+
+SoraQueue *
+variant_queue_new (const Variant *variant)
+{
+  static guint own_width;
+  SoraQueue *queue = sora_test_queue_new_linear (variant->linear);
+  SoraDevice *device = sora_queue_get_device (queue);
+
+  /* devices stay open for the life of the process, so that this one's width is still what the last variant made it */
+  if (own_width == 0)
+    own_width = device->vector_width;
+  device->vector_width = variant->width ? variant->width : own_width;
+  return queue;
+}
+
+gboolean
+variant_is_small (const Variant *variant)
+{
+  return sora_test_is_small () || variant->width;
+}
 
 /* where row @r of all batches begins */
 static gsize

@@ -1,10 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Matrices for tests: rows placed with an offset, a stride and a batch stride among NaN, and taken back. */
+/* Matrices for tests, placed among NaN and taken back; and the variants of kernels that a test runs. */
 #pragma once
 
 #include "ops/matrix.h"
 
 G_BEGIN_DECLS
+
+/* The kernels that kinds of devices take: vectors of a width for CPUs, work-groups for GPUs. */
+typedef struct {
+  const gchar *name, *linear;
+  guint width;                  /* floats; 0: the device's own */
+} Variant;
+
+/* ends with a NULL name */
+extern const Variant variants[];
+
+/* Adds "/@group/VARIANT/@name" for every variant, which @function takes as its data. */
+void variants_add_test (const gchar *group, const gchar *name, GTestDataFunc function);
+/* A queue on the device under test that takes @variant's kernels, until the next call. */
+SoraQueue *variant_queue_new (const Variant *variant);
+/* Whether only the small shapes are to be run: in an interpreter, and for widths that are not the device's own. */
+gboolean variant_is_small (const Variant *variant);
 
 typedef struct {
   SoraMatrix matrix;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Attention against plain C, with both kernels, over a table of shapes, biases, key offsets, strides and masks. */
+/* Attention against plain C, with every kernel, over a table of shapes, biases, key offsets, strides and masks. */
 #include <math.h>
 
 #include "ops/attention.h"
@@ -73,7 +73,7 @@ make_key_offset (const Case *c)
 }
 
 static void
-run_case (SoraQueue *queue, const Case *c, const gchar *device_kind)
+run_case (SoraQueue *queue, const Case *c, const Variant *variant)
 {
   const SoraReferenceAttention *s = &c->shape;
   guint columns = s->heads * s->head_dim, pad = c->kind & PADDED ? 3 : 0;
@@ -100,7 +100,7 @@ run_case (SoraQueue *queue, const Case *c, const gchar *device_kind)
   sora_attention_run (queue, &attention);
   actual = operand_download (queue, &out_place);
   sora_test_assert_close (actual, expected, (gsize) s->batch * s->n_query * columns, TOLERANCE,
-      "%s: %u x %u heads of %u, %u queries, %u keys, kind %u", device_kind, s->batch, s->heads, s->head_dim, s->n_query,
+      "%s: %u x %u heads of %u, %u queries, %u keys, kind %u", variant->name, s->batch, s->heads, s->head_dim, s->n_query,
       s->n_key, c->kind);
   operand_clear (&q_place);
   operand_clear (&k_place);
@@ -113,64 +113,67 @@ run_case (SoraQueue *queue, const Case *c, const gchar *device_kind)
 }
 
 static void
-test_shapes (gconstpointer kind)
+test_shapes (gconstpointer data)
 {
-  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (kind);
-  guint n = sora_test_is_small () ? N_SMALL : G_N_ELEMENTS (cases);
+  const Variant *variant = data;
+  g_autoptr (SoraQueue) queue = variant_queue_new (variant);
+  guint n = variant_is_small (variant) ? N_SMALL : G_N_ELEMENTS (cases);
 
   for (guint i = 0; i < n; i++)
-    run_case (queue, &cases[i], kind);
+    run_case (queue, &cases[i], variant);
 }
 
 /* More work than one launch takes (4 GFLOP a compute unit), so that it is split: a few queries of all launches. */
 static void
-test_split (gconstpointer kind)
+test_split (gconstpointer data)
 {
-  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (kind);
+  const Variant *variant = data;
+  g_autoptr (SoraQueue) queue = variant_queue_new (variant);
   guint units = sora_queue_get_device (queue)->compute_units, dim = 64, n = 4096 * sqrt (units) + 7, step = n / 20;
-  g_autofree gfloat *data = sora_test_random (6, (gsize) n * dim, 1.5f);
+  g_autofree gfloat *x = sora_test_random (6, (gsize) n * dim, 1.5f);
   g_autofree gfloat *some = g_new (gfloat, 20 * dim);
   g_autofree gfloat *expected = NULL, *all = NULL;
   cl_mem in, out;
   SoraAttention attention = { .batch = 1, .heads = 1, .head_dim = dim, .n_query = n, .n_key = n, .scale = 0.125f };
   SoraReferenceAttention shape = { 1, 1, dim, 20, n, 0.125f };
 
-  if (sora_test_is_small ()) {
+  if (variant_is_small (variant)) {
     g_test_skip ("too much for an interpreter");
     return;
   }
-  in = sora_test_upload (queue, data, (gsize) n * dim);
+  in = sora_test_upload (queue, x, (gsize) n * dim);
   out = sora_test_alloc (queue, (gsize) n * dim);
   attention.q = attention.k = attention.v = SORA_MATRIX (in, dim);
   attention.out = SORA_MATRIX (out, dim);
   sora_attention_run (queue, &attention);
   for (guint i = 0; i < 20; i++)
-    memcpy (some + i * dim, data + (gsize) i * step * dim, dim * sizeof (gfloat));
-  expected = sora_reference_attention (&shape, some, data, data, NULL, NULL);
+    memcpy (some + i * dim, x + (gsize) i * step * dim, dim * sizeof (gfloat));
+  expected = sora_reference_attention (&shape, some, x, x, NULL, NULL);
   all = sora_test_download (queue, out, (gsize) n * dim);
   for (gsize i = 0; i < (gsize) n * dim; i++)
     g_assert_true (isfinite (all[i]));
   for (guint i = 0; i < 20; i++)
     memcpy (some + i * dim, all + (gsize) i * step * dim, dim * sizeof (gfloat));
-  sora_test_assert_close (some, expected, 20 * dim, TOLERANCE, "%s: 20 of %u queries", (const gchar *) kind, n);
+  sora_test_assert_close (some, expected, 20 * dim, TOLERANCE, "%s: 20 of %u queries", variant->name, n);
   clReleaseMemObject (in);
   clReleaseMemObject (out);
 }
 
 /* A NaN in a query makes its own output NaN, and that of no other query. */
 static void
-test_nan (gconstpointer kind)
+test_nan (gconstpointer data)
 {
-  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (kind);
+  const Variant *variant = data;
+  g_autoptr (SoraQueue) queue = variant_queue_new (variant);
   guint n = 3, dim = 8;
-  g_autofree gfloat *data = sora_test_random (5, n * dim, 1.0f);
+  g_autofree gfloat *x = sora_test_random (5, n * dim, 1.0f);
   g_autofree gfloat *actual = NULL;
-  cl_mem kv = sora_test_upload (queue, data, n * dim), q, out = sora_test_alloc (queue, n * dim);
+  cl_mem kv = sora_test_upload (queue, x, n * dim), q, out = sora_test_alloc (queue, n * dim);
   SoraAttention attention = { .batch = 1, .heads = 1, .head_dim = dim, .n_query = n, .n_key = n, .k = SORA_MATRIX (kv, dim),
     .v = SORA_MATRIX (kv, dim), .out = SORA_MATRIX (out, dim), .scale = 0.3f };
 
-  data[dim + 2] = NAN;
-  q = sora_test_upload (queue, data, n * dim);
+  x[dim + 2] = NAN;
+  q = sora_test_upload (queue, x, n * dim);
   attention.q = SORA_MATRIX (q, dim);
   sora_attention_run (queue, &attention);
   actual = sora_test_download (queue, out, n * dim);
@@ -185,11 +188,8 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  g_test_add_data_func ("/attention/vector/shapes", "packed", test_shapes);
-  g_test_add_data_func ("/attention/vector/split", "packed", test_split);
-  g_test_add_data_func ("/attention/vector/nan", "packed", test_nan);
-  g_test_add_data_func ("/attention/group/shapes", "clblast", test_shapes);
-  g_test_add_data_func ("/attention/group/split", "clblast", test_split);
-  g_test_add_data_func ("/attention/group/nan", "clblast", test_nan);
+  variants_add_test ("attention", "shapes", test_shapes);
+  variants_add_test ("attention", "split", test_split);
+  variants_add_test ("attention", "nan", test_nan);
   return g_test_run ();
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The element-wise operations against plain C, with one and with many work-items a row, over tables of shapes. */
+/* The element-wise operations against plain C, with every kernel, over tables of shapes. */
 #include <math.h>
 
 #include "operand.h"
@@ -15,14 +15,14 @@ static const guint counts[] = { 1, 5, 17, 1024, 1031, 4096, 5000, 16384, 70001 }
 #define N_SMALL_COUNTS 5
 
 static guint
-n_counts (void)
+n_counts (const Variant *variant)
 {
-  return sora_test_is_small () ? N_SMALL_COUNTS : G_N_ELEMENTS (counts);
+  return variant_is_small (variant) ? N_SMALL_COUNTS : G_N_ELEMENTS (counts);
 }
 
 /* @terms: bit 0: p, 1: n, 2: e, 3: y is x */
 static void
-run_combine (SoraQueue *queue, guint count, guint terms, const gchar *kind)
+run_combine (SoraQueue *queue, guint count, guint terms, const Variant *variant)
 {
   const gdouble weights[4] = { 0.75, -1.25, 2.5, 0.125 };
   g_autofree gfloat *x = sora_test_random (1, count, 1), *p = sora_test_random (2, count, 1);
@@ -39,24 +39,25 @@ run_combine (SoraQueue *queue, guint count, guint terms, const gchar *kind)
 
   sora_combine_run (queue, &combine, count);
   actual = operand_download (queue, y);
-  sora_test_assert_close (actual, expected, count, TOLERANCE, "%s: combine %u, terms %u", kind, count, terms);
+  sora_test_assert_close (actual, expected, count, TOLERANCE, "%s: combine %u, terms %u", variant->name, count, terms);
   for (guint i = 0; i < G_N_ELEMENTS (places); i++)
     operand_clear (&places[i]);
 }
 
 static void
-test_combine (gconstpointer kind)
+test_combine (gconstpointer data)
 {
-  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (kind);
+  const Variant *variant = data;
+  g_autoptr (SoraQueue) queue = variant_queue_new (variant);
 
-  for (guint i = 0; i < n_counts (); i++)
-    run_combine (queue, counts[i], (5 * i + 7) % 16, kind);
+  for (guint i = 0; i < n_counts (variant); i++)
+    run_combine (queue, counts[i], (5 * i + 7) % 16, variant);
   for (guint terms = 0; terms < 16; terms++)
-    run_combine (queue, 33, terms, kind);
+    run_combine (queue, 33, terms, variant);
 }
 
 static void
-run_modulation (SoraQueue *queue, guint layers, guint n_frames, guint columns, guint pad, const gchar *kind)
+run_modulation (SoraQueue *queue, guint layers, guint n_frames, guint columns, guint pad, const Variant *variant)
 {
   guint n_rows = 3;
   g_autofree guint *rows = g_new (guint, n_frames);
@@ -72,7 +73,7 @@ run_modulation (SoraQueue *queue, guint layers, guint n_frames, guint columns, g
   expected = sora_reference_modulation (table, embedding, rows, layers, n_frames, columns);
   sora_modulation_run (queue, table_mem, place.matrix, rows, out, layers, n_frames, columns);
   actual = sora_test_download (queue, out, (gsize) layers * n_frames * columns);
-  sora_test_assert_same (actual, expected, (gsize) layers * n_frames * columns, "%s: modulation %u x %u x %u", kind, layers,
+  sora_test_assert_same (actual, expected, (gsize) layers * n_frames * columns, "%s: modulation %u x %u x %u", variant->name, layers,
       n_frames, columns);
   clReleaseMemObject (table_mem);
   clReleaseMemObject (out);
@@ -80,16 +81,17 @@ run_modulation (SoraQueue *queue, guint layers, guint n_frames, guint columns, g
 }
 
 static void
-test_modulation (gconstpointer kind)
+test_modulation (gconstpointer data)
 {
-  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (kind);
+  const Variant *variant = data;
+  g_autoptr (SoraQueue) queue = variant_queue_new (variant);
 
-  run_modulation (queue, 1, 1, 1, 0, kind);
-  run_modulation (queue, 2, 3, 37, 5, kind);
+  run_modulation (queue, 1, 1, 1, 0, variant);
+  run_modulation (queue, 2, 3, 37, 5, variant);
   /* more frames than one launch takes */
-  run_modulation (queue, 2, 35, 6, 0, kind);
-  if (!sora_test_is_small ())
-    run_modulation (queue, 8, 2, 1536, 0, kind);
+  run_modulation (queue, 2, 35, 6, 0, variant);
+  if (!variant_is_small (variant))
+    run_modulation (queue, 8, 2, 1536, 0, variant);
 }
 
 typedef struct {
@@ -109,17 +111,18 @@ static const Grid grids[] = {
 #define N_SMALL_GRIDS 4
 
 static guint
-n_grids (void)
+n_grids (const Variant *variant)
 {
-  return sora_test_is_small () ? N_SMALL_GRIDS : G_N_ELEMENTS (grids);
+  return variant_is_small (variant) ? N_SMALL_GRIDS : G_N_ELEMENTS (grids);
 }
 
 static void
-test_patchify (gconstpointer kind)
+test_patchify (gconstpointer data)
 {
-  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (kind);
+  const Variant *variant = data;
+  g_autoptr (SoraQueue) queue = variant_queue_new (variant);
 
-  for (guint i = 0; i < n_grids (); i++) {
+  for (guint i = 0; i < n_grids (variant); i++) {
     const Grid *g = &grids[i];
     gsize n = (gsize) g->frames * g->height * g->width * g->channels;
     guint columns = g->channels * g->ph * g->pw;
@@ -132,33 +135,34 @@ test_patchify (gconstpointer kind)
 
     sora_patchify_run (queue, latents_mem, g->offset, tokens.matrix, g->frames, g->height, g->width, g->channels, g->ph, g->pw);
     actual = operand_download (queue, &tokens);
-    sora_test_assert_same (actual, expected, n, "%s: patchify, case %u", (const gchar *) kind, i);
+    sora_test_assert_same (actual, expected, n, "%s: patchify, case %u", variant->name, i);
     clReleaseMemObject (latents_mem);
     operand_clear (&tokens);
   }
 }
 
 static void
-test_unpatchify (gconstpointer kind)
+test_unpatchify (gconstpointer data)
 {
-  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (kind);
+  const Variant *variant = data;
+  g_autoptr (SoraQueue) queue = variant_queue_new (variant);
 
-  for (guint i = 0; i < n_grids (); i++) {
+  for (guint i = 0; i < n_grids (variant); i++) {
     const Grid *g = &grids[i];
     gsize n = (gsize) g->frames * g->height * g->width * g->channels;
     guint columns = g->channels * g->ph * g->pw;
-    g_autofree gfloat *data = sora_test_random (1, n, 1);
-    g_autofree gfloat *expected = sora_reference_unpatchify (data, SORA_REFERENCE_CHANNEL_LAST, g->frames, g->height, g->width,
+    g_autofree gfloat *values = sora_test_random (1, n, 1);
+    g_autofree gfloat *expected = sora_reference_unpatchify (values, SORA_REFERENCE_CHANNEL_LAST, g->frames, g->height, g->width,
         g->channels, g->ph, g->pw);
     g_autofree gfloat *actual = NULL;
     cl_mem latents = sora_test_alloc (queue, g->offset + n);
-    Operand tokens = operand_new (queue, data, 1, n / columns, columns, g->pad);
+    Operand tokens = operand_new (queue, values, 1, n / columns, columns, g->pad);
 
     sora_unpatchify_run (queue, tokens.matrix, latents, g->offset, g->frames, g->height, g->width, g->channels, g->ph, g->pw);
     actual = sora_test_download (queue, latents, g->offset + n);
     for (guint j = 0; j < g->offset; j++)
       g_assert_true (isnan (actual[j]));
-    sora_test_assert_same (actual + g->offset, expected, n, "%s: unpatchify, case %u", (const gchar *) kind, i);
+    sora_test_assert_same (actual + g->offset, expected, n, "%s: unpatchify, case %u", variant->name, i);
     clReleaseMemObject (latents);
     operand_clear (&tokens);
   }
@@ -166,29 +170,30 @@ test_unpatchify (gconstpointer kind)
 
 /* Every NaN and infinity is found wherever it lies inside the range, and none outside. */
 static void
-test_check_finite (gconstpointer kind)
+test_check_finite (gconstpointer data)
 {
   const gfloat bad[] = { NAN, INFINITY, -INFINITY, FLT_MAX, -FLT_MAX, 1e-40f };
-  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (kind);
-  guint count = sora_test_is_small () ? 70 : 10000, offset = 3;
+  const Variant *variant = data;
+  g_autoptr (SoraQueue) queue = variant_queue_new (variant);
+  guint count = variant_is_small (variant) ? 70 : 10000, offset = 3;
   const guint places[] = { offset - 1, offset, offset + count / 2, offset + count - 1, offset + count };
-  g_autofree gfloat *data = sora_test_random (1, offset + count + 1, 1e30f);
+  g_autofree gfloat *values = sora_test_random (1, offset + count + 1, 1e30f);
   cl_mem flag = sora_test_alloc (queue, 2);
 
   for (guint i = 0; i < G_N_ELEMENTS (bad) * G_N_ELEMENTS (places); i++) {
     guint place = places[i / G_N_ELEMENTS (bad)], seen[2];
-    gfloat kept = data[place];
+    gfloat kept = values[place];
     gboolean inside = place >= offset && place < offset + count;
     cl_mem x;
 
-    data[place] = bad[i % G_N_ELEMENTS (bad)];
-    x = sora_test_upload (queue, data, offset + count + 1);
+    values[place] = bad[i % G_N_ELEMENTS (bad)];
+    x = sora_test_upload (queue, values, offset + count + 1);
     sora_queue_zero (queue, flag, 0, 2 * sizeof (cl_int));
     sora_check_finite_run (queue, x, offset, count, flag);
     g_assert_true (sora_queue_read (queue, flag, 0, sizeof seen, seen, NULL));
-    g_assert_cmpuint (seen[0], ==, inside && !isfinite (data[place]));
+    g_assert_cmpuint (seen[0], ==, inside && !isfinite (values[place]));
     g_assert_cmpuint (seen[1], ==, 0);
-    data[place] = kept;
+    values[place] = kept;
     clReleaseMemObject (x);
   }
   clReleaseMemObject (flag);
@@ -196,11 +201,12 @@ test_check_finite (gconstpointer kind)
 
 /* The flag stays set when what follows is finite. */
 static void
-test_flag_stays (gconstpointer kind)
+test_flag_stays (gconstpointer data)
 {
-  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (kind);
-  const gfloat data[2] = { NAN, 1 };
-  cl_mem x = sora_test_upload (queue, data, 2), flag = sora_test_alloc (queue, 1);
+  const Variant *variant = data;
+  g_autoptr (SoraQueue) queue = variant_queue_new (variant);
+  const gfloat values[2] = { NAN, 1 };
+  cl_mem x = sora_test_upload (queue, values, 2), flag = sora_test_alloc (queue, 1);
   cl_int seen = 0;
 
   sora_queue_zero (queue, flag, 0, sizeof (cl_int));
@@ -212,29 +218,15 @@ test_flag_stays (gconstpointer kind)
   clReleaseMemObject (flag);
 }
 
-static void
-add_tests (const gchar *name, const gchar *kind)
-{
-  const struct {
-    const gchar *name;
-    GTestDataFunc function;
-  } tests[] = {
-    { "combine", test_combine }, { "modulation", test_modulation }, { "patchify", test_patchify },
-    { "unpatchify", test_unpatchify }, { "check-finite", test_check_finite }, { "flag-stays", test_flag_stays },
-  };
-
-  for (guint i = 0; i < G_N_ELEMENTS (tests); i++) {
-    g_autofree gchar *path = g_strdup_printf ("/elementwise/%s/%s", name, tests[i].name);
-
-    g_test_add_data_func (path, kind, tests[i].function);
-  }
-}
-
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  add_tests ("one-work-item", "packed");
-  add_tests ("group", "clblast");
+  variants_add_test ("elementwise", "combine", test_combine);
+  variants_add_test ("elementwise", "modulation", test_modulation);
+  variants_add_test ("elementwise", "patchify", test_patchify);
+  variants_add_test ("elementwise", "unpatchify", test_unpatchify);
+  variants_add_test ("elementwise", "check-finite", test_check_finite);
+  variants_add_test ("elementwise", "flag-stays", test_flag_stays);
   return g_test_run ();
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* RMSNorm and LayerNorm against plain C, with one and with many work-items a row, over a table of shapes and operands. */
+/* RMSNorm and LayerNorm against plain C, with every kernel, over a table of shapes and operands. */
 #include <math.h>
 
 #include "operand.h"
@@ -41,9 +41,9 @@ static const Case cases[] = {
 #define N_SMALL 6
 
 static guint
-n_cases (void)
+n_cases (const Variant *variant)
 {
-  return sora_test_is_small () ? N_SMALL : G_N_ELEMENTS (cases);
+  return variant_is_small (variant) ? N_SMALL : G_N_ELEMENTS (cases);
 }
 
 static gfloat *
@@ -58,11 +58,12 @@ make_input (const Case *c)
 }
 
 static void
-test_rms_norm (gconstpointer kind)
+test_rms_norm (gconstpointer data)
 {
-  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (kind);
+  const Variant *variant = data;
+  g_autoptr (SoraQueue) queue = variant_queue_new (variant);
 
-  for (guint i = 0; i < n_cases (); i++) {
+  for (guint i = 0; i < n_cases (variant); i++) {
     const Case *c = &cases[i];
     gfloat eps = i % 2 ? 1e-6f : 0.1f;
     g_autofree gfloat *x = make_input (c), *weight = sora_test_random (2, c->columns, 2.0f);
@@ -76,7 +77,7 @@ test_rms_norm (gconstpointer kind)
     sora_rms_norm_run (queue, x_place.matrix, weight_mem, y->matrix, c->rows, c->columns, eps);
     actual = operand_download (queue, y);
     sora_test_assert_close (actual, expected, (gsize) c->rows * c->columns, TOLERANCE, "%s: RMSNorm %u x %u",
-        (const gchar *) kind, c->rows, c->columns);
+        variant->name, c->rows, c->columns);
     operand_clear (&x_place);
     operand_clear (&y_place);
     clReleaseMemObject (weight_mem);
@@ -109,7 +110,7 @@ release (cl_mem whole, SoraFrameVector by_frame)
 }
 
 static void
-run_layer_norm (SoraQueue *queue, const Case *c, gfloat eps, const gchar *kind)
+run_layer_norm (SoraQueue *queue, const Case *c, gfloat eps, const Variant *variant)
 {
   guint frames = MAX (c->n_frames, 1), per_frame = MAX (c->rows_per_frame, 1);
   g_autofree gfloat *x = make_input (c);
@@ -129,7 +130,7 @@ run_layer_norm (SoraQueue *queue, const Case *c, gfloat eps, const gchar *kind)
     gain[i] += 1;
   expected = sora_reference_layer_norm (x, gain, shift, per_frame, frames, c->rows, c->columns, eps);
   sora_test_assert_close (actual, expected, (gsize) c->rows * c->columns, c->mean ? TOLERANCE_LARGE_MEAN : TOLERANCE,
-      "%s: LayerNorm %u x %u, %u frames, gain %d, shift %d, mean %g", kind, c->rows, c->columns, c->n_frames, c->gain, c->shift,
+      "%s: LayerNorm %u x %u, %u frames, gain %d, shift %d, mean %g", variant->name, c->rows, c->columns, c->n_frames, c->gain, c->shift,
       c->mean);
   operand_clear (&x_place);
   operand_clear (&y_place);
@@ -138,21 +139,20 @@ run_layer_norm (SoraQueue *queue, const Case *c, gfloat eps, const gchar *kind)
 }
 
 static void
-test_layer_norm (gconstpointer kind)
+test_layer_norm (gconstpointer data)
 {
-  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (kind);
+  const Variant *variant = data;
+  g_autoptr (SoraQueue) queue = variant_queue_new (variant);
 
-  for (guint i = 0; i < n_cases (); i++)
-    run_layer_norm (queue, &cases[i], i % 2 ? 1e-6f : 0.1f, kind);
+  for (guint i = 0; i < n_cases (variant); i++)
+    run_layer_norm (queue, &cases[i], i % 2 ? 1e-6f : 0.1f, variant);
 }
 
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  g_test_add_data_func ("/norm/one-work-item/rms-norm", "packed", test_rms_norm);
-  g_test_add_data_func ("/norm/one-work-item/layer-norm", "packed", test_layer_norm);
-  g_test_add_data_func ("/norm/group/rms-norm", "clblast", test_rms_norm);
-  g_test_add_data_func ("/norm/group/layer-norm", "clblast", test_layer_norm);
+  variants_add_test ("norm", "rms-norm", test_rms_norm);
+  variants_add_test ("norm", "layer-norm", test_layer_norm);
   return g_test_run ();
 }

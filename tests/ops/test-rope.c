@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Rotary position embedding: the table against numbers of diffusers, the rotation against plain C, with both kinds of work-group. */
+/* Rotary position embedding: the table against numbers of diffusers, the rotation against plain C, with every kernel. */
 #include <math.h>
 
 #include "operand.h"
@@ -34,10 +34,11 @@ static const Case cases[] = {
 #define N_SMALL 4
 
 static void
-test_rotation (gconstpointer kind)
+test_rotation (gconstpointer data)
 {
-  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (kind);
-  guint n = sora_test_is_small () ? N_SMALL : G_N_ELEMENTS (cases);
+  const Variant *variant = data;
+  g_autoptr (SoraQueue) queue = variant_queue_new (variant);
+  guint n = variant_is_small (variant) ? N_SMALL : G_N_ELEMENTS (cases);
 
   for (guint i = 0; i < n; i++) {
     const Case *c = &cases[i];
@@ -55,7 +56,7 @@ test_rotation (gconstpointer kind)
     sora_rope_run (queue, x_place.matrix, table_mem, c->first_row, c->period, y->matrix, c->rows, c->heads, c->head_dim);
     actual = operand_download (queue, y);
     sora_test_assert_close (actual, expected, (gsize) c->rows * columns, TOLERANCE, "%s: %u rows, %u heads of %u",
-        (const gchar *) kind, c->rows, c->heads, c->head_dim);
+        variant->name, c->rows, c->heads, c->head_dim);
     operand_clear (&x_place);
     operand_clear (&y_place);
     clReleaseMemObject (table_mem);
@@ -114,7 +115,6 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/rope/table", test_table);
-  g_test_add_data_func ("/rope/one-work-item", "packed", test_rotation);
-  g_test_add_data_func ("/rope/group", "clblast", test_rotation);
+  variants_add_test ("rope", "rotation", test_rotation);
   return g_test_run ();
 }

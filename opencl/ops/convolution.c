@@ -87,23 +87,26 @@ axis_taps (guint kernel, guint scale)
   return most;
 }
 
-/* Adds the weights of one output channel to its column of the panels of one phase.
- * @weight: [in, kt, kh, kw]; @packed: [kt, taps y, taps x, in] in steps of @panel floats */
+/* Adds the weights of @channels output channels to a panel of one phase, all channels of a tap together, so as to write in order.
+ * @weight: [channels, in, kt, kh, kw]; @packed: [kt, taps y, taps x, in, panel] */
 static void
-pack_channel (const SoraConvolutionShape *s, guint phase, const gfloat *weight, guint panel, gfloat *packed)
+pack_panel (const SoraConvolutionShape *s, guint phase, const gfloat *weight, guint channels, guint panel, gfloat *packed)
 {
   guint y_count, x_count, taps_y = axis_taps (s->kernel_height, s->scale), taps_x = axis_taps (s->kernel_width, s->scale);
   guint y_phase = phase / s->scale % s->scale, x_phase = phase % s->scale;
+  gsize one = (gsize) s->in_channels * s->kernel_time * s->kernel_height * s->kernel_width;
   gint y_first, x_first;
 
   for (guint c = 0; c < s->in_channels; c++)
     for (guint t = 0; t < s->kernel_time; t++)
       for (guint ky = 0; ky < s->kernel_height; ky++)
-        for (guint kx = 0; kx < s->kernel_width; kx++) {
+        for (guint kx = 0; kx < s->kernel_width; kx++, weight++) {
           guint y = tap_offset (s->kernel_height, s->scale, y_phase, ky, &y_first, &y_count) - y_first;
           guint x = tap_offset (s->kernel_width, s->scale, x_phase, kx, &x_first, &x_count) - x_first;
+          gfloat *row = packed + ((((gsize) t * taps_y + y) * taps_x + x) * s->in_channels + c) * panel;
 
-          packed[((((gsize) t * taps_y + y) * taps_x + x) * s->in_channels + c) * panel] += *weight++;
+          for (guint n = 0; n < channels; n++)
+            row[n] += weight[n * one];
         }
 }
 
@@ -119,9 +122,9 @@ pack_weight (const SoraConvolution *conv, const gfloat *weight, gsize *n_floats)
   *n_floats = conv->phases * conv->panels * k * panel;
   packed = g_new0 (gfloat, *n_floats);
   for (guint phase = 0; phase < conv->phases; phase++)
-    for (guint n = 0; n < s->out_channels; n++)
-      pack_channel (s, phase, weight + (phase / (s->scale * s->scale) * s->out_channels + n) * one, panel,
-          packed + (phase * conv->panels + n / panel) * k * panel + n % panel);
+    for (guint n = 0; n < s->out_channels; n += panel)
+      pack_panel (s, phase, weight + (phase / (s->scale * s->scale) * s->out_channels + n) * one,
+          MIN (panel, s->out_channels - n), panel, packed + (phase * conv->panels + n / panel) * k * panel);
   return packed;
 }
 

@@ -109,22 +109,30 @@ read_blocks (SoraVaeReader *reader, guint n_blocks, guint n, SoraVaeLevel *level
   return TRUE;
 }
 
-/* result[q, tap] = sum over j of conv[j, tap] · mix[j, q]: one output channel of a 3x3 convolution after a 1x1 one (sums in double).
- * Exact up to rounding, as neither has a bias. */
-static void
-compose (const gfloat *conv, const gfloat *mix, guint n, guint columns, gdouble *sum, gfloat *result)
-{
-  for (guint tap = 0; tap < 9; tap++) {
-    memset (sum, 0, columns * sizeof (gdouble));
-    for (guint j = 0; j < n; j++) {
-      gdouble factor = conv[j * 9 + tap];
+/* The 9 taps of a kernel, padded to whole vectors */
+typedef gfloat Four __attribute__ ((vector_size (16)));
+typedef struct {
+  Four part[3];
+} Taps;
 
-      for (guint q = 0; q < columns; q++)
-        sum[q] += factor * mix[(gsize) j * columns + q];
+/* result[q, tap] = sum over j of conv[j, tap] · mix[j, q]: one output channel of a 3x3 convolution after a 1x1 one. Exact up to
+ * rounding, as neither has a bias. @sum: scratch for columns */
+static void
+compose (const gfloat *conv, const gfloat *mix, guint n, guint columns, Taps *sum, gfloat *result)
+{
+  memset (sum, 0, columns * sizeof *sum);
+  for (guint j = 0; j < n; j++) {
+    Taps taps = { 0 };
+
+    memcpy (&taps, conv + j * 9, 9 * sizeof (gfloat));
+    for (guint q = 0; q < columns; q++, mix++) {
+      sum[q].part[0] += taps.part[0] * *mix;
+      sum[q].part[1] += taps.part[1] * *mix;
+      sum[q].part[2] += taps.part[2] * *mix;
     }
-    for (guint q = 0; q < columns; q++)
-      result[q * 9 + tap] = sum[q];
   }
+  for (guint q = 0; q < columns; q++)
+    memcpy (result + q * 9, &sum[q], 9 * sizeof (gfloat));
 }
 
 /* Weights of a level's 1x1 convolution over @rows x @columns (this module) and the 3x3 convolution (the next one). */
@@ -145,7 +153,7 @@ read_grow (SoraVaeReader *reader, guint in, guint out, guint time, guint space, 
 {
   const SoraConvolutionShape shape = { in, out, 1, 3, 3, 1, 1, space, time };
   g_autofree gfloat *mix = NULL, *conv = NULL, *both = NULL;
-  g_autofree gdouble *sum = g_new (gdouble, in);
+  g_autofree Taps *sum = g_new (Taps, in);
 
   reader->module++;
   if (!read_resample_pair (reader, time * in, in, in, out, &mix, &conv, error))
@@ -166,7 +174,7 @@ read_shrink (SoraVaeReader *reader, guint in, guint out, guint time, guint space
   const SoraConvolutionShape shape = { in, out, time, 3, 3, space, time };
   guint columns = time * in;
   g_autofree gfloat *mix = NULL, *conv = NULL, *both = NULL, *row = g_new (gfloat, columns * 9);
-  g_autofree gdouble *sum = g_new (gdouble, columns);
+  g_autofree Taps *sum = g_new (Taps, columns);
 
   if (!read_resample_pair (reader, in, columns, in, out, &mix, &conv, error))
     return FALSE;

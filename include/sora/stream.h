@@ -143,7 +143,8 @@ SORA_API void sora_stream_set_tap (SoraStream *stream, SoraTapFunc tap, gpointer
 /* frames that block 0, and every later block, has */
 SORA_API void sora_stream_get_block_frames (SoraStream *stream, guint *first, guint *later);
 SORA_API void sora_stream_get_size (SoraStream *stream, guint *width, guint *height);
-/* (transfer full): a table of time, calls and GFLOP/s per kernel since the start; %NULL unless profiling was asked for */
+/* (transfer full): a table of calls, time, GFLOP/s and share of the device's peak per kernel since the start; %NULL unless profiling was
+ * asked for */
 SORA_API gchar *sora_stream_get_profile (SoraStream *stream);
 /* bytes on the device that this stream holds (arena, caches), and that its model's weights hold */
 SORA_API void sora_stream_get_memory (SoraStream *stream, guint64 *stream_bytes, guint64 *weight_bytes);

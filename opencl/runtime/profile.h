@@ -14,7 +14,8 @@ typedef struct {
   guint64 flops;
 } SoraProfileEntry;
 
-/* (transfer full): @entries (SoraProfileEntry *) as a table, most costly first; rows without calls are left out. */
-gchar *sora_profile_format (GPtrArray *entries);
+/* (transfer full): @entries (SoraProfileEntry *) as a table, most costly first; rows without calls are left out.
+ * @peak: of the device, GFLOP/s */
+gchar *sora_profile_format (GPtrArray *entries, gdouble peak);
 
 G_END_DECLS

@@ -6,7 +6,7 @@
 
 G_BEGIN_DECLS
 
-/* An embedded source: opencl/ops/NAME.cl. The table is generated at build time. */
+/* An embedded source: NAME.cl. The table is generated at build time. */
 typedef struct {
   const gchar *name;
   const gchar *source;

@@ -3,7 +3,9 @@
 
 #include "runtime/queue.h"
 
+#include <math.h>
 #include <string.h>
+#include "runtime/peak.h"
 #include "runtime/profile.h"
 #include "runtime/program.h"
 
@@ -16,6 +18,9 @@
 
 /* Up to this many bytes are copied and written without waiting for the device. */
 #define STAGING_MAX (1 << 20)
+
+/* Enough that one of them is not disturbed. */
+#define PEAK_SAMPLES 20
 
 /* A kernel object is not thread-safe (its arguments), so each queue has its own. */
 typedef struct {
@@ -469,6 +474,17 @@ sora_queue_finish (SoraQueue *queue, GError **error)
   return sora_queue_check (queue, error);
 }
 
+/* GFLOP/s; NaN where it cannot be measured */
+static gdouble
+measure_peak (SoraDevice *device)
+{
+  g_autoptr (SoraPeak) peak = sora_peak_new (device, NULL);
+
+  for (guint i = 0; peak && i < PEAK_SAMPLES; i++)
+    sora_peak_sample (peak, NULL);
+  return peak ? sora_peak_get_best (peak) : NAN;
+}
+
 gchar *
 sora_queue_format_profile (SoraQueue *queue)
 {
@@ -483,5 +499,5 @@ sora_queue_format_profile (SoraQueue *queue)
   g_hash_table_iter_init (&iter, queue->kernels);
   while (g_hash_table_iter_next (&iter, &kernel, NULL))
     g_ptr_array_add (entries, &((Kernel *) kernel)->profile);
-  return sora_profile_format (entries);
+  return sora_profile_format (entries, measure_peak (queue->device));
 }

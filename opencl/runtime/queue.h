@@ -78,7 +78,8 @@ gboolean sora_queue_check (SoraQueue *queue, GError **error);
 /* Waits for all that is enqueued, then the same. */
 gboolean sora_queue_finish (SoraQueue *queue, GError **error);
 
-/* (transfer full): a table: kernel, calls, ms, share of time, GFLOP/s, most costly first; NULL unless profiling */
+/* (transfer full): a table: kernel, calls, ms, share of time, GFLOP/s and their share
+ * of the device's peak, measured now; most costly first; NULL unless profiling */
 gchar *sora_queue_format_profile (SoraQueue *queue);
 
 G_END_DECLS

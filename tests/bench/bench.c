@@ -5,7 +5,7 @@
 #include <json-glib/json-glib.h>
 #include <string.h>
 
-#include "bench-peak.h"
+#include "runtime/peak.h"
 
 /* To add a benchmark: its file, its function in bench.h, its row here. */
 static const BenchEntry entries[] = {
@@ -28,7 +28,7 @@ typedef struct {
 struct _Bench {
   SoraDevice *device;
   SoraQueue *queue;
-  BenchPeak *peak;
+  SoraPeak *peak;
   gboolean json;
   GPtrArray *rows;
 };
@@ -59,16 +59,16 @@ bench_sample_peak (Bench *bench, GError **error)
   gboolean ok = TRUE;
 
   if (!bench->peak)
-    bench->peak = bench_peak_new (bench->device, error);
+    bench->peak = sora_peak_new (bench->device, error);
   for (guint i = 0; bench->peak && ok && i < samples; i++)
-    ok = bench_peak_sample (bench->peak, error);
+    ok = sora_peak_sample (bench->peak, error);
   return bench->peak && ok;
 }
 
 gdouble
 bench_get_peak (Bench *bench)
 {
-  return bench->peak ? bench_peak_get_best (bench->peak) : 0;
+  return bench->peak ? sora_peak_get_best (bench->peak) : 0;
 }
 
 static void
@@ -165,7 +165,7 @@ run_all (Bench *bench, gchar **names, GError **error)
 static void
 bench_clear (Bench *bench)
 {
-  g_clear_pointer (&bench->peak, bench_peak_free);
+  g_clear_pointer (&bench->peak, sora_peak_free);
   g_clear_pointer (&bench->queue, sora_queue_free);
   g_clear_pointer (&bench->device, sora_device_unref);
   g_clear_pointer (&bench->rows, g_ptr_array_unref);

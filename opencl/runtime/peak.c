@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The fp32 peak of a device, from a kernel that touches nothing but registers. */
-#include "bench-peak.h"
+#include "runtime/peak.h"
 
-#include "bench.h"
+#include "runtime/program.h"
 
 /* Independent chains of fused multiply-adds: more than latency times units of a CPU (4 cycles · 2 units), and enough for a GPU with many
  * work-items in flight. The values approach 1, so none becomes infinite or denormal. */
@@ -12,36 +12,15 @@
 /* Short, so that some samples of many meet an undisturbed machine. */
 #define SAMPLE_SECONDS 0.01
 
-static const gchar source[] =
-    "#if WIDTH == 1\n"
-    "#define VECTOR float\n"
-    "#define STORE(v, p) *(p) = (v)\n"
-    "#else\n"
-    "#define CONCAT_(a, b) a##b\n"
-    "#define CONCAT(a, b) CONCAT_ (a, b)\n"
-    "#define VECTOR CONCAT (float, WIDTH)\n"
-    "#define STORE(v, p) CONCAT (vstore, WIDTH) (v, 0, p)\n"
-    "#endif\n"
-    "#define EACH(F) F (0) F (1) F (2) F (3) F (4) F (5) F (6) F (7) F (8) F (9) F (10) F (11)\n"
-    "#define BEGIN(i) VECTOR c##i = seed + i;\n"
-    "#define STEP(i) c##i = fma (c##i, a, b);\n"
-    "#define ADD(i) sum += c##i;\n"
-    "kernel void\n"
-    "peak (float factor, float term, float seed, uint loops, global float *out)\n"
-    "{\n"
-    "  VECTOR a = factor, b = term, sum = 0.0f;\n"
-    "  EACH (BEGIN)\n"
-    "  for (uint i = 0; i < loops; i++) {\n"
-    "    EACH (STEP)\n"
-    "  }\n"
-    "  EACH (ADD)\n"
-    "  STORE (sum, out + get_global_id (0) * WIDTH);\n"
-    "}\n";
+static gdouble
+now (void)
+{
+  return g_get_monotonic_time () * 1e-6;
+}
 
-struct _BenchPeak {
+struct _SoraPeak {
   SoraDevice *device;
   cl_command_queue queue;
-  cl_program program;
   cl_kernel kernel;
   cl_mem out;
   guint width;                  /* floats a vector */
@@ -52,9 +31,9 @@ struct _BenchPeak {
 
 /* seconds that @launches take; negative with @error */
 static gdouble
-measure (BenchPeak *peak, guint launches, GError **error)
+measure (SoraPeak *peak, guint launches, GError **error)
 {
-  gdouble start = bench_now ();
+  gdouble start = now ();
   cl_int status = CL_SUCCESS;
 
   for (guint i = 0; i < launches && status == CL_SUCCESS; i++)
@@ -62,35 +41,33 @@ measure (BenchPeak *peak, guint launches, GError **error)
   if (status == CL_SUCCESS)
     status = clFinish (peak->queue);
   if (status == CL_SUCCESS)
-    return bench_now () - start;
+    return now () - start;
   sora_cl_set_error (error, status, "the peak kernel");
   return -1;
 }
 
 static gboolean
-build (BenchPeak *peak, GError **error)
+build (SoraPeak *peak, GError **error)
 {
-  const gchar *text = source;
-  g_autofree gchar *options = g_strdup_printf ("-cl-std=CL1.2 -DWIDTH=%u", peak->width);
+  g_autofree gchar *options = g_strdup_printf ("-DWIDTH=%u", peak->width);
+  cl_program program = sora_program_get (peak->device, "peak", options, error);
   cl_int status;
 
+  if (!program)
+    return FALSE;
   peak->queue = clCreateCommandQueue (peak->device->context, peak->device->id, 0, &status);
   if (status == CL_SUCCESS)
     peak->out = clCreateBuffer (peak->device->context, CL_MEM_READ_WRITE, peak->global * peak->width * sizeof (gfloat), NULL,
         &status);
   if (status == CL_SUCCESS)
-    peak->program = clCreateProgramWithSource (peak->device->context, 1, &text, NULL, &status);
-  if (status == CL_SUCCESS)
-    status = clBuildProgram (peak->program, 1, &peak->device->id, options, NULL, NULL);
-  if (status == CL_SUCCESS)
-    peak->kernel = clCreateKernel (peak->program, "peak", &status);
+    peak->kernel = clCreateKernel (program, "peak", &status);
   if (status != CL_SUCCESS)
     sora_cl_set_error (error, status, "building the peak kernel");
   return status == CL_SUCCESS;
 }
 
 static gboolean
-set_args (BenchPeak *peak, GError **error)
+set_args (SoraPeak *peak, GError **error)
 {
   const cl_float factor = 0.999f, term = 0.001f, seed = 0.5f;
   const cl_uint loops = LOOPS;
@@ -105,10 +82,10 @@ set_args (BenchPeak *peak, GError **error)
   return status == CL_SUCCESS;
 }
 
-BenchPeak *
-bench_peak_new (SoraDevice *device, GError **error)
+SoraPeak *
+sora_peak_new (SoraDevice *device, GError **error)
 {
-  g_autoptr (BenchPeak) peak = g_new0 (BenchPeak, 1);
+  g_autoptr (SoraPeak) peak = g_new0 (SoraPeak, 1);
   gboolean cpu = device->type & CL_DEVICE_TYPE_CPU;
   gdouble seconds;
 
@@ -126,10 +103,9 @@ bench_peak_new (SoraDevice *device, GError **error)
 }
 
 void
-bench_peak_free (BenchPeak *peak)
+sora_peak_free (SoraPeak *peak)
 {
   g_clear_pointer (&peak->kernel, clReleaseKernel);
-  g_clear_pointer (&peak->program, clReleaseProgram);
   g_clear_pointer (&peak->out, clReleaseMemObject);
   g_clear_pointer (&peak->queue, clReleaseCommandQueue);
   sora_device_unref (peak->device);
@@ -137,7 +113,7 @@ bench_peak_free (BenchPeak *peak)
 }
 
 gboolean
-bench_peak_sample (BenchPeak *peak, GError **error)
+sora_peak_sample (SoraPeak *peak, GError **error)
 {
   gdouble flops = 2.0 * CHAINS * LOOPS * peak->width * peak->global * peak->launches;
   gdouble seconds = measure (peak, peak->launches, error);
@@ -149,7 +125,7 @@ bench_peak_sample (BenchPeak *peak, GError **error)
 }
 
 gdouble
-bench_peak_get_best (BenchPeak *peak)
+sora_peak_get_best (SoraPeak *peak)
 {
   return peak->best;
 }

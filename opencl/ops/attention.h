@@ -13,9 +13,12 @@ typedef struct {
   guint q_batch_stride, k_batch_stride, v_batch_stride, out_batch_stride;
   gfloat scale;                 /* 1/sqrt(head_dim), or 1 for T5 */
   cl_mem bias;                  /* (nullable) [heads, n_query + n_key - 1]: added at index key - query + n_query - 1 */
-  cl_mem key_offset;            /* (nullable) [n_key]: added to every score of that key (log of how many keys it stands for) */
+  cl_mem key_offset;            /* (nullable) [n_key]: added to every score of that key (log of how many keys it stands for). Minus infinity
+                                 * masks a key; one at least must remain */
 } SoraAttention;
 
+/* @out must not overlap the others. A NaN in a query, key or value makes what depends on it NaN. Large problems take several launches, so that
+ * none lasts long. */
 void sora_attention_run (SoraQueue *queue, const SoraAttention *attention);
 
 G_END_DECLS

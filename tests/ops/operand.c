@@ -13,6 +13,7 @@ const Variant variants[] = {
   { "vector-8", "packed", 8 },
   { "vector-4", "packed", 4 },
   { "group", "clblast", 0 },
+  { "group-small", "clblast", 0, 4096 },
   { NULL },
 };
 
@@ -30,20 +31,24 @@ SoraQueue *
 variant_queue_new (const Variant *variant)
 {
   static guint own_width;
+  static guint64 own_local_memory;
   SoraQueue *queue = sora_test_queue_new_linear (variant->linear);
   SoraDevice *device = sora_queue_get_device (queue);
 
-  /* devices stay open for the life of the process, so that this one's width is still what the last variant made it */
-  if (own_width == 0)
+  /* devices stay open for the life of the process, so that this one's limits are still what the last variant made them */
+  if (own_width == 0) {
     own_width = device->vector_width;
+    own_local_memory = device->local_memory;
+  }
   device->vector_width = variant->width ? variant->width : own_width;
+  device->local_memory = variant->local_memory ? variant->local_memory : own_local_memory;
   return queue;
 }
 
 gboolean
 variant_is_small (const Variant *variant)
 {
-  return sora_test_is_small () || variant->width;
+  return sora_test_is_small () || variant->width || variant->local_memory;
 }
 
 /* where row @r of all batches begins */

@@ -10,6 +10,7 @@ G_BEGIN_DECLS
 typedef struct {
   const gchar *name, *linear;
   guint width;                  /* floats; 0: the device's own */
+  guint64 local_memory;         /* bytes; 0: the device's own */
 } Variant;
 
 /* ends with a NULL name */
@@ -19,7 +20,7 @@ extern const Variant variants[];
 void variants_add_test (const gchar *group, const gchar *name, GTestDataFunc function);
 /* A queue on the device under test that takes @variant's kernels, until the next call. */
 SoraQueue *variant_queue_new (const Variant *variant);
-/* Whether only the small shapes are to be run: in an interpreter, and for widths that are not the device's own. */
+/* Whether only the small shapes are to be run: in an interpreter, and for limits that are not the device's own. */
 gboolean variant_is_small (const Variant *variant);
 
 typedef struct {

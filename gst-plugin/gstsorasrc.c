@@ -646,10 +646,6 @@ gst_sora_src_do_seek (GstBaseSrc *src, GstSegment *segment)
   GstSoraSrc *self = GST_SORA_SRC (src);
   GstClockTime time;
 
-  if (segment->rate < 0) {
-    GST_WARNING_OBJECT (self, "video is generated forwards only");
-    return FALSE;
-  }
   segment->time = segment->start;
   gst_sora_timeline_seek (&self->content, segment->position);
   if (self->variable_rate)
@@ -658,6 +654,35 @@ gst_sora_src_do_seek (GstBaseSrc *src, GstSegment *segment)
   gst_sora_worker_seek (self->worker, gst_sora_frame_at (time, self->rate_n, self->rate_d));
   self->frame = G_MAXUINT64;
   return TRUE;
+}
+
+/* Video is generated forwards only. To be refused before the base class flushes, which it does before it asks do_seek. */
+static gboolean
+is_backward_seek (GstEvent *event)
+{
+  gdouble rate = 1;
+
+  if (GST_EVENT_TYPE (event) == GST_EVENT_SEEK)
+    gst_event_parse_seek (event, &rate, NULL, NULL, NULL, NULL, NULL, NULL);
+  return rate < 0;
+}
+
+static gboolean
+gst_sora_src_event (GstBaseSrc *src, GstEvent *event)
+{
+  if (is_backward_seek (event))
+    return FALSE;
+  return GST_BASE_SRC_CLASS (gst_sora_src_parent_class)->event (src, event);
+}
+
+static gboolean
+gst_sora_src_send_event (GstElement *element, GstEvent *event)
+{
+  if (is_backward_seek (event)) {
+    gst_event_unref (event);
+    return FALSE;
+  }
+  return GST_ELEMENT_CLASS (gst_sora_src_parent_class)->send_event (element, event);
 }
 
 static gboolean
@@ -979,6 +1004,7 @@ gst_sora_src_class_init (GstSoraSrcClass *class)
   install_stream_properties (object_class);
   gst_type_mark_as_plugin_api (GST_TYPE_SORA_SRC_FIT, 0);
 
+  element_class->send_event = GST_DEBUG_FUNCPTR (gst_sora_src_send_event);
   element_class->change_state = GST_DEBUG_FUNCPTR (gst_sora_src_change_state);
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_set_static_metadata (element_class, "Sora source", "Source/Video",
@@ -993,6 +1019,7 @@ gst_sora_src_class_init (GstSoraSrcClass *class)
   base_class->unlock_stop = GST_DEBUG_FUNCPTR (gst_sora_src_unlock_stop);
   base_class->is_seekable = GST_DEBUG_FUNCPTR (gst_sora_src_is_seekable);
   base_class->do_seek = GST_DEBUG_FUNCPTR (gst_sora_src_do_seek);
+  base_class->event = GST_DEBUG_FUNCPTR (gst_sora_src_event);
   base_class->query = GST_DEBUG_FUNCPTR (gst_sora_src_query);
   GST_PUSH_SRC_CLASS (class)->create = GST_DEBUG_FUNCPTR (gst_sora_src_create);
 }

@@ -350,6 +350,25 @@ sora_queue_account (SoraQueue *queue, const gchar *kernel, guint64 flops, cl_eve
   count_command (queue, get_row (queue, kernel), flops, event, NULL);
 }
 
+/* SORA_DEBUG=poison: memory begins as NaN, and as bytes of 255, so that what nobody wrote shows in the result. */
+static gboolean
+wants_poison (void)
+{
+  static const GDebugKey keys[] = { { "poison", 1 } };
+
+  return g_parse_debug_string (g_getenv ("SORA_DEBUG"), keys, G_N_ELEMENTS (keys)) != 0;
+}
+
+static void
+poison (SoraQueue *queue, cl_mem mem, gsize size)
+{
+  const guint8 pattern = 0xff;
+  cl_int status = clEnqueueFillBuffer (queue->handle, mem, &pattern, 1, 0, size, 0, NULL, NULL);
+
+  if (status != CL_SUCCESS)
+    fail_status (queue, status, "clEnqueueFillBuffer");
+}
+
 cl_mem
 sora_queue_alloc (SoraQueue *queue, gsize size)
 {
@@ -369,6 +388,8 @@ sora_queue_alloc (SoraQueue *queue, gsize size)
     g_autofree gchar *call = g_strdup_printf ("clCreateBuffer (%" G_GSIZE_FORMAT " bytes)", size);
 
     fail_status (queue, status, call);
+  } else if (wants_poison ()) {
+    poison (queue, mem, size);
   }
   return mem;
 }

@@ -39,12 +39,13 @@ run (SoraQueue *queue, const gchar *program, const gchar *options, gfloat first,
   return result[0];
 }
 
-/* A queue that knows no program yet: only files remember. */
+/* A queue that knows no program yet: only files remember, and those are ours. */
 static SoraQueue *
 fresh_queue (void)
 {
   SoraQueue *queue = sora_test_queue_new ();
 
+  sora_queue_get_device (queue)->keeps_programs = FALSE;
   g_hash_table_remove_all (sora_queue_get_device (queue)->programs);
   return queue;
 }

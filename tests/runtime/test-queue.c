@@ -3,6 +3,7 @@
 
 #include "test-support.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include "runtime/program.h"
@@ -80,6 +81,27 @@ test_sticky (void)
   g_assert_true (sora_queue_check (queue, &error));
   after = sora_test_download (queue, x, N);
   sora_test_assert_same (after, before, N, "untouched");
+  clReleaseMemObject (x);
+}
+
+/* What nobody wrote is not a number. */
+static void
+test_poison (void)
+{
+  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+  g_autofree gchar *before = g_strdup (g_getenv ("SORA_DEBUG"));
+  g_autofree gfloat *data = NULL;
+  cl_mem x;
+
+  g_setenv ("SORA_DEBUG", "poison", TRUE);
+  x = sora_queue_alloc (queue, N * sizeof (gfloat));
+  if (before)
+    g_setenv ("SORA_DEBUG", before, TRUE);
+  else
+    g_unsetenv ("SORA_DEBUG");
+  data = sora_test_download (queue, x, N);
+  for (guint i = 0; i < N; i++)
+    g_assert_true (isnan (data[i]));
   clReleaseMemObject (x);
 }
 
@@ -307,8 +329,15 @@ run_thread (gpointer data)
 static void
 test_threads (void)
 {
-  GThread *one = g_thread_new ("one", run_thread, GUINT_TO_POINTER (1)), *two = g_thread_new ("two", run_thread,
-      GUINT_TO_POINTER (2));
+  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+  GThread *one, *two;
+
+  if (strstr (sora_device_get_platform (sora_queue_get_device (queue)), "Oclgrind")) {
+    g_test_skip ("Oclgrind takes one kernel at a time");
+    return;
+  }
+  one = g_thread_new ("one", run_thread, GUINT_TO_POINTER (1));
+  two = g_thread_new ("two", run_thread, GUINT_TO_POINTER (2));
 
   g_thread_join (one);
   g_thread_join (two);
@@ -320,6 +349,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/queue/order", test_order);
   g_test_add_func ("/queue/sticky", test_sticky);
+  g_test_add_func ("/queue/poison", test_poison);
   g_test_add_func ("/queue/errors", test_errors);
   g_test_add_func ("/queue/transfers", test_transfers);
   g_test_add_func ("/queue/throttle", test_throttle);

@@ -10,13 +10,19 @@
 
 static gchar *config;
 
-/* A device that has read no table yet. */
+/* A device that has read no table yet, and whose kind of linear nobody forces. */
 static SoraDevice *
 fresh_device (void)
 {
-  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
-  SoraDevice *device = sora_device_ref (sora_queue_get_device (queue));
+  g_autofree gchar *selector = g_strdup (g_getenv ("SORA_TEST_DEVICE"));
+  gchar *colon = selector ? strrchr (selector, ':') : NULL;
+  g_autoptr (GError) error = NULL;
+  SoraDevice *device;
 
+  if (g_strcmp0 (colon, ":packed") == 0 || g_strcmp0 (colon, ":clblast") == 0)
+    *colon = '\0';
+  device = sora_device_open (selector, &error);
+  g_assert_no_error (error);
   g_clear_pointer (&device->tuning, g_key_file_unref);
   g_hash_table_remove_all (device->linear_shapes);
   return device;

@@ -5,7 +5,7 @@
 static SoraLaunch
 make_launch (const gchar *kernel, const SoraFeatureMap *map, const SoraByteFrames *rgb, guint frames)
 {
-  SoraLaunch launch = { "pixel-shuffle", NULL, kernel, 3 };
+  SoraLaunch launch = { SORA_PIXEL_PROGRAM, NULL, kernel, 3 };
 
   launch.global[0] = map->width * rgb->patch;
   launch.global[1] = map->height * rgb->patch;

@@ -6,7 +6,7 @@ void
 sora_tanh_clamp_run (SoraQueue *queue, const SoraFeatureMap *x, cl_mem mean, cl_mem std, const SoraFeatureMap *y,
     guint frames)
 {
-  SoraLaunch launch = { "tanh-clamp", NULL, "tanh_clamp", 3, { x->channels, x->width, frames * x->height },
+  SoraLaunch launch = { SORA_PIXEL_PROGRAM, NULL, "tanh_clamp", 3, { x->channels, x->width, frames * x->height },
     { sora_feature_map_local (x->channels), 1, 1 } };
   cl_int4 x_map = sora_feature_map_strides (x), y_map = sora_feature_map_strides (y);
   cl_int height = x->height;

@@ -29,6 +29,7 @@ struct _SoraDevice {
   gsize max_work_group_size;
   guint64 local_memory;         /* bytes a work-group may use */
   SoraLinearKind linear_kind;
+  gboolean keeps_programs;      /* the driver caches what it compiled on disk: a cache of ours would only compile it twice */
   gboolean linear_forced;       /* linear_kind was asked for: no table changes it */
   GMutex lock;                  /* guards all that follows */
   GHashTable *programs;         /* "name|options" → cl_program, built once */

@@ -85,6 +85,7 @@ device_new (cl_platform_id platform, cl_device_id id)
   device->programs = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, release_program);
   device->linear_shapes = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
   device_query_limits (device);
+  device->keeps_programs = g_str_equal (device->platform_name, "Portable Computing Language");
   device->linear_kind = device->type & CL_DEVICE_TYPE_CPU ? SORA_LINEAR_PACKED : SORA_LINEAR_CLBLAST;
   return device;
 }

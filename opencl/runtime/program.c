@@ -127,8 +127,9 @@ load_or_build (SoraDevice *device, const gchar *name, const gchar *caller_option
     g_set_error (error, SORA_DEVICE_ERROR, SORA_DEVICE_ERROR_BUILD, "there is no program %s.cl", name);
     return NULL;
   }
-  path = sora_program_cache_path (device, source, options);
-  program = load_binary (device, path, options);
+  if (!device->keeps_programs)
+    path = sora_program_cache_path (device, source, options);
+  program = path ? load_binary (device, path, options) : NULL;
   if (program) {
     g_debug ("loaded %s (%s) in %" G_GINT64_FORMAT " us", name, caller_options, g_get_monotonic_time () - start);
     return program;
@@ -136,7 +137,8 @@ load_or_build (SoraDevice *device, const gchar *name, const gchar *caller_option
   program = build_source (device, name, source, options, error);
   if (program) {
     g_debug ("built %s (%s) in %" G_GINT64_FORMAT " us", name, caller_options, g_get_monotonic_time () - start);
-    store_binary (program, path);
+    if (path)
+      store_binary (program, path);
   }
   return program;
 }

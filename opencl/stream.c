@@ -41,7 +41,7 @@ struct _SoraStream {
   guint64 next_block;
   gboolean uncommitted;         /* the latest block's latents are not in the cache yet: done when the next is begun */
   gboolean inconsistent;        /* a cancellation hit the cache or the decoder's memory: replay before going on */
-  gboolean text_ready;          /* the negative prompt's and the current prompt's keys are in place */
+  gboolean text_ready[2];       /* a branch: its prompt's keys and values are in place */
   GPtrArray *directions;        /* of Direction: what was generated with what, for a replay */
   gchar *prompt;                /* the current block's */
   gdouble guidance;
@@ -212,7 +212,10 @@ stream_set_up (SoraStream *stream, SoraDevice *device, GCancellable *cancellable
     return FALSE;
   report (stream, 1, "building kernels");
   prepare_state (stream);
-  return encode_prompts (stream, error) && sora_queue_check (stream->queue, error);
+  if (!encode_prompts (stream, error) || !sora_queue_check (stream->queue, error))
+    return FALSE;
+  sora_queue_set_cancellable (stream->queue, NULL);
+  return TRUE;
 }
 
 SoraStream *
@@ -299,44 +302,59 @@ encode_prompt (SoraStream *stream, guint branch, const gchar *prompt, GError **e
   return !stream->tap || tap_embeddings (stream, branch, n_tokens, error);
 }
 
+/* Encodes the prompts whose keys and values are not in place. */
 static gboolean
 encode_prompts (SoraStream *stream, GError **error)
 {
-  stream->text_ready = FALSE;
-  if (stream->n_branches == 2 && !encode_prompt (stream, 1, stream->options->negative_prompt, error))
-    return FALSE;
-  if (!encode_prompt (stream, 0, stream->prompt, error))
-    return FALSE;
-  stream->text_ready = !sora_queue_has_failed (stream->queue);
+  const gchar *const prompts[] = { stream->prompt, stream->options->negative_prompt };
+
+  for (guint branch = 0; branch < stream->n_branches; branch++) {
+    if (stream->text_ready[branch])
+      continue;
+    if (!encode_prompt (stream, branch, prompts[branch], error))
+      return FALSE;
+    stream->text_ready[branch] = !sora_queue_has_failed (stream->queue);
+  }
   return TRUE;
 }
 
-/* Takes over a prompt and a guidance that were set meanwhile, and logs what this block is made with. */
+static void
+change_prompt (SoraStream *stream, const gchar *prompt)
+{
+  if (g_str_equal (prompt, stream->prompt))
+    return;
+  g_free (stream->prompt);
+  stream->prompt = g_strdup (prompt);
+  stream->text_ready[0] = FALSE;
+}
+
+/* Takes over the prompt and guidance that were set meanwhile, or those of @replayed. */
 static gboolean
-take_direction (SoraStream *stream, GError **error)
+take_direction (SoraStream *stream, const Direction *replayed, GError **error)
 {
   g_autofree gchar *prompt = NULL;
 
-  g_mutex_lock (&stream->lock);
-  prompt = g_steal_pointer (&stream->pending_prompt);
-  stream->guidance = stream->pending_guidance;
-  g_mutex_unlock (&stream->lock);
-  if (prompt && !g_str_equal (prompt, stream->prompt)) {
-    g_free (stream->prompt);
-    stream->prompt = g_steal_pointer (&prompt);
-    stream->text_ready = FALSE;
+  if (replayed) {
+    prompt = g_strdup (replayed->prompt);
+    stream->guidance = replayed->guidance;
+  } else {
+    g_mutex_lock (&stream->lock);
+    prompt = g_steal_pointer (&stream->pending_prompt);
+    stream->guidance = stream->pending_guidance;
+    g_mutex_unlock (&stream->lock);
   }
-  return stream->text_ready || encode_prompts (stream, error);
+  if (prompt)
+    change_prompt (stream, prompt);
+  return encode_prompts (stream, error);
 }
 
+/* Notes what this block is made with. */
 static void
 log_direction (SoraStream *stream)
 {
   Direction *last = stream->directions->len ? g_ptr_array_index (stream->directions, stream->directions->len - 1) : NULL;
   Direction *direction;
 
-  if (last && last->block > stream->next_block)
-    return;                     /* a replay: logged already */
   if (last && last->guidance == stream->guidance && g_str_equal (last->prompt, stream->prompt))
     return;
   if (last && last->block == stream->next_block)
@@ -346,6 +364,17 @@ log_direction (SoraStream *stream)
   direction->prompt = g_strdup (stream->prompt);
   direction->guidance = stream->guidance;
   g_ptr_array_add (stream->directions, direction);
+}
+
+/* What block @index was made with. */
+static const Direction *
+find_direction (SoraStream *stream, guint64 index)
+{
+  guint i = stream->directions->len - 1;
+
+  while (((Direction *) g_ptr_array_index (stream->directions, i))->block > index)
+    i--;
+  return g_ptr_array_index (stream->directions, i);
 }
 
 /* --- a block --------------------------------------------------------------------------------------------------- */
@@ -468,14 +497,16 @@ frames_before (SoraStream *stream, guint64 index)
   return decoded > stream->model->vae.frames_to_trim ? decoded - stream->model->vae.frames_to_trim : 0;
 }
 
-/* Generates block next_block into @rgb, see decode(). A cancellation before the decoder leaves the stream as it was. */
+/* Generates block next_block into @rgb, see decode(), as directed now or as @replayed was. A cancellation before the decoder leaves the
+ * stream as it was. */
 static gboolean
-generate (SoraStream *stream, guint8 *rgb, GError **error)
+generate (SoraStream *stream, const Direction *replayed, guint8 *rgb, GError **error)
 {
   commit_previous (stream);
-  if (!sora_queue_check (stream->queue, error) || !take_direction (stream, error) || !denoise (stream, error))
+  if (!sora_queue_check (stream->queue, error) || !take_direction (stream, replayed, error) || !denoise (stream, error))
     return FALSE;
-  log_direction (stream);
+  if (!replayed)
+    log_direction (stream);
   stream->inconsistent = TRUE;
   if (!decode (stream, rgb, error) || !check_flag (stream, error))
     return FALSE;
@@ -493,19 +524,9 @@ rewind_stream (SoraStream *stream)
 {
   stream->next_block = 0;
   stream->uncommitted = FALSE;
-  stream->inconsistent = FALSE;
   sora_transformer_reset (stream->transformer_state);
   sora_vae_decoder_reset (stream->decoder_state, stream->queue);
-}
-
-static void
-direct (SoraStream *stream, const gchar *prompt, gdouble guidance)
-{
-  g_mutex_lock (&stream->lock);
-  g_free (stream->pending_prompt);
-  stream->pending_prompt = g_strdup (prompt);
-  stream->pending_guidance = guidance;
-  g_mutex_unlock (&stream->lock);
+  stream->inconsistent = sora_queue_has_failed (stream->queue);
 }
 
 /* After a cancellation that hit half-written state: generates again what came before, with what it was made with. */
@@ -513,29 +534,16 @@ static gboolean
 replay (SoraStream *stream, guint8 *rgb, GError **error)
 {
   guint64 target = stream->next_block;
-  g_autofree gchar *pending = NULL;
-  gdouble pending_guidance;
+  g_autofree gchar *prompt = g_strdup (stream->prompt);
+  gboolean done = TRUE;
 
-  g_mutex_lock (&stream->lock);
-  pending = g_strdup (stream->pending_prompt ? stream->pending_prompt : stream->prompt);
-  pending_guidance = stream->pending_guidance;
-  g_mutex_unlock (&stream->lock);
   rewind_stream (stream);
-  for (guint i = 0; stream->next_block < target; ) {
-    while (i + 1 < stream->directions->len
-        && ((Direction *) g_ptr_array_index (stream->directions, i + 1))->block <= stream->next_block)
-      i++;
-    const Direction *direction = g_ptr_array_index (stream->directions, i);
-    direct (stream, direction->prompt, direction->guidance);
-    if (!generate (stream, rgb, error)) {
-      stream->next_block = target;
-      stream->inconsistent = TRUE;
-      direct (stream, pending, pending_guidance);
-      return FALSE;
-    }
-  }
-  direct (stream, pending, pending_guidance);
-  return TRUE;
+  while (done && stream->next_block < target)
+    done = generate (stream, find_direction (stream, stream->next_block), rgb, error);
+  stream->next_block = target;
+  stream->inconsistent |= !done;
+  change_prompt (stream, prompt);
+  return done;
 }
 
 static SoraBlock *
@@ -571,14 +579,15 @@ sora_stream_next_block (SoraStream *stream, GCancellable *cancellable, GError **
 {
   g_autoptr (SoraBlock) block = NULL;
   gint64 start = g_get_monotonic_time ();
+  gboolean done;
 
   if (is_at_end (stream))
     return NULL;
-  sora_queue_set_cancellable (stream->queue, cancellable);
   block = block_new (stream);
-  if (stream->inconsistent && !replay (stream, block->rgb, error))
-    return NULL;
-  if (!generate (stream, block->rgb, error)) {
+  sora_queue_set_cancellable (stream->queue, cancellable);
+  done = (!stream->inconsistent || replay (stream, block->rgb, error)) && generate (stream, NULL, block->rgb, error);
+  sora_queue_set_cancellable (stream->queue, NULL);      /* restarting is not cancelled by what cancelled this call */
+  if (!done) {
     sora_queue_check (stream->queue, NULL);
     return NULL;
   }
@@ -616,7 +625,11 @@ sora_stream_restart (SoraStream *stream)
 {
   rewind_stream (stream);
   g_ptr_array_set_size (stream->directions, 0);
-  direct (stream, stream->options->prompt, stream->options->guidance_scale);
+  g_mutex_lock (&stream->lock);
+  g_free (stream->pending_prompt);
+  stream->pending_prompt = g_strdup (stream->options->prompt);
+  stream->pending_guidance = stream->options->guidance_scale;
+  g_mutex_unlock (&stream->lock);
 }
 
 void
@@ -624,7 +637,7 @@ sora_stream_set_tap (SoraStream *stream, SoraTapFunc tap, gpointer user_data)
 {
   stream->tap = tap;
   stream->tap_data = user_data;
-  stream->text_ready = FALSE;   /* so that the tap sees the embeddings */
+  stream->text_ready[0] = stream->text_ready[1] = FALSE;        /* so that the tap sees the embeddings */
 }
 
 void

@@ -303,6 +303,99 @@ test_cancel (void)
   g_assert_cmpuint (n_cancelled, >=, 1);
 }
 
+/* Cancelled between blocks: the restarted stream begins as a new one does. */
+static void
+test_cancel_restart (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  g_autoptr (SoraStream) restarted = open_stream (model, options);
+  g_autoptr (SoraStream) fresh = open_stream (model, options);
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (SoraBlock) first = pull (restarted);
+
+  g_cancellable_cancel (cancellable);
+  g_assert_null (sora_stream_next_block (restarted, cancellable, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  sora_stream_restart (restarted);
+  assert_same_blocks (restarted, fresh, 3);
+}
+
+/* What a tap does to the stream at the latents of a block, before they are decoded. */
+typedef struct {
+  SoraStream *stream;
+  GCancellable *cancel;         /* or NULL */
+  const gchar *prompt;          /* or NULL */
+} Disturbance;
+
+static void
+disturb (const gchar *name, const gfloat *data, const gint64 *shape, guint n_dims, gpointer user_data)
+{
+  Disturbance *disturbance = user_data;
+
+  if (!g_str_equal (name, "latents"))
+    return;
+  if (disturbance->cancel)
+    g_cancellable_cancel (disturbance->cancel);
+  if (disturbance->prompt)
+    g_assert_true (sora_stream_set_prompt (disturbance->stream, disturbance->prompt, NULL));
+}
+
+static void
+cancel_decoding (SoraStream *stream)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  Disturbance disturbance = { .cancel = cancellable };
+
+  sora_stream_set_tap (stream, disturb, &disturbance);
+  g_assert_null (sora_stream_next_block (stream, cancellable, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  sora_stream_set_tap (stream, NULL, NULL);
+}
+
+/* Again and again, at the first block too. */
+static void
+test_cancel_decoding (void)
+{
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  g_autoptr (SoraStream) disturbed = open_stream (model, options);
+  g_autoptr (SoraStream) steady = open_stream (model, options);
+  g_autoptr (GCancellable) cancelled = g_cancellable_new ();
+
+  g_cancellable_cancel (cancelled);
+  assert_same_blocks (disturbed, steady, 2);
+  sora_stream_restart (disturbed);
+  sora_stream_restart (steady);
+  for (guint i = 0; i < 4; i++) {
+    cancel_decoding (disturbed);
+    g_assert_null (sora_stream_next_block (disturbed, cancelled, NULL));
+    assert_same_blocks (disturbed, steady, 1);
+  }
+}
+
+/* A prompt that is set while a cancelled stream generates its past again: not in the past, and not lost. */
+static void
+test_prompt_in_replay (void)
+{
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  g_autoptr (SoraStream) disturbed = open_stream (model, options);
+  g_autoptr (SoraStream) steady = open_stream (model, options);
+  Disturbance disturbance = { .stream = disturbed, .prompt = "the ball moves left" };
+
+  assert_same_blocks (disturbed, steady, 2);
+  cancel_decoding (disturbed);
+  sora_stream_set_tap (disturbed, disturb, &disturbance);
+  g_assert_true (sora_stream_set_prompt (steady, disturbance.prompt, NULL));
+  g_autoptr (SoraBlock) x = pull (disturbed);
+  g_autoptr (SoraBlock) y = pull (steady);
+  g_assert_cmpstr (sora_block_get_prompt (x), ==, disturbance.prompt);
+  g_assert_true (same_frames (x, y));
+}
+
 static void
 test_cancel_loading (void)
 {
@@ -512,6 +605,9 @@ main (int argc, char **argv)
   g_test_add_func ("/stream/prompt-change", test_prompt_change);
   g_test_add_func ("/stream/bad-prompt", test_bad_prompt);
   g_test_add_func ("/stream/cancel", test_cancel);
+  g_test_add_func ("/stream/cancel-restart", test_cancel_restart);
+  g_test_add_func ("/stream/cancel-decoding", test_cancel_decoding);
+  g_test_add_func ("/stream/prompt-in-replay", test_prompt_in_replay);
   g_test_add_func ("/stream/cancel-loading", test_cancel_loading);
   g_test_add_func ("/stream/bad-options", test_bad_options);
   g_test_add_func ("/stream/length", test_length);

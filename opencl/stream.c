@@ -11,6 +11,11 @@
 /* Latents that the VAE decodes a call: the activations of more would only take memory. */
 #define MAX_DECODED_LATENTS 2
 
+#define MAX_GUIDANCE_SCALE 100
+
+/* Latents of a clip, as sora.json's default_latents */
+#define MAX_CLIP_LATENTS 4096
+
 /* A prompt and guidance, and the block that they hold from. */
 typedef struct {
   guint64 block;
@@ -79,9 +84,9 @@ check_size (SoraModel *model, SoraStreamOptions *options, GError **error)
   guint unit_x = model->vae.spatial_scale * model->transformer.patch_size[2];
   guint unit_y = model->vae.spatial_scale * model->transformer.patch_size[1];
 
-  if (options->width == 0 || options->height == 0)
+  if (options->width == 0 && options->height == 0)
     sora_model_get_best_size (model, 0, &options->width, &options->height);
-  if (options->width % unit_x == 0 && options->height % unit_y == 0 && options->width <= 16384 && options->height <= 16384)
+  if (options->width > 0 && options->height > 0 && options->width % unit_x == 0 && options->height % unit_y == 0 && options->width <= 16384 && options->height <= 16384)
     return TRUE;
   g_set_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION,
       "%ux%u does not fit the model: width must be a multiple of %u and height of %u, at most 16384", options->width,
@@ -99,6 +104,19 @@ check_range (const gchar *what, gdouble value, gdouble min, gdouble max, GError 
   return FALSE;
 }
 
+/* A clip is generated at once, so it cannot be of any length. */
+static gboolean
+check_length (SoraModel *model, const SoraStreamOptions *options, GError **error)
+{
+  guint64 longest = (guint64) MAX_CLIP_LATENTS * model->vae.time_scale - model->vae.frames_to_trim;
+
+  if (model->streaming.causal || options->length <= longest)
+    return TRUE;
+  g_set_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION, "a clip of %" G_GUINT64_FORMAT " frames is too long: at most %"
+      G_GUINT64_FORMAT, options->length, longest);
+  return FALSE;
+}
+
 /* Puts the model's own values where the options leave the choice, and checks the rest. */
 static gboolean
 resolve_options (SoraModel *model, SoraStreamOptions *options, GError **error)
@@ -113,9 +131,9 @@ resolve_options (SoraModel *model, SoraStreamOptions *options, GError **error)
     options->shift = own->shift;
   if (options->length == 0)
     options->length = sora_model_get_clip_frames (model);
-  return check_size (model, options, error)
+  return check_size (model, options, error) && check_length (model, options, error)
       && check_range ("steps", options->steps, 1, 1000, error)
-      && check_range ("guidance scale", options->guidance_scale, 0, 100, error)
+      && check_range ("guidance scale", options->guidance_scale, 0, MAX_GUIDANCE_SCALE, error)
       && check_range ("shift", options->shift, 0.01, 100, error);
 }
 
@@ -128,6 +146,29 @@ count_block_latents (SoraModel *model, const SoraStreamOptions *options)
   if (model->streaming.causal)
     return model->streaming.block_latents;
   return (options->length + model->vae.frames_to_trim + scale - 1) / scale;
+}
+
+/* Kernels address the floats of an activation with 32 bits. The largest ones are the keys and values of the window, the feed-forward's
+ * hidden layer, and the latents of every branch and step. (No product here reaches 2^64: config.c and the checks above bound the factors.) */
+static gboolean
+check_extent (SoraStream *stream, GError **error)
+{
+  const SoraTransformerConfig *c = &stream->model->transformer;
+  const SoraStreamingConfig *own = &stream->model->streaming;
+  guint64 dim = c->num_attention_heads * c->attention_head_dim;
+  guint64 pixels = (guint64) stream->latent_height * stream->latent_width, tokens = pixels / (c->patch_size[1] * c->patch_size[2]);
+  guint64 block = (guint64) stream->block_latents * stream->n_branches;
+  guint64 window = (guint64) (own->causal ? own->window_latents : stream->block_latents) * stream->n_branches;
+  guint64 noises = own->sampler == SORA_SAMPLER_RENOISE ? stream->options->steps : 1;
+  guint64 latents = stream->block_latents * pixels * stream->model->vae.latent_channels * MAX (noises, stream->n_branches);
+  guint64 floats = MAX (MAX (window * tokens * 2 * dim, block * tokens * c->ffn_dim), latents);
+
+  if (floats <= G_MAXUINT32)
+    return TRUE;
+  g_set_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION,
+      "%ux%u pixels and %u latent frames at a time take activations of %" G_GUINT64_FORMAT " numbers, and %u is the most: ask for a smaller "
+      "size or a shorter clip", stream->options->width, stream->options->height, stream->block_latents, floats, G_MAXUINT32);
+  return FALSE;
 }
 
 /* --- construction ---------------------------------------------------------------------------------------------- */
@@ -239,7 +280,7 @@ sora_stream_new (SoraModel *model, SoraDevice *device, const SoraStreamOptions *
   stream->prompt = g_strdup (stream->options->prompt);
   stream->progress = progress;
   stream->progress_data = user_data;
-  if (!stream_set_up (stream, device, cancellable, error))
+  if (!check_extent (stream, error) || !stream_set_up (stream, device, cancellable, error))
     return NULL;
   stream->progress = NULL;
   return g_steal_pointer (&stream);
@@ -615,6 +656,8 @@ sora_stream_set_prompt (SoraStream *stream, const gchar *prompt, GError **error)
 void
 sora_stream_set_guidance_scale (SoraStream *stream, gdouble scale)
 {
+  g_return_if_fail (scale <= MAX_GUIDANCE_SCALE);       /* nor NaN */
+
   g_mutex_lock (&stream->lock);
   stream->pending_guidance = scale < 0 ? stream->model->streaming.guidance_scale : scale;
   g_mutex_unlock (&stream->lock);

@@ -22,14 +22,14 @@ SORA_API SoraStreamOptions *sora_stream_options_new (void);
 SORA_API void sora_stream_options_free (SoraStreamOptions *options);
 SORA_API void sora_stream_options_set_prompt (SoraStreamOptions *options, const gchar *prompt);
 SORA_API void sora_stream_options_set_negative_prompt (SoraStreamOptions *options, const gchar *prompt);
-/* -1, or 0 and above: v = v_negative + scale (v_prompt - v_negative) */
+/* -1, or 0 to 100: v = v_negative + scale (v_prompt - v_negative) */
 SORA_API void sora_stream_options_set_guidance_scale (SoraStreamOptions *options, gdouble scale);
 /* 0, or 1 to 1000 denoising steps */
 SORA_API void sora_stream_options_set_steps (SoraStreamOptions *options, guint steps);
 /* -1, or above 0: the flow-matching time shift */
 SORA_API void sora_stream_options_set_shift (SoraStreamOptions *options, gdouble shift);
 SORA_API void sora_stream_options_set_seed (SoraStreamOptions *options, guint64 seed);
-/* pixels; a multiple of what one token covers, see the error of sora_stream_new() */
+/* pixels up to 16384; a multiple of what one token covers, see the error of sora_stream_new(); or 0 and 0 */
 SORA_API void sora_stream_options_set_size (SoraStreamOptions *options, guint width, guint height);
 /* frames after which the stream ends (its last block is cut); 0 = endless, or the model's own clip */
 SORA_API void sora_stream_options_set_length (SoraStreamOptions *options, guint64 frames);
@@ -75,7 +75,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraBlock, sora_block_unref)
 /**
  * SoraProgressFunc:
  * @fraction: 0 to 1 of what is under way
- * @what: a few words: "loading transformer", "building kernels", "denoising"
+ * @what: a few words: "loading transformer", "building kernels"
  *
  * Called in the thread that called the function it was given to.
  */
@@ -103,8 +103,8 @@ typedef struct _SoraStream SoraStream;
  * @options: (nullable): %NULL for all defaults
  * @progress: (nullable) (scope call): told about loading
  *
- * Puts the model's weights on the device (unless a stream before did), builds the kernels, allocates everything that
- * generation needs, and encodes the prompt.
+ * Puts the model's weights on the device (unless a stream before did), allocates everything that generation needs, and encodes
+ * the prompt. Kernels that this takes are built, unless they are cached; the others are when the first block comes to them.
  *
  * Returns: (transfer full): a stream at block 0, or %NULL with an error of any domain here or %G_IO_ERROR_CANCELLED.
  */
@@ -115,8 +115,9 @@ SORA_API void sora_stream_free (SoraStream *stream);
 /**
  * sora_stream_next_block:
  *
- * Generates the next block. Cancelling stops it after the kernels in flight; the call may then be repeated, and gives the
- * frames that it would have given.
+ * Generates the next block. Cancelling stops it after the kernels in flight, or after the one that is being built; the call may then be
+ * repeated, and gives the frames that it would have given. It may take long, though: where the cancellation hit the cache or the
+ * decoder, all earlier blocks are generated once more. sora_stream_restart() spares that.
  *
  * Returns: (transfer full) (nullable): the block; or %NULL with @error set; or %NULL without an error at the stream's end.
  */
@@ -129,7 +130,7 @@ SORA_API SoraBlock *sora_stream_next_block (SoraStream *stream, GCancellable *ca
  * changes nothing and returns %FALSE.
  */
 SORA_API gboolean sora_stream_set_prompt (SoraStream *stream, const gchar *prompt, GError **error);
-/* likewise the guidance scale (-1 = the model's own), as far as the stream was made with guidance on */
+/* likewise the guidance scale (-1 = the model's own, else 0 to 100); of no effect in a stream that was made with 1, without guidance */
 SORA_API void sora_stream_set_guidance_scale (SoraStream *stream, gdouble scale);
 
 /**

@@ -421,6 +421,7 @@ test_bad_options (void)
   } cases[] = {
     { "width not of whole tokens", 90, 64, 0, -1, -1 },
     { "too large", 32 * 1024, 64, 0, -1, -1 },
+    { "no height", 96, 0, 0, -1, -1 },
     { "too many steps", 0, 0, 1001, -1, -1 },
     { "absurd guidance", 0, 0, 0, 1e9, -1 },
     { "shift of 0", 0, 0, 0, -1, 0 },
@@ -530,6 +531,19 @@ replace_in_file (const gchar *folder, const gchar *name, const gchar *old, const
 }
 
 static void
+assert_too_long (SoraModel *model, guint width, guint height, guint64 frames)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SoraDevice) device = open_device ();
+  g_autoptr (SoraStreamOptions) options = default_options ();
+
+  sora_stream_options_set_size (options, width, height);
+  sora_stream_options_set_length (options, frames);
+  g_assert_null (sora_stream_new (model, device, options, NULL, NULL, NULL, &error));
+  g_assert_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION);
+}
+
+static void
 test_clip_model (void)
 {
   g_autoptr (GError) error = NULL;
@@ -551,6 +565,9 @@ test_clip_model (void)
   g_autoptr (SoraStream) longer = open_stream (model, options);
   g_autoptr (SoraBlock) clip = pull (longer);
   g_assert_cmpuint (sora_block_get_n_frames (clip), ==, 15);
+  assert_too_long (model, 0, 0, G_MAXUINT64);
+  assert_too_long (model, 0, 0, 4 * 4096 - 3 + 1);
+  assert_too_long (model, 16384, 16384, 4 * 4096 - 3);  /* activations of more than 2^32 numbers */
   remove_copy (path);
 }
 

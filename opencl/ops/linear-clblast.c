@@ -10,14 +10,15 @@
 /* CLBlast keeps its compiled kernels in one cache for the process; its routines are called by one thread at a time. */
 static GMutex clblast_lock;
 
-/* Scratch memory: CLBlast's own (copies of operands, padded), then the product [m, n], whose place is returned in floats. */
+/* Scratch memory: CLBlast's own (copies of operands, padded), then the product [m, n], whose place is returned in floats. Asked with
+ * an offset of 1 for the product, CLBlast counts a copy of it, which it needs wherever the product does not begin at 0. */
 static cl_mem
 get_scratch (SoraQueue *queue, const SoraLinear *linear, SoraMatrix x, cl_uint m, cl_ulong *product_offset)
 {
   cl_command_queue handle = sora_queue_get_cl (queue);
   gsize bytes = 0;
   CLBlastStatusCode status = CLBlastSGemmTempBufferSize (CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeYes, m,
-      linear->n, linear->k, x.offset, x.stride, 0, linear->k, 0, linear->n, &handle, &bytes);
+      linear->n, linear->k, x.offset, x.stride, 0, linear->k, 1, linear->n, &handle, &bytes);
 
   if (status != CLBlastSuccess)
     bytes = 0;                  /* the product's call reports what is wrong */

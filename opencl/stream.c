@@ -313,17 +313,34 @@ sora_stream_free (SoraStream *stream)
 
 /* --- text ------------------------------------------------------------------------------------------------------ */
 
-static gboolean
-tap_embeddings (SoraStream *stream, guint branch, guint n_tokens, GError **error)
+/* Reads @n floats at @offset of device memory for the tap; NULL with a sticky error. */
+static gfloat *
+read_for_tap (SoraStream *stream, cl_mem mem, gsize offset, gsize n)
+{
+  g_autofree gfloat *data = g_new (gfloat, n);
+  GError *error = NULL;
+
+  if (sora_queue_has_failed (stream->queue))
+    return NULL;
+  if (sora_queue_read (stream->queue, mem, offset * sizeof (gfloat), n * sizeof (gfloat), data, &error))
+    return g_steal_pointer (&data);
+  sora_queue_fail (stream->queue, error);
+  return NULL;
+}
+
+static void
+tap_text (SoraStream *stream, guint branch, const gint32 *tokens, guint n_tokens)
 {
   guint dim = stream->model->transformer.text_dim;
   const gint64 shape[] = { n_tokens, dim };
-  g_autofree gfloat *data = g_new (gfloat, (gsize) n_tokens * dim);
+  g_autofree gfloat *embeddings = read_for_tap (stream, stream->embeddings, 0, (gsize) n_tokens * dim);
+  g_autofree gfloat *ids = g_new (gfloat, n_tokens);    /* exact below 2^24 */
 
-  if (!sora_queue_read (stream->queue, stream->embeddings, 0, (gsize) n_tokens * dim * sizeof (gfloat), data, error))
-    return FALSE;
-  stream->tap (branch == 0 ? "text_embeddings" : "negative_text_embeddings", data, shape, 2, stream->tap_data);
-  return TRUE;
+  for (guint i = 0; i < n_tokens; i++)
+    ids[i] = tokens[i];
+  stream->tap (branch == 0 ? "tokens" : "negative_tokens", ids, shape, 1, stream->tap_data);
+  if (embeddings)
+    stream->tap (branch == 0 ? "text_embeddings" : "negative_text_embeddings", embeddings, shape, 2, stream->tap_data);
 }
 
 /* Tokenizes and encodes @prompt, and gives the transformer's branch its keys and values. */
@@ -340,7 +357,9 @@ encode_prompt (SoraStream *stream, guint branch, const gchar *prompt, GError **e
   sora_text_encoder_run (stream->weights->text_encoder, stream->text_state, stream->queue, tokens, n_tokens, embeddings);
   sora_transformer_set_text (stream->weights->transformer, stream->transformer_state, stream->queue, branch, embeddings,
       n_tokens);
-  return !stream->tap || tap_embeddings (stream, branch, n_tokens, error);
+  if (stream->tap)
+    tap_text (stream, branch, tokens, n_tokens);
+  return TRUE;
 }
 
 /* Encodes the prompts whose keys and values are not in place. */
@@ -477,6 +496,30 @@ commit_previous (SoraStream *stream)
   }
 }
 
+/* Shows one block of latents at @offset of device memory. */
+static void
+tap_memory (SoraStream *stream, const gchar *name, cl_mem mem, gsize offset)
+{
+  g_autofree gfloat *data = read_for_tap (stream, mem, offset, latent_floats (stream, stream->block_latents));
+
+  if (data)
+    tap_latents (stream, name, data);
+}
+
+static void
+tap_step (guint step, cl_mem output, gpointer user_data)
+{
+  SoraStream *stream = user_data;
+  g_autofree gchar *prompt_name = g_strdup_printf ("step_%u_output", step);
+  g_autofree gchar *negative_name = g_strdup_printf ("step_%u_negative_output", step);
+  g_autofree gchar *latents_name = g_strdup_printf ("step_%u_latents", step);
+
+  tap_memory (stream, prompt_name, output, 0);
+  if (stream->n_branches == 2)
+    tap_memory (stream, negative_name, output, latent_floats (stream, stream->block_latents));
+  tap_memory (stream, latents_name, stream->latents, 0);
+}
+
 static gboolean
 denoise (SoraStream *stream, GError **error)
 {
@@ -484,15 +527,12 @@ denoise (SoraStream *stream, GError **error)
 
   upload_noise (stream);
   sora_sampler_denoise (stream->sampler, stream->weights->transformer, stream->transformer_state, stream->queue,
-      stream->latents, stream->block_latents, stream->options->seed, stream->next_block, stream->guidance, NULL, NULL);
+      stream->latents, stream->block_latents, stream->options->seed, stream->next_block, stream->guidance,
+      stream->tap ? tap_step : NULL, stream);
   sora_queue_zero (stream->queue, stream->flag, 0, sizeof (cl_int));
   sora_check_finite_run (stream->queue, stream->latents, 0, n, stream->flag);
-  if (stream->tap && !sora_queue_has_failed (stream->queue)) {
-    g_autofree gfloat *data = g_new (gfloat, n);
-    if (!sora_queue_read (stream->queue, stream->latents, 0, n * sizeof (gfloat), data, error))
-      return FALSE;
-    tap_latents (stream, "latents", data);
-  }
+  if (stream->tap)
+    tap_memory (stream, "latents", stream->latents, 0);
   return sora_queue_check (stream->queue, error);
 }
 

@@ -83,7 +83,9 @@ typedef void (*SoraProgressFunc) (gdouble fraction, const gchar *what, gpointer 
 
 /**
  * SoraTapFunc:
- * @name: "text_embeddings", "latents" (per block), "noise" ...
+ * @name: whenever a prompt is encoded, "tokens" [tokens] and "text_embeddings" [tokens, text_dim], and "negative_" of both with
+ *   guidance; for every block, [channels, latents, height, width], "noise", after each step i "step_i_output" and
+ *   "step_i_negative_output" (the network's) and "step_i_latents", at last "latents"
  * @data: floats, row-major in @shape
  *
  * Sees a stage's tensors as they are made. Called in the thread that pulls.

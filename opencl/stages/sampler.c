@@ -106,7 +106,7 @@ apply_step (SoraSampler *sampler, SoraQueue *queue, cl_mem latents, guint n_floa
 
 void
 sora_sampler_denoise (SoraSampler *sampler, SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue,
-    cl_mem latents, guint n_latents, guint64 seed, guint64 block, gdouble guidance, SoraSamplerProgress progress,
+    cl_mem latents, guint n_latents, guint64 seed, guint64 block, gdouble guidance, SoraSamplerStepFunc on_step,
     gpointer user_data)
 {
   const SoraSamplerSettings *settings = &sampler->settings;
@@ -114,12 +114,12 @@ sora_sampler_denoise (SoraSampler *sampler, SoraTransformer *transformer, SoraTr
 
   upload_step_noises (sampler, queue, seed, block);
   for (guint step = 0; step < settings->steps && !sora_queue_has_failed (queue); step++) {
-    if (progress)
-      progress (step, settings->steps, user_data);
     for (guint i = 0; i < n_latents; i++)
       rows[i] = step;
     sora_transformer_run (transformer, state, queue, latents, n_latents, rows, sampler->output, FALSE);
     apply_step (sampler, queue, latents, settings->n_floats, step, guidance);
+    if (on_step)
+      on_step (step, sampler->output, user_data);
   }
 }
 

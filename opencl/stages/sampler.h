@@ -30,19 +30,21 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraSampler, sora_sampler_free)
 guint sora_sampler_get_n_timesteps (SoraSampler *sampler);
 const gdouble *sora_sampler_get_timesteps (SoraSampler *sampler);
 
-/* Called before each step; (nullable). */
-typedef void (*SoraSamplerProgress) (guint step, guint steps, gpointer user_data);
+/* Sees each step once it is enqueued: @output is the network's, [n_branches][n_latents, height, width, channels]; the latents are those
+ * after the step. */
+typedef void (*SoraSamplerStepFunc) (guint step, cl_mem output, gpointer user_data);
 
 /**
  * sora_sampler_denoise:
  * @latents: [n_latents, height, width, channels]: the initial noise, replaced by the clean latents
  * @seed, @block: give the noise of a re-noising sampler
  * @guidance: v = v_negative + guidance (v_prompt - v_negative); with one branch it is not used
+ * @on_step: (nullable) (scope call)
  *
  * Enqueues only.
  */
 void sora_sampler_denoise (SoraSampler *sampler, SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue,
-    cl_mem latents, guint n_latents, guint64 seed, guint64 block, gdouble guidance, SoraSamplerProgress progress,
+    cl_mem latents, guint n_latents, guint64 seed, guint64 block, gdouble guidance, SoraSamplerStepFunc on_step,
     gpointer user_data);
 
 /* One pass that writes the clean @latents of @block, with the context's noise, into the key/value cache. Enqueues only. */

@@ -19,7 +19,7 @@ typedef struct {
   gint64 seed, frames;
   gint steps;
   gdouble guidance_scale, shift;
-  gboolean profile, stats, quiet;
+  gboolean save_steps, profile, stats, quiet;
 } Arguments;
 
 typedef struct {
@@ -83,8 +83,9 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     { "chroma", 0, 0, G_OPTION_ARG_STRING, &args->chroma, "of a .y4m: 420 or 444 (default: 420)", "FORMAT" },
     { "noise", 0, 0, G_OPTION_ARG_FILENAME, &args->noise, "initial noise: tensor \"noise\" [channels, latents, height, width]",
       "FILE.safetensors" },
-    { "save-tensors", 0, 0, G_OPTION_ARG_FILENAME, &args->save_tensors, "text embeddings, noise, latents and frames",
+    { "save-tensors", 0, 0, G_OPTION_ARG_FILENAME, &args->save_tensors, "tokens, text embeddings, noise, latents and frames",
       "FILE.safetensors" },
+    { "save-steps", 0, 0, G_OPTION_ARG_NONE, &args->save_steps, "with --save-tensors: the network's output and latents of each step too", NULL },
     { "profile", 0, 0, G_OPTION_ARG_NONE, &args->profile, "print the time of every kernel", NULL },
     { "stats", 0, 0, G_OPTION_ARG_NONE, &args->stats, "print times and memory", NULL },
     { "quiet", 'q', 0, G_OPTION_ARG_NONE, &args->quiet, "no progress line", NULL },
@@ -97,6 +98,8 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     return fail (error, "--prompt is missing");
   if (!args->output)
     return fail (error, "--output is missing");
+  if (args->save_steps && !args->save_tensors)
+    return fail (error, "--save-steps needs --save-tensors");
   if (args->frames < 0 || args->frames > G_MAXUINT32)
     return fail (error, "--frames must be from 1 to 4294967295");
   if (args->steps < 0)
@@ -223,7 +226,7 @@ open_output (Generation *generation, GError **error)
   if (!generation->writer)
     return FALSE;
   if (generation->args.save_tensors) {
-    generation->recorder = sora_recorder_new ();
+    generation->recorder = sora_recorder_new (generation->args.save_steps);
     sora_stream_set_tap (generation->stream, sora_recorder_tap, generation->recorder);
   }
   return TRUE;

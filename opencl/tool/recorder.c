@@ -17,6 +17,7 @@ typedef struct {
 } Record;
 
 struct _SoraRecorder {
+  gboolean with_steps;
   GPtrArray *records;           /* in the order of first sight */
 };
 
@@ -30,9 +31,11 @@ record_free (Record *record)
 }
 
 SoraRecorder *
-sora_recorder_new (void)
+sora_recorder_new (gboolean with_steps)
 {
   SoraRecorder *recorder = g_new0 (SoraRecorder, 1);
+
+  recorder->with_steps = with_steps;
   recorder->records = g_ptr_array_new_with_free_func ((GDestroyNotify) record_free);
   return recorder;
 }
@@ -96,9 +99,11 @@ add_part (SoraRecorder *recorder, const gchar *name, gfloat *data, const gint64 
 }
 
 void
-sora_recorder_tap (const gchar *name, const gfloat *data, const gint64 *shape, guint n_dims, gpointer recorder)
+sora_recorder_tap (const gchar *name, const gfloat *data, const gint64 *shape, guint n_dims, gpointer user_data)
 {
-  if (n_dims == 0 || n_dims > SORA_TENSOR_MAX_DIMS)
+  SoraRecorder *recorder = user_data;
+
+  if (n_dims == 0 || n_dims > SORA_TENSOR_MAX_DIMS || (g_str_has_prefix (name, "step_") && !recorder->with_steps))
     return;
   add_part (recorder, name, g_memdup2 (data, product (shape, 0, n_dims) * sizeof (gfloat)), shape, n_dims, n_dims == 4 ? 1 : 0,
       n_dims == 4);

@@ -9,10 +9,11 @@ G_BEGIN_DECLS
 /* For one thread at a time. */
 typedef struct _SoraRecorder SoraRecorder;
 
-SoraRecorder *sora_recorder_new (void);
-/* A SoraTapFunc. Tensors [channels, latents, height, width] of one name are joined along the latents; of any other only the last
+/* @with_steps: whether the tensors "step_..." are kept */
+SoraRecorder *sora_recorder_new (gboolean with_steps);
+/* A SoraTapFunc; @user_data is the recorder. Tensors [channels, latents, height, width] of one name are joined along the latents; of any other only the last
  * one is kept. */
-void sora_recorder_tap (const gchar *name, const gfloat *data, const gint64 *shape, guint n_dims, gpointer recorder);
+void sora_recorder_tap (const gchar *name, const gfloat *data, const gint64 *shape, guint n_dims, gpointer user_data);
 /* Joins the block's frames to "frames": [frames, height, width, 3], 0 to 1. */
 void sora_recorder_add_frames (SoraRecorder *recorder, SoraBlock *block);
 gboolean sora_recorder_save (SoraRecorder *recorder, const gchar *path, GError **error);

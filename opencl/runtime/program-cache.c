@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The compiled programs of past runs, as files. */
 
-/* A file is a Header and then the binary that the driver gave. Its name is the SHA-256 of source, options, device, driver,
- * platform and format version, so that a file that exists under the name fits; the digest in the header finds damage,
+/* A file is a Header and then the binary that the driver gave. Its name is the SHA-256 of source, options, device (also its extensions
+ * and vector width, for a name like "AMD EPYC" covers many), driver, platform and format version, so that a file that exists under the name fits; the digest in the header finds damage,
  * which drivers do not survive. Whatever goes wrong here only costs a compilation. */
 
 #include "runtime/program-cache.h"
@@ -25,10 +25,13 @@ sora_program_cache_path (SoraDevice *device, const gchar *source, const gchar *o
 {
   g_autoptr (GChecksum) key = g_checksum_new (G_CHECKSUM_SHA256);
   g_autofree gchar *file = NULL;
-  gchar version[256] = "";
-  const gchar *parts[] = { FORMAT_VERSION, source, options, device->name, device->driver, device->platform_name, version };
+  g_autofree gchar *width = g_strdup_printf ("%u", device->vector_width);
+  gchar version[256] = "", extensions[8192] = "";
+  const gchar *parts[] = { FORMAT_VERSION, source, options, device->name, extensions, width, device->driver,
+    device->platform_name, version };
 
   clGetPlatformInfo (device->platform, CL_PLATFORM_VERSION, sizeof version - 1, version, NULL);
+  clGetDeviceInfo (device->id, CL_DEVICE_EXTENSIONS, sizeof extensions - 1, extensions, NULL);
   for (guint i = 0; i < G_N_ELEMENTS (parts); i++)
     g_checksum_update (key, (const guchar *) parts[i], strlen (parts[i]) + 1);
   file = g_strconcat (g_checksum_get_string (key), ".clbin", NULL);

@@ -23,6 +23,7 @@
 #include "gstsoracaps.h"
 #include "gstsoraconvert.h"
 #include "gstsoraerror.h"
+#include "gstsoramodels.h"
 #include "gstsoratimeline.h"
 #include "gstsoraworker.h"
 
@@ -228,12 +229,12 @@ open_files_and_device (GstSoraSrc *self)
   selector = g_strdup (self->settings.device);
   g_mutex_unlock (&self->lock);
 
-  self->model = sora_model_open (path, &error);
+  self->model = gst_sora_models_acquire (path, &error);
   if (self->model)
     self->device = sora_device_open (selector, &error);
   if (self->device == NULL) {
     gst_sora_post_error (GST_ELEMENT (self), error);
-    g_clear_pointer (&self->model, sora_model_unref);
+    g_clear_pointer (&self->model, gst_sora_models_release);
     return FALSE;
   }
   sora_model_get_frame_rate (self->model, &self->rate_n, &self->rate_d);
@@ -289,7 +290,7 @@ gst_sora_src_stop (GstBaseSrc *src)
   gst_sora_worker_free (worker);
   reset_stream (self);
   g_clear_pointer (&self->device, sora_device_unref);
-  g_clear_pointer (&self->model, sora_model_unref);
+  g_clear_pointer (&self->model, gst_sora_models_release);
   return TRUE;
 }
 

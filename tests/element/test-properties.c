@@ -86,6 +86,24 @@ GST_START_TEST (test_reach_the_engine)
 }
 GST_END_TEST;
 
+/* Every preset that is installed with the plugin sets a prompt. */
+GST_START_TEST (test_presets)
+{
+  g_autoptr (GstElement) element = gst_object_ref_sink (gst_element_factory_make ("sorasrc", NULL));
+  g_auto (GStrv) names = gst_preset_get_preset_names (GST_PRESET (element));
+
+  fail_unless (names != NULL);
+  fail_unless (g_strv_length (names) >= 6);
+  for (guint i = 0; names[i]; i++) {
+    g_autofree gchar *prompt = NULL;
+    g_object_set (element, "prompt", "", NULL);
+    fail_unless (gst_preset_load_preset (GST_PRESET (element), names[i]));
+    g_object_get (element, "prompt", &prompt, NULL);
+    fail_unless (strlen (prompt) > 10, "%s", names[i]);
+  }
+}
+GST_END_TEST;
+
 /* Two random seeds in a row differ, a chosen one stays. */
 GST_START_TEST (test_same_seed_same_frames)
 {
@@ -136,6 +154,7 @@ main (int argc, char **argv)
   tcase_add_test (tcase, test_table_is_whole);
   tcase_add_test (tcase, test_endless);
   tcase_add_test (tcase, test_reach_the_engine);
+  tcase_add_test (tcase, test_presets);
   tcase_add_test (tcase, test_same_seed_same_frames);
   tcase_add_test (tcase, test_stats_fields);
   return element_test_run (&argc, &argv, suite);

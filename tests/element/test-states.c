@@ -257,6 +257,22 @@ GST_START_TEST (test_two_in_one_pipeline)
 }
 GST_END_TEST;
 
+/* Two elements with one path have one model; it is let go with the last of them. */
+GST_START_TEST (test_shared_model)
+{
+  GstElement *one = element_test_pipeline ("sorasrc ! fakesink"), *other = element_test_pipeline ("sorasrc ! fakesink");
+
+  gst_element_set_state (one, GST_STATE_PAUSED);
+  gst_element_set_state (other, GST_STATE_PAUSED);
+  fail_unless_equals_int (gst_element_get_state (other, NULL, NULL, 5 * GST_SECOND), GST_STATE_CHANGE_SUCCESS);
+  fail_unless_equals_int (fake_sora_calls.models, 1);
+  element_test_stop (one);
+  fail_unless_equals_int (fake_sora_calls.models, 1);
+  element_test_stop (other);
+  element_test_assert_all_freed ();
+}
+GST_END_TEST;
+
 /* Properties are read and written from other threads while it all runs. */
 static gpointer
 fiddle (gpointer source)
@@ -308,6 +324,7 @@ main (int argc, char **argv)
   tcase_add_loop_test (tcase, test_faults, 0, G_N_ELEMENTS (faults));
   tcase_add_test (tcase, test_frames_before_fault);
   tcase_add_test (tcase, test_two_in_one_pipeline);
+  tcase_add_test (tcase, test_shared_model);
   tcase_add_test (tcase, test_properties_from_other_threads);
   return element_test_run (&argc, &argv, suite);
 }

@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "runtime/device-private.h"
+#include "stages/noise.h"
 #include "test-support.h"
 #include "weights/safetensors.h"
 
 #define PROMPT "a red ball bounces"
+#define SEED 42
 
 /* fp32 against fp32 with other orders of summation, through up to 6 blocks of 3 guided steps of 2 layers each on activations of
  * the order of 1: rounding (6e-8) grows by a few hundred. */
@@ -58,7 +60,7 @@ default_options (void)
   SoraStreamOptions *options = sora_stream_options_new ();
 
   sora_stream_options_set_prompt (options, PROMPT);
-  sora_stream_options_set_seed (options, 42);
+  sora_stream_options_set_seed (options, SEED);
   return options;
 }
 
@@ -571,6 +573,99 @@ test_clip_model (void)
   remove_copy (path);
 }
 
+/* The few-step sampler, worked out from what the network gave. */
+typedef struct {
+  GHashTable *tensors;          /* name → gfloat array, of the block under way */
+  guint n_blocks;               /* seen to their end */
+} Steps;
+
+/* Step @step of 3 with shift 3 and guidance 2, from the network's estimates of the clean latents: the guided one, noised again
+ * to the next sigma. Shapes: [channels, n_pixels], the noise as the sampler draws it, [n_pixels, channels]. */
+static void
+check_step (Steps *steps, guint step, guint n_channels, guint n_pixels)
+{
+  static const gdouble next_sigmas[] = { 6.0 / 7, 3.0 / 5, 0 };
+  g_autofree gchar *name = g_strdup_printf ("step_%u_output", step), *negative_name = g_strdup_printf ("step_%u_negative_output", step);
+  g_autofree gchar *latents_name = g_strdup_printf ("step_%u_latents", step);
+  const gfloat *prompt = g_hash_table_lookup (steps->tensors, name), *negative = g_hash_table_lookup (steps->tensors, negative_name);
+  const gfloat *latents = g_hash_table_lookup (steps->tensors, latents_name);
+  gsize n = (gsize) n_channels * n_pixels;
+  g_autofree gfloat *noise = g_new (gfloat, n), *expected = g_new (gfloat, n);
+
+  sora_noise_fill (SEED, steps->n_blocks, 1 + step, n, noise);
+  for (guint c = 0; c < n_channels; c++)
+    for (guint p = 0; p < n_pixels; p++) {
+      gsize i = (gsize) c * n_pixels + p;
+      gdouble x0 = negative[i] + 2 * (prompt[i] - negative[i]);
+      expected[i] = (1 - next_sigmas[step]) * x0 + next_sigmas[step] * noise[p * n_channels + c];
+    }
+  /* a few roundings */
+  sora_test_assert_close (latents, expected, n, 1e-6, "step %u", step);
+}
+
+static void
+on_step_tensor (const gchar *name, const gfloat *data, const gint64 *shape, guint n_dims, gpointer user_data)
+{
+  Steps *steps = user_data;
+  gsize n_pixels;
+
+  if (n_dims != 4)
+    return;
+  n_pixels = shape[1] * shape[2] * shape[3];
+  g_hash_table_insert (steps->tensors, g_strdup (name), g_memdup2 (data, shape[0] * n_pixels * sizeof (gfloat)));
+  if (!g_str_equal (name, "latents"))
+    return;
+  for (guint i = 0; i < 3; i++)
+    check_step (steps, i, shape[0], n_pixels);
+  steps->n_blocks++;
+}
+
+static void
+test_few_step (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree gchar *path = copy_model ();
+  replace_in_file (path, "sora.json", "\"euler\"", "\"renoise\"");
+  replace_in_file (path, "sora.json", "\"flow\"", "\"sample\"");
+  g_autoptr (SoraModel) model = sora_model_open (path, &error);
+  g_assert_no_error (error);
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  g_autoptr (SoraStream) stream = open_stream (model, options);
+  Steps steps = { .tensors = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free) };
+
+  sora_stream_set_tap (stream, on_step_tensor, &steps);
+  for (guint i = 0; i < 2; i++) {
+    g_autoptr (SoraBlock) block = pull (stream);
+    g_assert_cmpuint (steps.n_blocks, ==, i + 1);
+  }
+  g_hash_table_unref (steps.tensors);
+  remove_copy (path);
+}
+
+/* Noise in the context changes nothing before there is one, and comes from the seed. */
+static void
+test_context_noise (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree gchar *path = copy_model ();
+  replace_in_file (path, "sora.json", "\"context_noise\": 0.0", "\"context_noise\": 0.5");
+  g_autoptr (SoraModel) noisy_model = sora_model_open (path, &error);
+  g_assert_no_error (error);
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  g_autoptr (SoraStream) noisy = open_stream (noisy_model, options);
+  g_autoptr (SoraStream) clean = open_stream (model, options);
+  g_autoptr (SoraStream) again = open_stream (noisy_model, options);
+
+  assert_same_blocks (noisy, clean, 1);
+  g_autoptr (SoraBlock) x = pull (noisy);
+  g_autoptr (SoraBlock) y = pull (clean);
+  g_assert_false (same_frames (x, y));
+  sora_stream_restart (noisy);
+  assert_same_blocks (noisy, again, 3);
+  remove_copy (path);
+}
+
 /* Every weight NaN: the block must be refused, not shown. */
 static void
 test_not_finite (void)
@@ -629,6 +724,8 @@ main (int argc, char **argv)
   g_test_add_func ("/stream/bad-options", test_bad_options);
   g_test_add_func ("/stream/length", test_length);
   g_test_add_func ("/stream/clip-model", test_clip_model);
+  g_test_add_func ("/stream/few-step", test_few_step);
+  g_test_add_func ("/stream/context-noise", test_context_noise);
   g_test_add_func ("/stream/not-finite", test_not_finite);
   g_test_add_func ("/stream/profile", test_profile);
   return g_test_run ();

@@ -20,7 +20,6 @@ from world import scene
 
 BLOCK, TEXT_ROWS, ALL_ROWS = 2, 40, 64
 TOKENS = 64            # of a latent frame
-CLIP_LATENTS = 8
 WARM_UP = 8            # frames drawn before a clip from mid-stream, for the encoder's memory
 
 
@@ -62,53 +61,48 @@ def draw_image(rng, options):
     return np.repeat(frame[None], 4, 0), s.caption(rng)
 
 
-def draw_clip(rng, options):
+def draw_clip(rng, options, latents):
     """(frames, caption, from the start?): WARM_UP frames are in front in both cases, so that all are as long."""
     s = scene.sample(rng, options)
     if rng.random() < 0.5:
-        clip = s.frames(1 + 4 * (CLIP_LATENTS - 1))
+        clip = s.frames(1 + 4 * (latents - 1))
         clip = np.concatenate([np.repeat(clip[:1], 3, 0), clip, np.zeros((WARM_UP, *clip.shape[1:]), np.uint8)])
         return clip, s.caption(rng), True
-    return s.frames(WARM_UP + 4 * CLIP_LATENTS, rng.uniform(0.5, 15)), s.caption(rng), False
+    return s.frames(WARM_UP + 4 * latents, rng.uniform(0.5, 15)), s.caption(rng), False
 
 
 class Pool:
     """Encoded latents with their token ids, each used several times before a fresh one takes its place."""
 
-    def __init__(self, stage, vae, words, rng, size):
-        self.stage, self.vae, self.words, self.rng = stage, vae.eval().requires_grad_(False), words, rng
-        self.latents = torch.zeros(size, 1 if stage == "image" else CLIP_LATENTS, 32, 16, 16, dtype=torch.bfloat16)
+    def __init__(self, length, vae, words, rng, size):
+        self.length, self.vae, self.words, self.rng = length, vae.eval().requires_grad_(False), words, rng
+        self.latents = torch.zeros(size, length, 32, 16, 16, dtype=torch.bfloat16)
         self.ids = torch.zeros(size, TEXT_ROWS, dtype=torch.int32)
         self.started = torch.ones(size, dtype=torch.bool)
         self.count = 0
-        self.encode = vae.encode
 
     def _draw(self, options):
-        if self.stage == "image":
+        if self.length == 1:
             return (*draw_image(self.rng, options), True)
-        return draw_clip(self.rng, options)
+        return draw_clip(self.rng, options, self.length)
 
     @torch.no_grad()
     def add(self, number, options):
         drawn = [self._draw(options) for _ in range(number)]
         with torch.autocast("cpu", torch.bfloat16):
-            latents = self.encode(train_vae.to_frames([d[0] for d in drawn])).float()
+            latents = self.vae.encode(train_vae.to_frames([d[0] for d in drawn])).float()
         latents = self.vae.normalise(latents)
         for z, (_, text, started) in zip(latents, drawn):
             i = self.count % len(self.latents)
-            length = self.latents.shape[1]
-            self.latents[i] = z[:length] if started else z[-length:]
+            self.latents[i] = z[:self.length] if started else z[-self.length:]
             self.ids[i] = torch.tensor(self.words.ids(text, TEXT_ROWS))
             self.started[i] = started
             self.count += 1
 
-    def batch(self, size, length):
-        """Latents (B, C, length, h, w), ids, and whether each begins a stream; whole blocks are cut out."""
+    def batch(self, size):
+        """Latents (B, C, length, h, w), ids, and whether each begins a stream."""
         pick = torch.randint(0, min(self.count, len(self.latents)), (size,))
-        x, started = self.latents[pick], self.started[pick].clone()
-        first = torch.randint(0, (x.shape[1] - length) // BLOCK + 1, (size,)) * BLOCK
-        x = x[torch.arange(size)[:, None], first[:, None] + torch.arange(length)]
-        return x.float().transpose(1, 2), self.ids[pick].long(), started & (first == 0)
+        return self.latents[pick].float().transpose(1, 2), self.ids[pick].long(), self.started[pick]
 
 
 def shifted(u, shift=3.0):
@@ -201,12 +195,13 @@ def export_average(directory, average, vae, words, sora=None):
     export.export(directory, {"vae": vae, "text_encoder": average.text_encoder, "transformer": average.transformer}, words, sora)
 
 
-def export_checkpoint(directory, checkpoint=None, sora=None):
+def export_checkpoint(directory, checkpoint=None):
     """Exports the average weights of a checkpoint with the newest autoencoder."""
     state = torch.load(checkpoint or checkpoint_path(), map_location="cpu", weights_only=True)
     average = new_model()
     average.load_state_dict(state["average"])
-    export_average(directory, average, newest_vae(), training.checkpoint_directory() / "tokenizer", sora)
+    export_average(directory, average, newest_vae(), training.checkpoint_directory() / "tokenizer",
+                   {"window_latents": state["window"]})
 
 
 class Trainer:
@@ -242,14 +237,15 @@ class Trainer:
         self.seconds[self.args.stage] = self.clock.seconds
         training.save_checkpoint(checkpoint_path(), {
             "model": self.model.state_dict(), "average": self.average.state_dict(), "adam": self.adam.state_dict(),
-            "muon": self.muon.state, "seconds": self.seconds, "step": self.step, "samples": self.samples})
+            "muon": self.muon.state, "seconds": self.seconds, "step": self.step, "samples": self.samples,
+            "window": self.args.latents})
         if self.args.export:
-            export_average(self.args.export, self.average, self.vae, self.words)
+            export_average(self.args.export, self.average, self.vae, self.words, {"window_latents": self.args.latents})
 
     def update(self, local_step):
         """One optimiser step from the gradients; the average follows."""
         floor, decay = (0.2, 0.3) if self.args.stage == "image" else (0.02, 0.5)
-        rate = training.rate(self.share, local_step, 100, decay, floor)
+        rate = training.rate(self.share, local_step, 30, decay, floor)
         for group in self.adam.param_groups:
             group["lr"] = self.args.rate * rate
         self.team.mean_gradients(self.parameters)
@@ -261,16 +257,8 @@ class Trainer:
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - keep)
 
-    def length(self):
-        """Latents of a sample and samples of a batch: one latent, then clips of two blocks, then of four."""
-        if self.args.stage == "image":
-            return 1, self.args.batch
-        short = self.share < self.args.short_share
-        return (4, max(1, self.args.batch // 3)) if short else (8, max(1, self.args.batch // 6))
-
-    def gradients(self, length, batch):
-        mask = None if length <= BLOCK else self.masks.setdefault(length, block_causal_mask(length, TOKENS))
-        loss = loss_of(self.forward, *self.pool.batch(batch, length), mask)
+    def gradients(self):
+        loss = loss_of(self.forward, *self.pool.batch(self.batch), self.mask)
         self.adam.zero_grad()
         self.muon.zero_grad()
         loss.backward()
@@ -285,31 +273,30 @@ class Trainer:
         args, clock = self.args, self.clock
         seed = args.seed + self.step + 100000 * self.team.rank
         torch.manual_seed(seed)
-        curriculum, self.masks = Curriculum(args.stage, args.wide), {}
-        self.pool = Pool(args.stage, self.vae, tokenizer.Tokenizer(self.words), random.Random(seed), args.pool)
+        curriculum, length = Curriculum(args.stage, args.wide), 1 if args.stage == "image" else args.latents
+        self.batch = args.batch if length == 1 else max(1, args.batch * 4 // 3 // length)
+        self.mask = None if length == 1 else block_causal_mask(length, TOKENS, BLOCK, length)
+        self.pool = Pool(length, self.vae, tokenizer.Tokenizer(self.words), random.Random(seed), args.pool)
         fresh = args.fresh if args.stage == "image" else max(1, args.fresh // 6)
         self.fill(fresh, curriculum.options(self.share))
         self.forward = torch.compile(self.model, dynamic=False)
-        local_step, mean, drawing, began, done, shapes = 0, None, 0.0, clock.seconds, 0, set()
+        training.compile_in_turn(self.team, self.gradients)
+        local_step, mean, drawing, began, done = 0, None, 0.0, clock.seconds, 0
         while (share := self.team.agree(clock.share)) < 1:
             self.share = share
-            shape = self.length()
-            if shape not in shapes:
-                shapes.add(shape)
-                training.compile_in_turn(self.team, lambda: self.gradients(*shape))
             before = clock.seconds
             self.pool.add(fresh, curriculum.options(share))
             drawing += clock.seconds - before
-            loss = self.gradients(*shape)
+            loss = self.gradients()
             self.update(local_step)
             local_step += 1
-            done += shape[1] * self.team.size
-            self.samples[args.stage] += shape[1] * self.team.size
+            done += self.batch * self.team.size
+            self.samples[args.stage] += self.batch * self.team.size
             mean = loss if mean is None else 0.98 * mean + 0.02 * loss
             if self.team.first and clock.every("log", 60):
                 spent = clock.seconds - began
-                self.log(f"{clock.seconds / 60:.1f} min, step {self.step}, loss {mean:.4f}, {self.samples[args.stage]} {args.stage} samples, now of "
-                         f"{shape[0]}, {self.pool.count * self.team.size} drawn, {done / spent:.1f} samples/s, drawing {drawing / spent:.2f}")
+                self.log(f"{clock.seconds / 60:.1f} min, step {self.step}, loss {mean:.4f}, {self.samples[args.stage]} {args.stage} samples of {length} latents, "
+                         f"{self.pool.count * self.team.size} drawn, {done / spent:.1f} samples/s, drawing {drawing / spent:.2f}")
             if self.team.first and clock.every("save", args.save_every * 60):
                 self.save()
         self.save()
@@ -325,9 +312,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stage", choices=("image", "clip"), default="image")
     parser.add_argument("--minutes", type=float, default=50, help="of the whole stage, earlier runs of it counted in")
-    parser.add_argument("--short-share", type=float, default=0.5, help="of the clip stage on clips of two blocks, then four")
+    parser.add_argument("--latents", type=int, default=8, help="of a clip, which is also the window of the exported model")
     parser.add_argument("--wide", type=float, default=0.35, help="0: only single starters, 1: the whole world")
-    parser.add_argument("--batch", type=int, default=48, help="of a worker; clips take a third, then a sixth of it")
+    parser.add_argument("--batch", type=int, default=48, help="of a worker, in single latents; fewer clips")
     parser.add_argument("--fresh", type=int, default=6, help="scenes a worker draws for each step")
     parser.add_argument("--fill", type=int, default=240, help="scenes a worker draws before the first step")
     parser.add_argument("--pool", type=int, default=15000, help="latents or clips a worker keeps")

@@ -102,6 +102,7 @@ typedef struct _SoraStream SoraStream;
 
 /**
  * sora_stream_new:
+ * @device: from sora_device_open(); those of sora_device_list() have no context
  * @options: (nullable): %NULL for all defaults
  * @progress: (nullable) (scope call): told about loading
  *

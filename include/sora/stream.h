@@ -95,8 +95,8 @@ typedef void (*SoraTapFunc) (const gchar *name, const gfloat *data, const gint64
 /**
  * SoraStream:
  *
- * One generation: key/value cache, arena of activations, decoder state. For one thread at a time, save
- * sora_stream_set_prompt(), which any thread may call.
+ * One generation: key/value cache, arena of activations, decoder state. For one thread at a time, save sora_stream_set_prompt()
+ * and sora_stream_set_guidance_scale(), which any thread may call.
  */
 typedef struct _SoraStream SoraStream;
 

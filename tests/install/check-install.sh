@@ -36,7 +36,8 @@ headers_in_place () {
 
 # Compiled against the staged headers and library, through the staged sora.pc.
 builds_and_runs () {
-  flags=$(PKG_CONFIG_PATH=$lib/pkgconfig pkg-config --define-variable=prefix="$root" --cflags --libs sora) || return 1
+  sed -i "s|^prefix=.*|prefix=$root|" "$lib/pkgconfig/sora.pc"
+  flags=$(PKG_CONFIG_PATH=$lib/pkgconfig pkg-config --cflags --libs sora) || return 1
   # shellcheck disable=SC2086
   cc "$program" -o "$stage/use-sora" $flags || return 1
   LD_LIBRARY_PATH=$lib SORA_MODEL_PATH=$root/$datadir/gst-sora/models "$stage/use-sora" > "$stage/name" || { cat "$stage/name"; return 1; }

@@ -10,7 +10,7 @@ G_BEGIN_DECLS
  * SoraModel:
  *
  * A model directory with its weight files mapped. Immutable to its users, reference-counted, safe to share between
- * threads. Weights that a device has been given stay with the model and are shared by all streams on that device.
+ * threads. The weights on a device are shared by all streams there, and freed with the last of them.
  */
 typedef struct _SoraModel SoraModel;
 

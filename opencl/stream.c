@@ -16,13 +16,6 @@
 /* Latents of a clip, as sora.json's default_latents */
 #define MAX_CLIP_LATENTS 4096
 
-/* A prompt and guidance, and the block that they hold from. */
-typedef struct {
-  guint64 block;
-  gchar *prompt;
-  gdouble guidance;
-} Direction;
-
 struct _SoraStream {
   SoraModel *model;
   SoraModelWeights *weights;
@@ -45,9 +38,10 @@ struct _SoraStream {
 
   guint64 next_block;
   gboolean uncommitted;         /* the latest block's latents are not in the cache yet: done when the next is begun */
-  gboolean inconsistent;        /* a cancellation hit the cache or the decoder's memory: replay before going on */
+  SoraBlock *unfinished;        /* the block that is being decoded: its latents are clean. NULL: none is */
+  guint n_read;                 /* of its latents: decoded and read back */
+  guint n_decoded;              /* of those after them: decoded into @rgb, not read back yet */
   gboolean text_ready[2];       /* a branch: its prompt's keys and values are in place */
-  GPtrArray *directions;        /* of Direction: what was generated with what, for a replay */
   gchar *prompt;                /* the current block's */
   gdouble guidance;
 
@@ -60,15 +54,6 @@ struct _SoraStream {
   SoraTapFunc tap;
   gpointer tap_data;
 };
-
-static void
-direction_free (gpointer data)
-{
-  Direction *direction = data;
-
-  g_free (direction->prompt);
-  g_free (direction);
-}
 
 static guint
 latent_floats (SoraStream *stream, guint n_latents)
@@ -267,7 +252,6 @@ sora_stream_new (SoraModel *model, SoraDevice *device, const SoraStreamOptions *
   g_autoptr (SoraStream) stream = g_new0 (SoraStream, 1);
 
   g_mutex_init (&stream->lock);
-  stream->directions = g_ptr_array_new_with_free_func (direction_free);
   stream->model = sora_model_ref (model);
   stream->options = sora_stream_options_copy (options ? options : defaults);
   if (!resolve_options (model, stream->options, error))
@@ -304,7 +288,7 @@ sora_stream_free (SoraStream *stream)
   g_clear_pointer (&stream->queue, sora_queue_free);
   g_clear_pointer (&stream->options, sora_stream_options_free);
   g_clear_pointer (&stream->model, sora_model_unref);
-  g_ptr_array_unref (stream->directions);
+  g_clear_pointer (&stream->unfinished, sora_block_unref);
   g_free (stream->prompt);
   g_free (stream->pending_prompt);
   g_mutex_clear (&stream->lock);
@@ -378,63 +362,22 @@ encode_prompts (SoraStream *stream, GError **error)
   return TRUE;
 }
 
-static void
-change_prompt (SoraStream *stream, const gchar *prompt)
-{
-  if (g_str_equal (prompt, stream->prompt))
-    return;
-  g_free (stream->prompt);
-  stream->prompt = g_strdup (prompt);
-  stream->text_ready[0] = FALSE;
-}
-
-/* Takes over the prompt and guidance that were set meanwhile, or those of @replayed. */
+/* Takes over the prompt and guidance that were set meanwhile. */
 static gboolean
-take_direction (SoraStream *stream, const Direction *replayed, GError **error)
+take_direction (SoraStream *stream, GError **error)
 {
   g_autofree gchar *prompt = NULL;
 
-  if (replayed) {
-    prompt = g_strdup (replayed->prompt);
-    stream->guidance = replayed->guidance;
-  } else {
-    g_mutex_lock (&stream->lock);
-    prompt = g_steal_pointer (&stream->pending_prompt);
-    stream->guidance = stream->pending_guidance;
-    g_mutex_unlock (&stream->lock);
+  g_mutex_lock (&stream->lock);
+  prompt = g_steal_pointer (&stream->pending_prompt);
+  stream->guidance = stream->pending_guidance;
+  g_mutex_unlock (&stream->lock);
+  if (prompt && !g_str_equal (prompt, stream->prompt)) {
+    g_free (stream->prompt);
+    stream->prompt = g_steal_pointer (&prompt);
+    stream->text_ready[0] = FALSE;
   }
-  if (prompt)
-    change_prompt (stream, prompt);
   return encode_prompts (stream, error);
-}
-
-/* Notes what this block is made with. */
-static void
-log_direction (SoraStream *stream)
-{
-  Direction *last = stream->directions->len ? g_ptr_array_index (stream->directions, stream->directions->len - 1) : NULL;
-  Direction *direction;
-
-  if (last && last->guidance == stream->guidance && g_str_equal (last->prompt, stream->prompt))
-    return;
-  if (last && last->block == stream->next_block)
-    g_ptr_array_remove_index (stream->directions, stream->directions->len - 1);
-  direction = g_new (Direction, 1);
-  direction->block = stream->next_block;
-  direction->prompt = g_strdup (stream->prompt);
-  direction->guidance = stream->guidance;
-  g_ptr_array_add (stream->directions, direction);
-}
-
-/* What block @index was made with. */
-static const Direction *
-find_direction (SoraStream *stream, guint64 index)
-{
-  guint i = stream->directions->len - 1;
-
-  while (((Direction *) g_ptr_array_index (stream->directions, i))->block > index)
-    i--;
-  return g_ptr_array_index (stream->directions, i);
 }
 
 /* --- a block --------------------------------------------------------------------------------------------------- */
@@ -487,13 +430,9 @@ commit_previous (SoraStream *stream)
 {
   if (!stream->uncommitted)
     return;
-  stream->inconsistent = TRUE;
   sora_sampler_commit (stream->sampler, stream->weights->transformer, stream->transformer_state, stream->queue,
       stream->latents, stream->block_latents, stream->options->seed, stream->next_block - 1);
-  if (!sora_queue_has_failed (stream->queue)) {
-    stream->uncommitted = FALSE;
-    stream->inconsistent = FALSE;
-  }
+  stream->uncommitted = sora_queue_has_failed (stream->queue);
 }
 
 /* Shows one block of latents at @offset of device memory. */
@@ -536,20 +475,34 @@ denoise (SoraStream *stream, GError **error)
   return sora_queue_check (stream->queue, error);
 }
 
-/* Decodes the block's latents, a few at a time, into @rgb: [block_latents · time_scale, height, width, 3]. */
-static gboolean
-decode (SoraStream *stream, guint8 *rgb, GError **error)
+/* Decodes the next few of the block's latents into the device's RGB bytes, unless they are there already. */
+static void
+decode_some (SoraStream *stream)
 {
-  gsize frame_bytes = (gsize) 3 * stream->options->width * stream->options->height;
-  guint scale = stream->model->vae.time_scale;
+  guint n = MIN (sora_vae_decoder_state_get_chunk (stream->decoder_state), stream->block_latents - stream->n_read);
 
-  for (guint t = 0; t < stream->block_latents; t += MAX_DECODED_LATENTS) {
-    guint n = MIN (MAX_DECODED_LATENTS, stream->block_latents - t);
-    sora_queue_copy (stream->queue, stream->latents, latent_floats (stream, t) * sizeof (gfloat), stream->decoded, 0,
-        latent_floats (stream, n) * sizeof (gfloat));
-    sora_vae_decode (stream->weights->vae, stream->decoder_state, stream->queue, stream->decoded, n, stream->rgb);
-    if (!sora_queue_read (stream->queue, stream->rgb, 0, n * scale * frame_bytes, rgb + t * scale * frame_bytes, error))
+  if (stream->n_decoded > 0)
+    return;
+  sora_queue_copy (stream->queue, stream->latents, latent_floats (stream, stream->n_read) * sizeof (gfloat), stream->decoded, 0,
+      latent_floats (stream, n) * sizeof (gfloat));
+  sora_vae_decode (stream->weights->vae, stream->decoder_state, stream->queue, stream->decoded, n, stream->rgb);
+  if (!sora_queue_has_failed (stream->queue))
+    stream->n_decoded = n;
+}
+
+/* Decodes the unfinished block from where a cancelled call left it. */
+static gboolean
+decode (SoraStream *stream, GError **error)
+{
+  gsize latent_bytes = (gsize) 3 * stream->options->width * stream->options->height * stream->model->vae.time_scale;
+
+  while (stream->n_read < stream->block_latents) {
+    decode_some (stream);
+    if (!sora_queue_read (stream->queue, stream->rgb, 0, stream->n_decoded * latent_bytes,
+            stream->unfinished->rgb + stream->n_read * latent_bytes, error))
       return FALSE;
+    stream->n_read += stream->n_decoded;
+    stream->n_decoded = 0;
   }
   return TRUE;
 }
@@ -578,54 +531,7 @@ frames_before (SoraStream *stream, guint64 index)
   return decoded > stream->model->vae.frames_to_trim ? decoded - stream->model->vae.frames_to_trim : 0;
 }
 
-/* Generates block next_block into @rgb, see decode(), as directed now or as @replayed was. A cancellation before the decoder leaves the
- * stream as it was. */
-static gboolean
-generate (SoraStream *stream, const Direction *replayed, guint8 *rgb, GError **error)
-{
-  commit_previous (stream);
-  if (!sora_queue_check (stream->queue, error) || !take_direction (stream, replayed, error) || !denoise (stream, error))
-    return FALSE;
-  if (!replayed)
-    log_direction (stream);
-  stream->inconsistent = TRUE;
-  if (!decode (stream, rgb, error) || !check_flag (stream, error))
-    return FALSE;
-  stream->inconsistent = FALSE;
-  stream->uncommitted = stream->model->streaming.causal;
-  stream->next_block++;
-  return TRUE;
-}
-
 /* --- the public calls ------------------------------------------------------------------------------------------ */
-
-/* Back to block 0, the log of directions kept. */
-static void
-rewind_stream (SoraStream *stream)
-{
-  stream->next_block = 0;
-  stream->uncommitted = FALSE;
-  sora_transformer_reset (stream->transformer_state);
-  sora_vae_decoder_reset (stream->decoder_state, stream->queue);
-  stream->inconsistent = sora_queue_has_failed (stream->queue);
-}
-
-/* After a cancellation that hit half-written state: generates again what came before, with what it was made with. */
-static gboolean
-replay (SoraStream *stream, guint8 *rgb, GError **error)
-{
-  guint64 target = stream->next_block;
-  g_autofree gchar *prompt = g_strdup (stream->prompt);
-  gboolean done = TRUE;
-
-  rewind_stream (stream);
-  while (done && stream->next_block < target)
-    done = generate (stream, find_direction (stream, stream->next_block), rgb, error);
-  stream->next_block = target;
-  stream->inconsistent |= !done;
-  change_prompt (stream, prompt);
-  return done;
-}
 
 static SoraBlock *
 block_new (SoraStream *stream)
@@ -647,6 +553,19 @@ block_new (SoraStream *stream)
   return block;
 }
 
+/* Clean latents for the next block. A cancelled call has changed nothing: what it did is done again. */
+static gboolean
+begin_block (SoraStream *stream, GError **error)
+{
+  commit_previous (stream);
+  if (!sora_queue_check (stream->queue, error) || !take_direction (stream, error) || !denoise (stream, error))
+    return FALSE;
+  stream->unfinished = block_new (stream);
+  stream->unfinished->prompt = g_strdup (stream->prompt);
+  stream->n_read = stream->n_decoded = 0;
+  return TRUE;
+}
+
 static gboolean
 is_at_end (SoraStream *stream)
 {
@@ -658,23 +577,22 @@ is_at_end (SoraStream *stream)
 SoraBlock *
 sora_stream_next_block (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
-  g_autoptr (SoraBlock) block = NULL;
   gint64 start = g_get_monotonic_time ();
   gboolean done;
 
   if (is_at_end (stream))
     return NULL;
-  block = block_new (stream);
   sora_queue_set_cancellable (stream->queue, cancellable);
-  done = (!stream->inconsistent || replay (stream, block->rgb, error)) && generate (stream, NULL, block->rgb, error);
+  done = (stream->unfinished || begin_block (stream, error)) && decode (stream, error) && check_flag (stream, error);
   sora_queue_set_cancellable (stream->queue, NULL);      /* restarting is not cancelled by what cancelled this call */
   if (!done) {
     sora_queue_check (stream->queue, NULL);
     return NULL;
   }
-  block->prompt = g_strdup (stream->prompt);
-  block->seconds = (g_get_monotonic_time () - start) / (gdouble) G_USEC_PER_SEC;
-  return g_steal_pointer (&block);
+  stream->uncommitted = stream->model->streaming.causal;
+  stream->next_block++;
+  stream->unfinished->seconds = (g_get_monotonic_time () - start) / (gdouble) G_USEC_PER_SEC;
+  return g_steal_pointer (&stream->unfinished);
 }
 
 gboolean
@@ -706,8 +624,11 @@ sora_stream_set_guidance_scale (SoraStream *stream, gdouble scale)
 void
 sora_stream_restart (SoraStream *stream)
 {
-  rewind_stream (stream);
-  g_ptr_array_set_size (stream->directions, 0);
+  stream->next_block = 0;
+  stream->uncommitted = FALSE;
+  g_clear_pointer (&stream->unfinished, sora_block_unref);
+  sora_transformer_reset (stream->transformer_state);
+  sora_vae_decoder_reset (stream->decoder_state, stream->queue);
   g_mutex_lock (&stream->lock);
   g_free (stream->pending_prompt);
   stream->pending_prompt = g_strdup (stream->options->prompt);

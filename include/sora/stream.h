@@ -119,8 +119,7 @@ SORA_API void sora_stream_free (SoraStream *stream);
  * sora_stream_next_block:
  *
  * Generates the next block. Cancelling stops it after the kernels in flight, or after the one that is being built; the call may then be
- * repeated, and gives the frames that it would have given. It may take long, though: where the cancellation hit the cache or the
- * decoder, all earlier blocks are generated once more. sora_stream_restart() spares that.
+ * repeated, and gives the frames that it would have given, at the cost of at most this block's denoising once more.
  *
  * Returns: (transfer full) (nullable): the block; or %NULL with @error set; or %NULL without an error at the stream's end.
  */

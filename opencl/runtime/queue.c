@@ -42,6 +42,7 @@ struct _SoraQueue {
   cl_command_queue handle;
   gboolean profile;
   GCancellable *cancellable;
+  gboolean atomic;              /* cancellation waits */
   GError *error;                /* the first failure, until it is reported */
   GHashTable *kernels;          /* Kernel → itself */
   GQueue pending;               /* Pending, in the order of the commands */
@@ -171,6 +172,18 @@ sora_queue_set_cancellable (SoraQueue *queue, GCancellable *cancellable)
 }
 
 void
+sora_queue_begin_atomic (SoraQueue *queue)
+{
+  queue->atomic = TRUE;
+}
+
+void
+sora_queue_end_atomic (SoraQueue *queue)
+{
+  queue->atomic = FALSE;
+}
+
+void
 sora_queue_fail (SoraQueue *queue, GError *error)
 {
   if (queue->error)
@@ -196,7 +209,7 @@ sora_queue_has_failed (SoraQueue *queue)
 static gboolean
 is_ready (SoraQueue *queue)
 {
-  return !queue->error && !g_cancellable_set_error_if_cancelled (queue->cancellable, &queue->error);
+  return !queue->error && (queue->atomic || !g_cancellable_set_error_if_cancelled (queue->cancellable, &queue->error));
 }
 
 static void

@@ -29,6 +29,10 @@ guint64 sora_queue_get_work (SoraQueue *queue);
 /* Watched between enqueues until the next call; (nullable). */
 void sora_queue_set_cancellable (SoraQueue *queue, GCancellable *cancellable);
 
+/* Between begin and end a cancellation is not looked at, so that a few small commands run all or not at all. */
+void sora_queue_begin_atomic (SoraQueue *queue);
+void sora_queue_end_atomic (SoraQueue *queue);
+
 typedef struct {
   gsize size;
   const void *value;            /* NULL for local memory of @size bytes */

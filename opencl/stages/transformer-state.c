@@ -135,10 +135,12 @@ sora_transformer_remember (SoraTransformer *t, SoraTransformerState *s, SoraQueu
     return;
   drop = s->past - s->max_past;
   if (s->max_past > 0) {
+    sora_queue_begin_atomic (queue);
     for (guint i = 0; i < t->config.num_layers; i++) {
       drop_oldest (s, queue, i, drop);
       sora_transformer_rotate_keys (t, s, queue, i, 0, s->max_past);
     }
+    sora_queue_end_atomic (queue);
   }
   s->past = s->max_past;
 }

@@ -238,6 +238,6 @@ sora_transformer_run (SoraTransformer *t, SoraTransformerState *s, SoraQueue *qu
   }
   if (output)
     project_latents (&e, output);
-  if (commit)
+  if (commit && !sora_queue_has_failed (queue))
     sora_transformer_remember (t, s, queue, n_latents);
 }

@@ -52,6 +52,12 @@ sora_vae_decoder_reset (SoraVaeDecoderState *state, SoraQueue *queue)
     sora_vae_level_state_reset (&state->levels[i], queue);
 }
 
+guint
+sora_vae_decoder_state_get_chunk (const SoraVaeDecoderState *state)
+{
+  return state->chunk;
+}
+
 const SoraFeatureMap *
 sora_vae_decoder_state_get_features (const SoraVaeDecoderState *state)
 {
@@ -82,6 +88,20 @@ decode_chunk (SoraVae *vae, SoraVaeDecoderState *state, SoraQueue *queue, const 
   sora_pixel_shuffle_run (queue, &state->features, rgb, frames);
 }
 
+/* The chunk is over: all levels remember its last frame, or, if it was cancelled, none does. */
+static void
+remember_chunk (SoraVae *vae, SoraVaeDecoderState *state, SoraQueue *queue, guint n_latents)
+{
+  guint frames = n_latents;
+
+  sora_queue_begin_atomic (queue);
+  for (guint i = 0; i < vae->decoder.n_levels; i++) {
+    sora_vae_level_state_remember (&state->levels[i], queue, frames);
+    frames <<= vae->config->decoder.time[i];
+  }
+  sora_queue_end_atomic (queue);
+}
+
 void
 sora_vae_decode (SoraVae *vae, SoraVaeDecoderState *state, SoraQueue *queue, cl_mem latents, guint n_latents, cl_mem rgb)
 {
@@ -93,5 +113,7 @@ sora_vae_decode (SoraVae *vae, SoraVaeDecoderState *state, SoraQueue *queue, cl_
 
     n = MIN (state->chunk, n_latents - done);
     decode_chunk (vae, state, queue, &source, n, &target);
+    if (!sora_queue_has_failed (queue))
+      remember_chunk (vae, state, queue, n);
   }
 }

@@ -75,6 +75,20 @@ encode_chunk (SoraVae *vae, SoraVaeEncoderState *state, SoraQueue *queue, const 
   sora_convolution_run (queue, half->last, x, latents, frames, NULL);
 }
 
+/* The chunk is over: all levels remember its last frame, or, if it was cancelled, none does. */
+static void
+remember_chunk (SoraVae *vae, SoraVaeEncoderState *state, SoraQueue *queue, guint n_latents)
+{
+  guint frames = n_latents * vae->config->time_scale;
+
+  sora_queue_begin_atomic (queue);
+  for (guint i = 0; i < vae->encoder.n_levels; i++) {
+    frames >>= vae->config->encoder.time[i];
+    sora_vae_level_state_remember (&state->levels[i], queue, frames);
+  }
+  sora_queue_end_atomic (queue);
+}
+
 void
 sora_vae_encode (SoraVae *vae, SoraVaeEncoderState *state, SoraQueue *queue, cl_mem rgb, guint n_latents, cl_mem latents)
 {
@@ -86,5 +100,7 @@ sora_vae_encode (SoraVae *vae, SoraVaeEncoderState *state, SoraQueue *queue, cl_
 
     n = MIN (state->chunk, n_latents - done);
     encode_chunk (vae, state, queue, &source, n, &target);
+    if (!sora_queue_has_failed (queue))
+      remember_chunk (vae, state, queue, n);
   }
 }

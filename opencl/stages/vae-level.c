@@ -72,11 +72,19 @@ sora_vae_level_run (const SoraVaeLevel *level, SoraVaeLevelState *state, SoraQue
   for (guint i = 0; i < level->n_blocks; i++) {
     const SoraFeatureMap *x = &state->inputs[i], *y = i + 1 < level->n_blocks ? x + 1 : &state->scratch[0];
     const SoraConvolutionEpilogue relu_of_sum = { TRUE, *x };
-    gsize bytes = sora_feature_map_frame (x) * sizeof (gfloat);
 
     sora_convolution_run (queue, level->blocks[i].conv[0], x, &state->scratch[0], frames, &relu);
     sora_convolution_run (queue, level->blocks[i].conv[1], &state->scratch[0], &state->scratch[1], frames, &relu);
     sora_convolution_run (queue, level->blocks[i].conv[2], &state->scratch[1], y, frames, &relu_of_sum);
-    sora_queue_copy (queue, x->mem, frames * bytes, x->mem, 0, bytes);
+  }
+}
+
+void
+sora_vae_level_state_remember (SoraVaeLevelState *state, SoraQueue *queue, guint frames)
+{
+  for (guint i = 0; i < state->n_blocks; i++) {
+    gsize bytes = sora_feature_map_frame (&state->inputs[i]) * sizeof (gfloat);
+
+    sora_queue_copy (queue, state->inputs[i].mem, frames * bytes, state->inputs[i].mem, 0, bytes);
   }
 }

@@ -48,8 +48,10 @@ void sora_vae_level_state_reset (SoraVaeLevelState *state, SoraQueue *queue);
 /* Where the level's input is to be written, and where its output will be. */
 const SoraFeatureMap *sora_vae_level_state_input (const SoraVaeLevelState *state);
 const SoraFeatureMap *sora_vae_level_state_output (const SoraVaeLevelState *state);
-/* Runs the memory blocks and remembers the last frame of each. */
+/* Runs the memory blocks; what they remember stays as it is. */
 void sora_vae_level_run (const SoraVaeLevel *level, SoraVaeLevelState *state, SoraQueue *queue, guint frames);
+/* Afterwards: the last of @frames frames is what each block remembers. */
+void sora_vae_level_state_remember (SoraVaeLevelState *state, SoraQueue *queue, guint frames);
 
 /* A bordered map of @frames frames, declared in @arena. */
 void sora_vae_map_init (SoraFeatureMap *map, guint height, guint width, guint channels, guint frames, SoraArena *arena);

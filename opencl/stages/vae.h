@@ -23,6 +23,8 @@ typedef struct _SoraVaeDecoderState SoraVaeDecoderState;
 /* Its regions hold zero borders and memory between calls: nothing may be overlaid on them. */
 SoraVaeDecoderState *sora_vae_decoder_state_new (SoraVae *vae, guint height, guint width, guint max_latents, SoraArena *arena);
 void sora_vae_decoder_state_free (SoraVaeDecoderState *state);
+/* How many latents are worked on at once, max_latents or fewer: a large picture one by one, which bounds the memory. */
+guint sora_vae_decoder_state_get_chunk (const SoraVaeDecoderState *state);
 /* Zero memory, as before the first frame. */
 void sora_vae_decoder_reset (SoraVaeDecoderState *state, SoraQueue *queue);
 
@@ -31,7 +33,8 @@ void sora_vae_decoder_reset (SoraVaeDecoderState *state, SoraQueue *queue);
  * @latents: [n_latents, height, width, latent_channels], normalised as the transformer sees them
  * @rgb: bytes [n_latents * time_scale, height * spatial_scale, width * spatial_scale, 3]
  *
- * Enqueues only. Dropping the stream's first frames_to_trim frames is the caller's.
+ * Enqueues only. A call for at most sora_vae_decoder_state_get_chunk() latents that is cancelled (the queue has failed after it) has
+ * changed nothing, so it can be made again. Dropping the stream's first frames_to_trim frames is the caller's.
  */
 void sora_vae_decode (SoraVae *vae, SoraVaeDecoderState *state, SoraQueue *queue, cl_mem latents, guint n_latents, cl_mem rgb);
 

@@ -80,10 +80,17 @@ no_leaks_on_failure () {
   { [ $code -eq 1 ] || [ $code -eq 255 ]; } && grep -q /nonexistent "$work/leaks"
 }
 
-# -e sends EOS on interrupt: the file ends well, though frames are still being made.
+# -e sends EOS on interrupt: the file ends well, though frames are still being made. gst-launch is deaf for a moment after it
+# says that it plays.
 ends_on_interrupt () {
   gst-launch-1.0 -e sorasrc model="$model" ! fakesink > "$work/launch" 2>&1 &
   launch=$!
+  tries=0
+  until grep -q 'to PLAYING' "$work/launch"; do
+    tries=$((tries + 1))
+    [ $tries -le 300 ] || { kill $launch; return 1; }
+    sleep 0.1
+  done
   sleep 1
   kill -INT $launch
   wait $launch && grep -q 'Got EOS' "$work/launch"

@@ -20,6 +20,7 @@ from world import scene
 
 BLOCK, TEXT_ROWS, ALL_ROWS = 2, 40, 64
 TOKENS = 64            # of a latent frame
+ACTOR_WEIGHT = 2.0     # places are learned with a twentieth of the samples that things need
 WARM_UP = 8            # frames drawn before a clip from mid-stream, for the encoder's memory
 
 
@@ -55,20 +56,25 @@ class Curriculum:
 
 
 def draw_image(rng, options):
-    """The first frame of a stream (or another moment) four times, as the front-padded encoder sees it."""
+    """(frames, caption, coverage, True): the first frame of a stream (or another moment), as often as the encoder wants it."""
     s = scene.sample(rng, options)
-    frame = s.frame(0.0 if rng.random() < 0.7 else rng.uniform(0, 6))
-    return np.repeat(frame[None], 4, 0), s.caption(rng)
+    seconds = 0.0 if rng.random() < 0.7 else rng.uniform(0, 6)
+    return np.repeat(s.frame(seconds)[None], 4, 0), s.caption(rng), s.coverage(seconds)[None], True
 
 
 def draw_clip(rng, options, latents):
-    """(frames, caption, from the start?): WARM_UP frames are in front in both cases, so that all are as long."""
+    """(frames, caption, coverage, from the start?): WARM_UP frames more than needed in both cases, so that all are as long."""
     s = scene.sample(rng, options)
-    if rng.random() < 0.5:
+    started = rng.random() < 0.5
+    first = 0.0 if started else rng.uniform(0.5, 15) + WARM_UP / scene.FRAME_RATE
+    middle = [first + (4 * k + (-2 if started else 1)) / scene.FRAME_RATE for k in range(latents)]
+    coverage = np.stack([s.coverage(max(0.0, t)) for t in middle])
+    if started:
         clip = s.frames(1 + 4 * (latents - 1))
         clip = np.concatenate([np.repeat(clip[:1], 3, 0), clip, np.zeros((WARM_UP, *clip.shape[1:]), np.uint8)])
-        return clip, s.caption(rng), True
-    return s.frames(WARM_UP + 4 * latents, rng.uniform(0.5, 15)), s.caption(rng), False
+    else:
+        clip = s.frames(WARM_UP + 4 * latents, first - WARM_UP / scene.FRAME_RATE)
+    return clip, s.caption(rng), coverage, started
 
 
 class Pool:
@@ -77,13 +83,14 @@ class Pool:
     def __init__(self, length, vae, words, rng, size):
         self.length, self.vae, self.words, self.rng = length, vae.eval().requires_grad_(False), words, rng
         self.latents = torch.zeros(size, length, 32, 16, 16, dtype=torch.bfloat16)
+        self.coverage = torch.zeros(size, length, 16, 16, dtype=torch.bool)
         self.ids = torch.zeros(size, TEXT_ROWS, dtype=torch.int32)
         self.started = torch.ones(size, dtype=torch.bool)
         self.count = 0
 
     def _draw(self, options):
         if self.length == 1:
-            return (*draw_image(self.rng, options), True)
+            return draw_image(self.rng, options)
         return draw_clip(self.rng, options, self.length)
 
     @torch.no_grad()
@@ -92,17 +99,18 @@ class Pool:
         with torch.autocast("cpu", torch.bfloat16):
             latents = self.vae.encode(train_vae.to_frames([d[0] for d in drawn])).float()
         latents = self.vae.normalise(latents)
-        for z, (_, text, started) in zip(latents, drawn):
+        for z, (_, text, coverage, started) in zip(latents, drawn):
             i = self.count % len(self.latents)
             self.latents[i] = z[:self.length] if started else z[-self.length:]
             self.ids[i] = torch.tensor(self.words.ids(text, TEXT_ROWS))
+            self.coverage[i] = torch.from_numpy(coverage > 0)
             self.started[i] = started
             self.count += 1
 
     def batch(self, size):
-        """Latents (B, C, length, h, w), ids, and whether each begins a stream."""
+        """Latents (B, C, length, h, w), ids, coverage (B, length, h, w), and whether each begins a stream."""
         pick = torch.randint(0, min(self.count, len(self.latents)), (size,))
-        return self.latents[pick].float().transpose(1, 2), self.ids[pick].long(), self.started[pick]
+        return self.latents[pick].float().transpose(1, 2), self.ids[pick].long(), self.coverage[pick].float(), self.started[pick]
 
 
 def shifted(u, shift=3.0):
@@ -126,16 +134,17 @@ def noise_levels(size, length, started):
     return sigma.repeat_interleave(repeat, 1), (~history).float().repeat_interleave(repeat, 1)
 
 
-def loss_of(model, latents, ids, started, mask):
-    """Mean square error of the velocity over the latents that are not history."""
+def loss_of(model, latents, ids, coverage, started, mask):
+    """Mean square error of the velocity over the latents that are not history, actors weighing more."""
     sigma, counted = noise_levels(len(latents), latents.shape[2], started)
     ids = torch.where(torch.rand(len(ids), 1) < 0.1, torch.tensor([[tokenizer.EOS] + [0] * (TEXT_ROWS - 1)]), ids)
     s = sigma[:, None, :, None, None]
     noisy = (1 - s) * latents + s * torch.randn_like(latents)
     with torch.autocast("cpu", torch.bfloat16):
         clean = model(noisy, sigma, ids, mask)
-    error = ((clean.float() - latents) / s.clamp(min=0.05)).pow(2).mean((1, 3, 4))
-    return (error * counted).sum() / counted.sum()
+    error = ((clean.float() - latents) / s.clamp(min=0.05)).pow(2).mean(1)
+    weight = (1 + ACTOR_WEIGHT * coverage) * counted[:, :, None, None]
+    return (error * weight).sum() / weight.sum()
 
 
 def split_parameters(model):

@@ -2,7 +2,9 @@
 """What the training stages share: the clock, checkpoints, learning rates, Muon, the log."""
 
 import os
+import signal
 import socket
+import sys
 import time
 from pathlib import Path
 
@@ -63,7 +65,8 @@ def launch(function, args):
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    torch.multiprocessing.spawn(_work, (function, args, port), args.workers)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the workers end too
+    torch.multiprocessing.spawn(_work, (function, args, port), args.workers, daemon=True)
 
 
 def compile_in_turn(team, function):

@@ -74,6 +74,18 @@ class Scene:
         frame = np.ndarray((SIZE, SIZE, 4), np.uint8, surface.get_data())[:, :, 2::-1]
         return self.look.paint(frame)
 
+    def coverage(self, seconds, cells=16):
+        """Where actors are, (cells, cells) of 0 and 1: the squares around them, for the weight of the loss."""
+        centre = (np.arange(cells) + 0.5) / cells
+        zoom = self.camera.view(seconds)[1]
+        out = np.zeros((cells, cells), np.float32)
+        for actor in self.actors:
+            x, y, _, scale = actor.motion.pose(actor, seconds)
+            half = 0.5 * actor.size * scale * zoom
+            inside = [np.abs(centre - 0.5 - zoom * (c - 0.5)) < half for c in (x, y)]
+            out[np.outer(inside[1], inside[0])] = 1
+        return out
+
     def _paint_place(self, ctx, slide, seconds):
         for surface, parallax in self.layers:
             shift = round(slide * parallax * SIZE) % surface.get_width()

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is directed while it runs: prompts and guidance, refused ones, tags and messages, and all of it again after a seek. */
+/* What is directed while it runs: prompts and guidance, refused ones, tags, messages, and all of it again after a seek. */
 #include "element-test.h"
 
 #include <gst/controller/gstdirectcontrolbinding.h>

@@ -481,6 +481,17 @@ ensure_convert (GstSoraSrc *self)
   return self->convert != NULL;
 }
 
+/* Whether the next buffer can show the same frame: a live source never knows. */
+static gboolean
+may_repeat (GstSoraSrc *self)
+{
+  GstClockTime next = gst_sora_timeline_get_time (&self->content, 1);
+
+  if (gst_base_src_is_live (GST_BASE_SRC (self)))
+    return TRUE;
+  return gst_sora_frame_at (next, self->rate_n, self->rate_d) == self->frame || self->frame + 1 == self->length;
+}
+
 /* The frame shown, converted; or, where it is the same as before, the same memory again. */
 static GstFlowReturn
 make_buffer (GstSoraSrc *self, GstBuffer **buffer)
@@ -508,7 +519,8 @@ make_buffer (GstSoraSrc *self, GstBuffer **buffer)
     gst_clear_buffer (buffer);
     return GST_FLOW_ERROR;
   }
-  if (self->may_keep_last)
+  /* only then, as what is kept cannot be written in place downstream */
+  if (self->may_keep_last && may_repeat (self))
     self->last = gst_buffer_ref (*buffer);
   return GST_FLOW_OK;
 }
@@ -950,7 +962,8 @@ install_sampling_properties (GObjectClass *class)
 {
   g_object_class_install_property (class, PROP_GUIDANCE_SCALE, g_param_spec_double ("guidance-scale",
       "Guidance scale", "How strictly the prompt is followed, a factor; while playing it takes effect with the next block "
-      "(-1: the model's own, 1: no guidance)", -1, 100, DEFAULT_GUIDANCE_SCALE, PLAYING_FLAGS | GST_PARAM_CONTROLLABLE));
+      "(-1: the model's own, 1: no guidance, and none later if it is 1 at the start)", -1, 100, DEFAULT_GUIDANCE_SCALE,
+      PLAYING_FLAGS | GST_PARAM_CONTROLLABLE));
   g_object_class_install_property (class, PROP_STEPS, g_param_spec_uint ("steps", "Steps",
       "Denoising steps for each block (0: the model's own)", 0, 1000, DEFAULT_STEPS, READY_FLAGS));
   g_object_class_install_property (class, PROP_SEED, g_param_spec_int64 ("seed", "Seed",

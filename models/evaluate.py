@@ -111,6 +111,33 @@ def thing_colours(frames, texts):
     return float(np.mean(own)), float(np.mean(other))
 
 
+DIRECTIONS = {"moves left": (-1, 0), "moves right": (1, 0), "flies up": (0, -1), "falls down": (0, 1)}
+
+
+def motion_directions(frames, texts):
+    """Share of clips whose moving part goes where the prompt says, and how many clips say it.
+
+    The moving part is what differs from the clip's own median picture; its centre in the first quarter of the clip is
+    compared with that in the last quarter, along the prompt's axis.
+    """
+    right = total = 0
+    axis = torch.linspace(0, 1, frames.shape[-1])
+    for clip, text in zip(frames, texts):
+        direction = next((d for name, d in DIRECTIONS.items() if name in text), None)
+        if direction is None or "," in text or len(clip) < 8:
+            continue
+        moving = (clip - clip.median(0).values).abs().mean(1).pow(2)
+        quarter = len(clip) // 4
+        centres = []
+        for part in (moving[:quarter].sum(0), moving[-quarter:].sum(0)):
+            part = part / part.sum().clamp(min=1e-6)
+            centres.append(((part.sum(0) * axis).sum(), (part.sum(1) * axis).sum()))
+        moved = sum(d * (b - a) for d, a, b in zip(direction, *centres))
+        right += int(moved > 0.02)
+        total += 1
+    return right, total
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
@@ -135,8 +162,9 @@ def main():
     shown = frames if args.latents == 1 else frames[:, torch.linspace(0, frames.shape[1] - 1, 6).round().long()]
     contact_sheet(directory / "sheet.png", shown, texts, 6 if args.latents == 1 else 2)
     own, other = thing_colours(frames, texts)
+    moved, moving = motion_directions(frames, texts)
     result = {"steps": sora["steps"], "guidance": sora["guidance_scale"], "place_right": round(place_colours(frames, texts), 3),
-              "thing_colour_distance": round(own, 3), "any_thing_colour_distance": round(other, 3)}
+              "thing_colour_distance": round(own, 3), "any_thing_colour_distance": round(other, 3), "direction_right": f"{moved} of {moving}"}
     if not args.no_vae:
         result.update(evaluate_vae(parts["vae"], directory))
     (directory / "figures.json").write_text(json.dumps(result, indent=2) + "\n")

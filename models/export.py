@@ -102,6 +102,7 @@ def main():
     parser.add_argument("directory")
     parser.add_argument("--random", action="store_true", help="untrained weights of the final shapes")
     parser.add_argument("--checkpoint", help="train_dit.py's checkpoint (default: the newest)")
+    parser.add_argument("--from-model", help="a model directory that has the parts of which there is no checkpoint")
     args = parser.parse_args()
     if args.random:
         words = Path(args.directory).with_name(Path(args.directory).name + ".words")
@@ -110,7 +111,7 @@ def main():
         shutil.rmtree(words)
     else:
         import train_dit
-        train_dit.export_checkpoint(args.directory, args.checkpoint)
+        train_dit.export_checkpoint(args.directory, args.checkpoint, args.from_model)
 
 
 if __name__ == "__main__":

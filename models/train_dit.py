@@ -204,13 +204,22 @@ def export_average(directory, average, vae, words, sora=None):
     export.export(directory, {"vae": vae, "text_encoder": average.text_encoder, "transformer": average.transformer}, words, sora)
 
 
-def export_checkpoint(directory, checkpoint=None):
-    """Exports the average weights of a checkpoint with the newest autoencoder."""
-    state = torch.load(checkpoint or checkpoint_path(), map_location="cpu", weights_only=True)
-    average = new_model()
-    average.load_state_dict(state["average"])
-    export_average(directory, average, newest_vae(), training.checkpoint_directory() / "tokenizer",
-                   {"window_latents": state["window"]})
+def export_checkpoint(directory, checkpoint=None, base=None):
+    """Exports the average weights of a checkpoint with the newest autoencoder; what has no checkpoint comes from `base`."""
+    parts, sora = export.load(base) if base else ({}, {})
+    words = training.checkpoint_directory() / "tokenizer"
+    path = Path(checkpoint or checkpoint_path())
+    if path.exists() or not base:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        average = new_model()
+        average.load_state_dict(state["average"])
+        parts.update(text_encoder=average.text_encoder, transformer=average.transformer)
+        sora["window_latents"] = state["window"]
+    else:
+        words = Path(base) / "tokenizer"
+    if not base or any((training.checkpoint_directory() / name).exists() for name in ("vae-decoder.pt", "vae.pt")):
+        parts["vae"] = newest_vae()
+    export.export(directory, parts, words, sora)
 
 
 class Trainer:

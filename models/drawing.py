@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Drawn clips for training: drawn when asked for, or ahead of time by processes of their own."""
 
+import contextlib
 import mmap
 import multiprocessing
 import os
@@ -68,6 +69,8 @@ class Ahead:
             error = torch.cuda.cudart().cudaHostRegister(self.slots.ctypes.data, self.slots.nbytes, 0)
             if int(error):
                 print(f"drawing: memory not pinned (CUDA error {int(error)}), copies are slower", flush=True)
+                with contextlib.suppress(RuntimeError):
+                    torch.zeros(1, device=self.device)  # takes the error, which the next kernel would report otherwise
         return self
 
     def take(self, number, share=0.0, wait=False):

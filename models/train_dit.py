@@ -107,7 +107,7 @@ class Pool:
             clips = clips.expand(-1, 4, -1, -1, -1)  # a stream's first frame, as often as the encoder wants it
         with training.autocast(self.device):
             latents = self.vae.normalise(self.vae.encode(train_vae.to_frames(clips)).float())
-        ids, coverage, started = (torch.as_tensor(np.array(column), device=self.device) for column in zip(*known))
+        ids, coverage, started = (training.upload(np.array(column), self.device) for column in zip(*known))
         where = torch.arange(self.count, self.count + len(known), device=self.device) % len(self.latents)
         choice = started.view(-1, 1, 1, 1, 1)
         self.latents[where] = torch.where(choice, latents[:, :self.length], latents[:, -self.length:]).bfloat16()
@@ -144,7 +144,8 @@ def noise_levels(size, length, started):
 def loss_of(model, latents, ids, coverage, started, mask):
     """Mean square error of the velocity over the latents that are not history, actors weighing more."""
     sigma, counted = noise_levels(len(latents), latents.shape[2], started)
-    empty = torch.tensor([[tokenizer.EOS] + [0] * (TEXT_ROWS - 1)], device=ids.device)
+    empty = torch.zeros_like(ids)
+    empty[:, 0] = tokenizer.EOS
     ids = torch.where(torch.rand(len(ids), 1, device=ids.device) < 0.1, empty, ids)
     s = sigma[:, None, :, None, None]
     noisy = (1 - s) * latents + s * torch.randn_like(latents)

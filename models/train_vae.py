@@ -88,7 +88,7 @@ def validate(model, frames):
 
 
 @torch.no_grad()
-def measure_latents(model, count=8):
+def measure_latents(model, count=160):
     """Puts mean and standard deviation of each latent channel into the config."""
     rng, latents, device = random.Random(21), [], next(model.parameters()).device
     for _ in range(count):

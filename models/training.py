@@ -83,6 +83,12 @@ def autocast(device):
     return torch.autocast(torch.device(device).type, torch.bfloat16)
 
 
+def upload(array, device):
+    """An array as a tensor on the device; on CUDA without waiting for the work under way."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if torch.device(device).type == "cuda" else tensor
+
+
 def _work(rank, function, args, port):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=args.workers)
@@ -115,7 +121,7 @@ def compile_in_turn(team, function, use, log):
             use(compiled)
             return compiled
         except Exception as error:
-            log(f"not compiled, slower: {type(error).__name__}: {str(error).strip().splitlines()[:1]}")
+            log(f"not compiled, slower: {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
         use(function)
         return function
 

@@ -15,6 +15,7 @@ import export
 import sampler
 import tokenizer
 import train_vae
+import training
 from world import places, scene, things
 
 PROMPTS = [
@@ -45,7 +46,8 @@ def ssim(a, b):
 @torch.no_grad()
 def evaluate_vae(vae, directory, count=12):
     clips = train_vae.validation_clips(count, 17)
-    output = torch.cat([vae.decode_video(vae.encode_video(c[None])) for c in clips])
+    device = next(vae.parameters()).device
+    output = torch.cat([vae.decode_video(vae.encode_video(c[None].to(device))).cpu() for c in clips])
     rows = [torch.cat(list(torch.cat([c[::8], o[::8]])), 2) for c, o in zip(clips[:6], output)]
     save_image(directory / "vae.png", torch.cat(rows, 1))
     return {"vae_psnr": round(train_vae.psnr(output, clips), 2),
@@ -82,7 +84,7 @@ def place_colours(frames, texts):
     rng, means = random.Random(3), []
     for place in places.PLACES:
         drawn = [scene.Scene(place, [], seed=rng.random()).frame(0.0) for _ in range(8)]
-        means.append(border(train_vae.to_frames([np.stack(drawn)])[0]).mean(0))
+        means.append(border(train_vae.to_frames(np.stack(drawn)[None])[0]).mean(0))
     means = torch.stack(means)
     right = total = 0
     for clip, text in zip(frames, texts):
@@ -147,6 +149,7 @@ def main():
     parser.add_argument("--steps", type=int)
     parser.add_argument("--guidance", type=float)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default=training.default_device())
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--no-vae", action="store_true")
     args = parser.parse_args()
@@ -154,11 +157,12 @@ def main():
     directory = Path(args.output)
     directory.mkdir(parents=True, exist_ok=True)
     parts, sora = export.load(args.model)
+    parts = {name: part.to(args.device) for name, part in parts.items()}
     sora["steps"] = args.steps or sora["steps"]
     sora["guidance_scale"] = sora["guidance_scale"] if args.guidance is None else args.guidance
     words, texts = tokenizer.Tokenizer(Path(args.model) / "tokenizer"), PROMPTS[: args.prompts]
     latents = sampler.generate(parts, words, texts, sora, args.latents, seed=args.seed, single=args.latents == 1)
-    frames = sampler.decode(parts["vae"], latents)
+    frames = sampler.decode(parts["vae"], latents).cpu()
     shown = frames if args.latents == 1 else frames[:, torch.linspace(0, frames.shape[1] - 1, 6).round().long()]
     contact_sheet(directory / "sheet.png", shown, texts, 6 if args.latents == 1 else 2)
     own, other = thing_colours(frames, texts)

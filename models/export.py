@@ -65,8 +65,17 @@ def export(directory, parts, tokenizer_directory, sora=None):
     shutil.copytree(tokenizer_directory, fresh / "tokenizer")
     for name in ("vae", "text_encoder", "transformer"):
         parts[name].save(fresh / name)
-    shutil.rmtree(directory, ignore_errors=True)
+    put_in_place(fresh, directory)
+
+
+def put_in_place(fresh, directory):
+    """The finished directory takes the other's place; there is no moment at which half of one is there."""
+    old = directory.with_name(directory.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if directory.exists():
+        directory.rename(old)
     fresh.rename(directory)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def load(directory):

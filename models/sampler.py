@@ -3,6 +3,7 @@
 
 import torch
 
+import training
 from transformer import block_causal_mask
 
 
@@ -13,7 +14,8 @@ def sigmas(steps, shift):
 
 def encode_texts(encoder, words, texts, rows):
     """Rows of the texts' embeddings for cross-attention (B, rows, D); what is left over is zero."""
-    return encoder(torch.tensor([words.ids(t, rows) for t in texts]))
+    ids = torch.tensor([words.ids(t, rows) for t in texts])
+    return encoder(ids.to(encoder.shared.weight.device))
 
 
 def velocity(output, x, sigma, sora):
@@ -23,11 +25,11 @@ def velocity(output, x, sigma, sora):
 def denoise_block(model, past, x, text, empty, sora, tokens):
     """One block x (B, C, n, h, w), all noise, to its clean latents; past (B, C, m, h, w) is already noised."""
     m, n = past.shape[2], x.shape[2]
-    mask = block_causal_mask(m + n, tokens, sora["block_latents"], sora["window_latents"])
+    mask = block_causal_mask(m + n, tokens, sora["block_latents"], sora["window_latents"]).to(x.device)
     levels = sigmas(sora["steps"], sora["shift"]).tolist()
     both = torch.cat([text, empty])
     for now, later in zip(levels, levels[1:]):
-        time = torch.full((1, m + n), float(sora["context_timestep"]))
+        time = torch.full((1, m + n), float(sora["context_timestep"]), device=x.device)
         time[:, m:] = 1000 * now
         frames = torch.cat([past, x], 2).repeat(2, 1, 1, 1, 1)
         out = model(frames, time.expand(len(frames), -1), both, mask)[:, :, m:]
@@ -42,22 +44,23 @@ def generate(parts, words, texts, sora, latents=8, size=(16, 16), seed=0, single
     model = parts["transformer"]
     text = encode_texts(parts["text_encoder"], words, texts, sora["text_length"])
     empty = encode_texts(parts["text_encoder"], words, [""] * len(texts), sora["text_length"])
-    generator = torch.Generator().manual_seed(seed)
+    device = text.device
+    generator = torch.Generator().manual_seed(seed)  # on the CPU: the same noise for every device
     channels, block = model.config["in_channels"], 1 if single else sora["block_latents"]
-    clean, past = [], torch.zeros(len(texts), channels, 0, *size)
-    with torch.autocast("cpu", torch.bfloat16):
+    clean, past = [], torch.zeros(len(texts), channels, 0, *size, device=device)
+    with training.autocast(device):
         for _ in range(1 if single else latents // block):
-            x = torch.randn(len(texts), channels, block, *size, generator=generator)
+            x = torch.randn(len(texts), channels, block, *size, generator=generator).to(device)
             x = denoise_block(model, past, x, text, empty, sora, size[0] * size[1] // 4)
             clean.append(x)
             s = sora["context_noise"]
-            past = torch.cat([past, (1 - s) * x + s * torch.randn(x.shape, generator=generator)], 2)
+            past = torch.cat([past, (1 - s) * x + s * torch.randn(x.shape, generator=generator).to(device)], 2)
     return torch.cat(clean, 2)
 
 
 @torch.no_grad()
 def decode(vae, latents):
     """Normalised latents (B, C, T, h, w) to frames (B, 1 + 4 (T - 1), 3, H, W) in 0..1."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with training.autocast(latents.device):
         raw = vae.denormalise(latents.transpose(1, 2))
         return torch.cat([vae.decode_video(r[None]) for r in raw]).float()

@@ -36,9 +36,10 @@ EMBEDDED_CONFIG = {
 }
 
 
-def relative_buckets(length, buckets, max_distance):
+def relative_buckets(length, buckets, max_distance, device=None):
     """(length, length) bucket of key minus query, both directions, as T5 counts them."""
-    distance = torch.arange(length)[None] - torch.arange(length)[:, None]
+    place = torch.arange(length, device=device)
+    distance = place[None] - place[:, None]
     half = buckets // 2
     exact = half // 2
     size = distance.abs()
@@ -71,7 +72,7 @@ class SelfAttention(nn.Module):
 
     def forward(self, x, hidden):
         q, k, v = (f(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for f in (self.q, self.k, self.v))
-        bias = self.relative_attention_bias(relative_buckets(x.shape[1], *self.buckets)).permute(2, 0, 1)
+        bias = self.relative_attention_bias(relative_buckets(x.shape[1], *self.buckets, x.device)).permute(2, 0, 1)
         scores = (q @ k.transpose(-1, -2)).float() + bias.float() + hidden
         y = scores.softmax(-1).to(v.dtype) @ v
         return self.o(y.transpose(1, 2).flatten(2))

@@ -3,13 +3,13 @@
 
 import argparse
 import math
-import random
 import shutil
 from pathlib import Path
 
 import numpy as np
 import torch
 
+import drawing
 import export
 import tokenizer
 import train_vae
@@ -22,6 +22,8 @@ BLOCK, TEXT_ROWS, ALL_ROWS = 2, 40, 64
 TOKENS = 64            # of a latent frame
 ACTOR_WEIGHT = 2.0     # places are learned with a twentieth of the samples that things need
 WARM_UP = 8            # frames drawn before a clip from mid-stream, for the encoder's memory
+DEFAULTS = {"cpu": {"batch": 48, "fresh": 6, "fill": 240, "pool": 15000},
+            "cuda": {"batch": 768, "fresh": 96, "fill": 1024, "pool": 200000}}
 
 
 class Model(torch.nn.Module):
@@ -56,10 +58,10 @@ class Curriculum:
 
 
 def draw_image(rng, options):
-    """(frames, caption, coverage, True): the first frame of a stream (or another moment), as often as the encoder wants it."""
+    """(one frame, caption, coverage, True): the first frame of a stream (or another moment)."""
     s = scene.sample(rng, options)
     seconds = 0.0 if rng.random() < 0.7 else rng.uniform(0, 6)
-    return np.repeat(s.frame(seconds)[None], 4, 0), s.caption(rng), s.coverage(seconds)[None], True
+    return s.frame(seconds)[None], s.caption(rng), s.coverage(seconds)[None], True
 
 
 def draw_clip(rng, options, latents):
@@ -77,39 +79,44 @@ def draw_clip(rng, options, latents):
     return clip, s.caption(rng), coverage, started
 
 
+def draw_sample(rng, options, length, words):
+    """(frames, token ids, coverage, from the start?) of a clip of `length` latents."""
+    frames, text, coverage, started = draw_image(rng, options) if length == 1 else draw_clip(rng, options, length)
+    return frames, words.ids(text, TEXT_ROWS), coverage > 0, started
+
+
 class Pool:
     """Encoded latents with their token ids, each used several times before a fresh one takes its place."""
 
-    def __init__(self, length, vae, words, rng, size):
-        self.length, self.vae, self.words, self.rng = length, vae.eval().requires_grad_(False), words, rng
-        self.latents = torch.zeros(size, length, 32, 16, 16, dtype=torch.bfloat16)
-        self.coverage = torch.zeros(size, length, 16, 16, dtype=torch.bool)
-        self.ids = torch.zeros(size, TEXT_ROWS, dtype=torch.int32)
-        self.started = torch.ones(size, dtype=torch.bool)
+    def __init__(self, length, vae, source, size, device):
+        self.length, self.source, self.device = length, source, device
+        self.vae = vae.to(device).eval().requires_grad_(False)
+        self.latents = torch.zeros(size, length, 32, 16, 16, dtype=torch.bfloat16, device=device)
+        self.coverage = torch.zeros(size, length, 16, 16, dtype=torch.bool, device=device)
+        self.ids = torch.zeros(size, TEXT_ROWS, dtype=torch.int32, device=device)
+        self.started = torch.ones(size, dtype=torch.bool, device=device)
         self.count = 0
 
-    def _draw(self, options):
-        if self.length == 1:
-            return draw_image(self.rng, options)
-        return draw_clip(self.rng, options, self.length)
-
     @torch.no_grad()
-    def add(self, number, options):
-        drawn = [self._draw(options) for _ in range(number)]
-        with torch.autocast("cpu", torch.bfloat16):
-            latents = self.vae.encode(train_vae.to_frames([d[0] for d in drawn])).float()
-        latents = self.vae.normalise(latents)
-        for z, (_, text, coverage, started) in zip(latents, drawn):
-            i = self.count % len(self.latents)
-            self.latents[i] = z[:self.length] if started else z[-self.length:]
-            self.ids[i] = torch.tensor(self.words.ids(text, TEXT_ROWS))
-            self.coverage[i] = torch.from_numpy(coverage > 0)
-            self.started[i] = started
-            self.count += 1
+    def add(self, number, share, wait=False):
+        """Takes up to `number` drawn samples in, all of them with `wait`."""
+        clips, known = self.source.take(number, share, wait)
+        if not known:
+            return
+        if self.length == 1:
+            clips = clips.expand(-1, 4, -1, -1, -1)  # a stream's first frame, as often as the encoder wants it
+        with training.autocast(self.device):
+            latents = self.vae.normalise(self.vae.encode(train_vae.to_frames(clips)).float())
+        ids, coverage, started = (training.upload(np.array(column), self.device) for column in zip(*known))
+        where = torch.arange(self.count, self.count + len(known), device=self.device) % len(self.latents)
+        choice = started.view(-1, 1, 1, 1, 1)
+        self.latents[where] = torch.where(choice, latents[:, :self.length], latents[:, -self.length:]).bfloat16()
+        self.ids[where], self.coverage[where], self.started[where] = ids.int(), coverage, started
+        self.count += len(known)
 
     def batch(self, size):
         """Latents (B, C, length, h, w), ids, coverage (B, length, h, w), and whether each begins a stream."""
-        pick = torch.randint(0, min(self.count, len(self.latents)), (size,))
+        pick = torch.randint(0, min(self.count, len(self.latents)), (size,), device=self.device)
         return self.latents[pick].float().transpose(1, 2), self.ids[pick].long(), self.coverage[pick].float(), self.started[pick]
 
 
@@ -123,13 +130,13 @@ def noise_levels(size, length, started):
     Each block has a level of its own. Half of those that have a later block are history at a small level, as
     the sampler's cache holds them; the first block of a clip from mid-stream always is.
     """
-    blocks = max(1, length // BLOCK)
-    sigma = shifted(torch.sigmoid(torch.randn(size, blocks)))
-    history = torch.rand(size, blocks) < 0.5
+    blocks, device = max(1, length // BLOCK), started.device
+    sigma = shifted(torch.sigmoid(torch.randn(size, blocks, device=device)))
+    history = torch.rand(size, blocks, device=device) < 0.5
     history[:, -1] = False
     if blocks > 1:
         history[:, 0] |= ~started
-    sigma = torch.where(history, 0.12 * torch.rand(size, blocks), sigma)
+    sigma = torch.where(history, 0.12 * torch.rand(size, blocks, device=device), sigma)
     repeat = length // blocks
     return sigma.repeat_interleave(repeat, 1), (~history).float().repeat_interleave(repeat, 1)
 
@@ -137,10 +144,12 @@ def noise_levels(size, length, started):
 def loss_of(model, latents, ids, coverage, started, mask):
     """Mean square error of the velocity over the latents that are not history, actors weighing more."""
     sigma, counted = noise_levels(len(latents), latents.shape[2], started)
-    ids = torch.where(torch.rand(len(ids), 1) < 0.1, torch.tensor([[tokenizer.EOS] + [0] * (TEXT_ROWS - 1)]), ids)
+    empty = torch.zeros_like(ids)
+    empty[:, 0] = tokenizer.EOS
+    ids = torch.where(torch.rand(len(ids), 1, device=ids.device) < 0.1, empty, ids)
     s = sigma[:, None, :, None, None]
     noisy = (1 - s) * latents + s * torch.randn_like(latents)
-    with torch.autocast("cpu", torch.bfloat16):
+    with training.autocast(ids.device):
         clean = model(noisy, sigma, ids, mask)
     error = ((clean.float() - latents) / s.clamp(min=0.05)).pow(2).mean(1)
     weight = (1 + ACTOR_WEIGHT * coverage) * counted[:, :, None, None]
@@ -230,20 +239,33 @@ class Trainer:
             prepare_words(args)
         team.barrier()
         self.model, self.average, self.vae, self.words, state = begin(args)
+        self.step = state["step"] if state else 0
+        self.prepare_drawing()
+        self.model, self.average = self.model.to(args.device), self.average.to(args.device)
         self.parameters = list(self.model.parameters())
         matrices, others = split_parameters(self.model)
         self.muon = training.Muon(matrices, team=team)
         self.adam = torch.optim.AdamW(others, args.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
-        self.seconds, self.step, self.samples = {}, 0, {"image": 0, "clip": 0}
+        self.seconds, self.samples = {}, {"image": 0, "clip": 0}
         if state:
             self.adam.load_state_dict(state["adam"])
             for mine, saved in zip(self.muon.state, state["muon"]):
                 mine.copy_(saved)
-            self.seconds, self.step, self.samples = state["seconds"], state["step"], state["samples"]
-        self.clock = training.Clock(args.minutes, self.seconds.get(args.stage, 0.0))
+            self.seconds, self.samples = state["seconds"], state["samples"]
+        self.clock = training.Clock(args.minutes, self.seconds.get(args.stage, 0.0), args.until)
         self.share = self.clock.share
         self.log(f"{args.stage}: {sum(p.numel() for p in self.parameters) / 1e6:.2f} M parameters, from step {self.step}, "
-                 f"{self.clock.seconds / 60:.1f} of {args.minutes} min, {team.size} workers")
+                 f"{self.clock.seconds / 60:.1f} of {args.minutes} min, on {args.device}, {team.size} workers")
+
+    def prepare_drawing(self):
+        """Before the device is used: the drawing processes are forks."""
+        args = self.args
+        self.length = 1 if args.stage == "image" else args.latents
+        self.seed = args.seed + self.step + 100000 * self.team.rank
+        curriculum, words, length = Curriculum(args.stage, args.wide), tokenizer.Tokenizer(self.words), self.length
+        frames = 1 if length == 1 else WARM_UP + 4 * length
+        self.source = drawing.source(lambda rng, share: draw_sample(rng, curriculum.options(share), length, words),
+                                     (frames, scene.SIZE, scene.SIZE, 3), args, self.seed)
 
     def log(self, text):
         if self.team.first:
@@ -275,37 +297,33 @@ class Trainer:
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - keep)
 
-    def gradients(self):
-        loss = loss_of(self.forward, *self.pool.batch(self.batch), self.mask)
+    def gradients(self, forward):
+        loss = loss_of(forward, *self.pool.batch(self.batch), self.mask)
         self.adam.zero_grad()
         self.muon.zero_grad()
         loss.backward()
-        return loss.item()
+        return loss.detach()
 
-    def fill(self, fresh, options):
+    def fill(self, fresh):
         while self.pool.count < self.args.fill:
-            self.pool.add(fresh, options)
+            self.pool.add(fresh, self.share, wait=True)
         self.log(f"pool filled with {self.pool.count} a worker at {self.clock.seconds / 60:.1f} min")
 
     def run(self):
-        args, clock = self.args, self.clock
-        seed = args.seed + self.step + 100000 * self.team.rank
-        torch.manual_seed(seed)
-        curriculum, length = Curriculum(args.stage, args.wide), 1 if args.stage == "image" else args.latents
+        args, clock, length = self.args, self.clock, self.length
+        torch.manual_seed(self.seed)
         self.batch = args.batch if length == 1 else max(1, args.batch * 4 // 3 // length)
-        self.mask = None if length == 1 else block_causal_mask(length, TOKENS, BLOCK, length)
-        self.pool = Pool(length, self.vae, tokenizer.Tokenizer(self.words), random.Random(seed), args.pool)
+        self.mask = None if length == 1 else block_causal_mask(length, TOKENS, BLOCK, length).to(args.device)
+        self.pool = Pool(length, self.vae, self.source.to(args.device), args.pool, args.device)
         fresh = args.fresh if args.stage == "image" else max(1, args.fresh // 6)
-        self.fill(fresh, curriculum.options(self.share))
-        self.forward = torch.compile(self.model, dynamic=False)
-        training.compile_in_turn(self.team, self.gradients)
+        self.fill(fresh)
+        forward = training.compile_in_turn(self.team, self.model, self.gradients, self.log)
         local_step, mean, drawing, began, done = 0, None, 0.0, clock.seconds, 0
-        while (share := self.team.agree(clock.share)) < 1:
-            self.share = share
+        for self.share in clock.shares(self.team):
             before = clock.seconds
-            self.pool.add(fresh, curriculum.options(share))
+            self.pool.add(fresh, self.share)
             drawing += clock.seconds - before
-            loss = self.gradients()
+            loss = self.gradients(forward)
             self.update(local_step)
             local_step += 1
             done += self.batch * self.team.size
@@ -329,21 +347,17 @@ def train(args, team):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stage", choices=("image", "clip"), default="image")
-    parser.add_argument("--minutes", type=float, default=50, help="of the whole stage, earlier runs of it counted in")
+    training.add_arguments(parser, minutes=50, save_every=5)
     parser.add_argument("--latents", type=int, default=8, help="of a clip, which is also the window of the exported model")
     parser.add_argument("--wide", type=float, default=0.35, help="0: only single starters, 1: the whole world")
-    parser.add_argument("--batch", type=int, default=48, help="of a worker, in single latents; fewer clips")
-    parser.add_argument("--fresh", type=int, default=6, help="scenes a worker draws for each step")
-    parser.add_argument("--fill", type=int, default=240, help="scenes a worker draws before the first step")
-    parser.add_argument("--pool", type=int, default=15000, help="latents or clips a worker keeps")
+    parser.add_argument("--batch", type=int, help="of a worker, in single latents; fewer clips")
+    parser.add_argument("--fresh", type=int, help="scenes a worker draws for each step, at most; fewer clips")
+    parser.add_argument("--fill", type=int, help="scenes a worker draws before the first step")
+    parser.add_argument("--pool", type=int, help="latents or clips a worker keeps")
     parser.add_argument("--rate", type=float, default=1e-3, help="AdamW's")
     parser.add_argument("--muon-rate", type=float, default=0.02)
-    parser.add_argument("--save-every", type=float, default=5, help="minutes")
-    parser.add_argument("--from-model", help="start from an exported model directory")
     parser.add_argument("--export", help="write a model directory at every save")
-    parser.add_argument("--workers", type=int, default=2, help="processes of one thread")
-    parser.add_argument("--seed", type=int, default=1)
-    training.launch(train, parser.parse_args())
+    training.launch(train, training.parse_arguments(parser, DEFAULTS))
 
 
 if __name__ == "__main__":

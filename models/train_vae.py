@@ -7,12 +7,15 @@ import random
 import numpy as np
 import torch
 
+import drawing
 import export
 import training
 from vae import TAEHV
 from world import scene
 
-FRAMES, CROP, BATCH, POOL, FRESH = 8, 96, 3, 300, 1
+FRAMES = 8
+DEFAULTS = {"cpu": {"batch": 3, "crop": 96, "fresh": 1, "fill": 60, "pool": 300},
+            "cuda": {"batch": 64, "crop": 128, "fresh": 16, "fill": 512, "pool": 6000}}
 NOISE = 0.05         # on normalised latents the decoder must bear what the sampler leaves
 OPTIONS = scene.Options(tiers=(0.3, 0.3, 0.4), camera=0.4, look=0.15)
 
@@ -27,29 +30,33 @@ def draw_clip(rng, frames=FRAMES, options=OPTIONS):
 
 
 def to_frames(clips):
-    """Clips (N, T, H, W, 3) uint8 to (N, T, 3, H, W) in 0..1."""
-    return torch.from_numpy(np.stack(clips)).permute(0, 1, 4, 2, 3).float() / 255
+    """Clips (N, T, H, W, 3) uint8, an array or a tensor, to (N, T, 3, H, W) in 0..1."""
+    return torch.as_tensor(clips).permute(0, 1, 4, 2, 3).float() / 255
 
 
 class Pool:
     """Clips that are used several times, a few fresh ones a step."""
 
-    def __init__(self, rng):
-        self.rng = rng
-        self.clips = [draw_clip(rng) for _ in range(60)]
+    def __init__(self, source, rng, args):
+        self.source, self.rng, self.batch, self.crop, self.fresh = source, rng, args.batch, args.crop, args.fresh
+        self.clips = torch.zeros(args.pool, FRAMES, scene.SIZE, scene.SIZE, 3, dtype=torch.uint8, device=args.device)
+        self.count = 0
+        while self.count < args.fill:
+            self.add(min(args.fill - self.count, 64), wait=True)
+
+    def add(self, number, wait=False):
+        for clip in self.source.take(number, wait=wait)[0]:
+            size = len(self.clips)
+            self.clips[self.count if self.count < size else self.rng.randrange(size)] = clip
+            self.count += 1
 
     def crops(self):
-        for _ in range(FRESH):
-            clip = draw_clip(self.rng)
-            if len(self.clips) < POOL:
-                self.clips.append(clip)
-            else:
-                self.clips[self.rng.randrange(POOL)] = clip
+        self.add(self.fresh)
         out = []
-        for clip in self.rng.sample(self.clips, BATCH):
-            y, x = (self.rng.randrange(0, 257 - CROP, 4) for _ in range(2))
-            out.append(clip[:, y:y + CROP, x:x + CROP])
-        return to_frames(out)
+        for i in self.rng.sample(range(min(self.count, len(self.clips))), self.batch):
+            y, x = (self.rng.randrange(0, scene.SIZE + 1 - self.crop, 4) for _ in range(2))
+            out.append(self.clips[i, :, y:y + self.crop, x:x + self.crop])
+        return to_frames(torch.stack(out))
 
 
 def loss_of(frames, output, latents):
@@ -69,23 +76,24 @@ def psnr(output, frames):
 def validation_clips(count=3, frames=9):
     rng = random.Random(20)
     options = scene.Options(tiers=(0.3, 0.3, 0.4), camera=0.4, look=0.0, held_out=True, actors=(0.8, 0.2, 0.0))
-    return to_frames([scene.sample(rng, options).frames(frames) for _ in range(count)])
+    return to_frames(np.stack([scene.sample(rng, options).frames(frames) for _ in range(count)]))
 
 
 @torch.no_grad()
 def validate(model, frames):
-    with torch.autocast("cpu", torch.bfloat16):
-        output = torch.cat([model.decode_video(model.encode_video(f[None])) for f in frames])
+    device = next(model.parameters()).device
+    with training.autocast(device):
+        output = torch.cat([model.decode_video(model.encode_video(f[None].to(device))).cpu() for f in frames])
     return psnr(output.float(), frames)
 
 
 @torch.no_grad()
 def measure_latents(model, count=160):
     """Puts mean and standard deviation of each latent channel into the config."""
-    rng, latents = random.Random(21), []
+    rng, latents, device = random.Random(21), [], next(model.parameters()).device
     for _ in range(count):
-        with torch.autocast("cpu", torch.bfloat16):
-            latents.append(model.encode(to_frames([draw_clip(rng)])).float())
+        with training.autocast(device):
+            latents.append(model.encode(to_frames(draw_clip(rng)[None]).to(device)).float())
     latents = torch.cat(latents)
     model.config["latents_mean"] = [round(v, 5) for v in latents.mean((0, 1, 3, 4)).tolist()]
     model.config["latents_std"] = [round(v, 5) for v in latents.std((0, 1, 3, 4)).tolist()]
@@ -104,6 +112,10 @@ def make_optimisers(model, rate, team):
     inside = {id(p) for p in kernels}
     adam = torch.optim.AdamW([p for p in trained if id(p) not in inside], rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     return trained, adam, training.Muon(kernels, 0.9, team=team)
+
+
+def checkpoint_path(decoder_only):
+    return training.checkpoint_directory() / ("vae-decoder.pt" if decoder_only else "vae.pt")
 
 
 def load(path):
@@ -125,51 +137,53 @@ def begin(args, path):
 
 
 def train(args, team):
-    path = training.checkpoint_directory() / ("vae-decoder.pt" if args.decoder_only else "vae.pt")
+    path = checkpoint_path(args.decoder_only)
     torch.manual_seed(args.seed)
     model, state = begin(args, path)
-    model = model.to(memory_format=torch.channels_last)
+    step = state["step"] if state else 0
+    seed = args.seed + 1000 * team.rank + step
+    # Before the device is used: the drawing processes are forks.
+    source = drawing.source(lambda rng, share: (draw_clip(rng),), (FRAMES, scene.SIZE, scene.SIZE, 3), args, seed)
+    model = model.to(args.device, memory_format=torch.channels_last)
     model.encoder.requires_grad_(not args.decoder_only)
     trained, adam, muon = make_optimisers(model, args.rate, team)
     if state:
         adam.load_state_dict(state["adam"])
         for mine, saved in zip(muon.state, state["muon"]):
             mine.copy_(saved)
-    clock, step = training.Clock(args.minutes, state["seconds"] if state else 0.0), state["step"] if state else 0
-    seed = args.seed + 1000 * team.rank + step
+    clock = training.Clock(args.minutes, state["seconds"] if state else 0.0, args.until)
     torch.manual_seed(seed)
-    pool, validation = Pool(random.Random(seed)), validation_clips()
+    pool, validation = Pool(source.to(args.device), random.Random(seed), args), validation_clips()
 
     def log(text):
         if team.first:
             training.log(path.with_suffix(".log"), text)
 
-    log(f"{sum(p.numel() for p in trained) / 1e6:.2f} M trained parameters, from step {step}, {team.size} workers")
+    log(f"{sum(p.numel() for p in trained) / 1e6:.2f} M trained parameters, from step {step}, on {args.device}, {team.size} workers")
 
     def forward(frames, noise):
         latents = model.encode(frames)
         return latents, model.decode(latents + noise)
 
-    forward = torch.compile(forward)
-
-    def loss_and_gradients():
+    def loss_and_gradients(forward):
         frames = pool.crops()
-        noise = NOISE * torch.randn(BATCH, FRAMES // 4, model.config["latent_channels"], CROP // 16, CROP // 16)
-        with torch.autocast("cpu", torch.bfloat16):
+        side = args.crop // 16
+        noise = NOISE * torch.randn(args.batch, FRAMES // 4, model.config["latent_channels"], side, side, device=args.device)
+        with training.autocast(args.device):
             latents, output = forward(frames, noise)
         loss = loss_of(frames, output.float(), latents.float())
         adam.zero_grad()
         muon.zero_grad()
         loss.backward()
-        return loss.item(), latents.float().std().item()
+        return loss.detach(), latents.detach().float().std()
 
-    training.compile_in_turn(team, loss_and_gradients)
+    forward = training.compile_in_turn(team, forward, loss_and_gradients, log)
     first, began, mean = step, clock.seconds, None
-    while (share := team.agree(clock.share)) < 1:
+    for share in clock.shares(team):
         rate = training.rate(share, step, args.warmup)
         for group in adam.param_groups:
             group["lr"] = args.rate * rate
-        loss, deviation = loss_and_gradients()
+        loss, deviation = loss_and_gradients(forward)
         team.mean_gradients(trained)
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         adam.step()
@@ -177,9 +191,9 @@ def train(args, team):
         step += 1
         mean = loss if mean is None else 0.95 * mean + 0.05 * loss
         if team.first and clock.every("log", 60):
-            speed = (step - first) * team.size * BATCH * FRAMES / (clock.seconds - began)
+            speed = (step - first) * team.size * args.batch * FRAMES / (clock.seconds - began)
             log(f"{clock.seconds / 60:.1f} min, step {step}, loss {mean:.4f}, latent deviation {deviation:.2f}, {speed:.0f} crop frames/s")
-        if team.first and clock.every("save", 180):
+        if team.first and clock.every("save", 60 * args.save_every):
             save(path, model, adam, muon, clock, step)
             log(f"validation {validate(model, validation):.2f} dB")
     if team.first:
@@ -192,15 +206,17 @@ def train(args, team):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=30, help="of the whole stage, earlier runs of it counted in")
+    training.add_arguments(parser, minutes=30, save_every=3)
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--muon-rate", type=float, default=0.01)
     parser.add_argument("--warmup", type=int, default=40, help="steps")
     parser.add_argument("--decoder-only", action="store_true", help="the encoder, and so the latents, stay as they are")
-    parser.add_argument("--from-model", help="start from an exported model directory")
-    parser.add_argument("--workers", type=int, default=2, help="processes of one thread")
-    parser.add_argument("--seed", type=int, default=1)
-    training.launch(train, parser.parse_args())
+    parser.add_argument("--batch", type=int, help="crops of a worker")
+    parser.add_argument("--crop", type=int, help="pixels of a side")
+    parser.add_argument("--fresh", type=int, help="clips a worker draws for each step, at most")
+    parser.add_argument("--fill", type=int, help="clips a worker draws before the first step")
+    parser.add_argument("--pool", type=int, help="clips a worker keeps")
+    training.launch(train, training.parse_arguments(parser, DEFAULTS))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the training stages share: the clock, checkpoints, learning rates, Muon, the log."""
+"""What the training stages share: arguments, the device, the clock, checkpoints, learning rates, Muon, the log."""
 
+import math
 import os
 import signal
 import socket
@@ -37,15 +38,55 @@ class Team:
         if self.size > 1:
             torch._foreach_div_(gradients, self.size)
 
-    def agree(self, value):
-        """One number for all: the mean."""
-        number = [torch.tensor([float(value)])]
-        self.sum(number)
-        return number[0].item() / self.size
+    def agree(self, *values):
+        """The same numbers for all: the means."""
+        numbers = torch.tensor(values, dtype=torch.float32)
+        self.sum([numbers])
+        return (numbers / self.size).tolist()
 
     def barrier(self):
         if self.size > 1:
             dist.barrier()
+
+
+def add_arguments(parser, minutes, save_every):
+    """What every stage can be told."""
+    parser.add_argument("--minutes", type=float, default=minutes, help="of the whole stage, earlier runs of it counted in")
+    parser.add_argument("--until", type=float, default=math.inf, help="seconds since 1970 at which this run stops; the stage can go on later")
+    parser.add_argument("--save-every", type=float, default=save_every, help="minutes")
+    parser.add_argument("--from-model", help="start from an exported model directory")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default=default_device())
+    parser.add_argument("--workers", type=int, help="processes of one thread that learn on the CPU (default 2); on CUDA one learns")
+    parser.add_argument("--drawers", type=int, help="processes that draw ahead (default: none on the CPU, with CUDA all cores but one)")
+    parser.add_argument("--seed", type=int, default=1)
+
+
+def parse_arguments(parser, defaults):
+    """The arguments; those not given and not the same on each device come from defaults[device]."""
+    args = parser.parse_args()
+    cuda = args.device == "cuda"
+    numbers = dict(defaults[args.device], workers=1 if cuda else 2, drawers=max(1, (os.cpu_count() or 2) - 1) if cuda else 0)
+    for name, value in numbers.items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
+    if cuda and args.workers != 1:
+        parser.error("one process learns on CUDA: --workers 1")
+    return args
+
+
+def default_device():
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def autocast(device):
+    """bf16 where the device gains by it."""
+    return torch.autocast(torch.device(device).type, torch.bfloat16)
+
+
+def upload(array, device):
+    """An array as a tensor on the device; on CUDA without waiting for the work under way."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if torch.device(device).type == "cuda" else tensor
 
 
 def _work(rank, function, args, port):
@@ -69,13 +110,24 @@ def launch(function, args):
     torch.multiprocessing.spawn(_work, (function, args, port), args.workers, daemon=True)
 
 
-def compile_in_turn(team, function):
-    """The first worker compiles; the others then find the result in the compiler's cache."""
-    if team.first:
-        function()
+def compile_in_turn(team, function, use, log):
+    """`function` compiled, or as it is where the compiler fails; `use` (compiled) runs it once.
+
+    The first worker compiles; the others then find the result in the compiler's cache.
+    """
+    def attempt():
+        compiled = torch.compile(function, dynamic=False)
+        try:
+            use(compiled)
+            return compiled
+        except Exception as error:
+            log(f"not compiled, slower: {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
+        use(function)
+        return function
+
+    result = attempt() if team.first else None
     team.barrier()
-    if not team.first:
-        function()
+    return attempt() if result is None else result
 
 
 def checkpoint_directory():
@@ -85,11 +137,11 @@ def checkpoint_directory():
 
 
 class Clock:
-    """Minutes of one stage, counted over interruptions: `spent` seconds come from the checkpoint."""
+    """Minutes of one stage, counted over interruptions: `spent` seconds come from the checkpoint; `until` stops this run."""
 
-    def __init__(self, minutes, spent=0.0):
+    def __init__(self, minutes, spent=0.0, until=math.inf):
         self.total = minutes * 60
-        self.spent = spent
+        self.spent, self.until = spent, until
         self.start = time.monotonic()
         self.marks = {}
 
@@ -101,8 +153,13 @@ class Clock:
     def share(self):
         return min(1.0, self.seconds / max(self.total, 1e-9))
 
-    def over(self):
-        return self.seconds >= self.total
+    def shares(self, team):
+        """The share of the stage that is over, the same for all workers, before every step until the stage or the run ends."""
+        while True:
+            share, stopped = team.agree(self.share, float(time.time() >= self.until))
+            if share >= 1 or stopped:
+                return
+            yield share
 
     def every(self, name, seconds):
         """True once in so many seconds."""

@@ -30,15 +30,15 @@ EMBEDDED_CONFIG = {
 }
 
 
-def rope_table(frames, height, width, head_dim, theta=10000.0):
+def rope_table(frames, height, width, head_dim, device=None, theta=10000.0):
     """Cosine and sine, (frames * height * width, head_dim / 2) each, as Wan splits them: time, row, column."""
     side = 2 * (head_dim // 6)
     angles = []
     for size, axis in ((head_dim - 2 * side, 0), (side, 1), (side, 2)):
-        frequency = theta ** (-torch.arange(0, size, 2, dtype=torch.float64) / size)
+        frequency = theta ** (-torch.arange(0, size, 2, dtype=torch.float64, device=device) / size)
         shape = [1, 1, 1, -1]
         shape[axis] = (frames, height, width)[axis]
-        grid = torch.outer(torch.arange(shape[axis], dtype=torch.float64), frequency)
+        grid = torch.outer(torch.arange(shape[axis], dtype=torch.float64, device=device), frequency)
         angles.append(grid.view(shape).expand(frames, height, width, -1))
     angle = torch.cat(angles, -1).reshape(frames * height * width, -1)
     return angle.cos().float(), angle.sin().float()
@@ -224,7 +224,7 @@ class WanTransformer(nn.Module):
         weight = self.patch_embedding.weight.flatten(1)
         x = F.linear(self.patches(latents), weight, self.patch_embedding.bias).float()
         time, modulation, text = self.condition_embedder(timestep, text)
-        rope = tuple(r.to(x.device) for r in rope_table(t, height, width, c["attention_head_dim"]))
+        rope = rope_table(t, height, width, c["attention_head_dim"], x.device)
         text_bias = None if text_bias is None else text_bias.view(1, -1)
         for block in self.blocks:
             x = block(x, text, modulation, rope, mask, text_bias)

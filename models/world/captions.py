@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A small grammar that says in words what a scene shows, with synonyms and several orders."""
 
+import os
 import xml.etree.ElementTree as ElementTree
 from functools import lru_cache
 
 from . import motions, things
 
-CLDR_PATH = "/usr/share/unicode/cldr/common/annotations/en.xml"
+CLDR_PATH = os.environ.get("SORA_CLDR_ANNOTATIONS", "/usr/share/unicode/cldr/common/annotations/en.xml")
 
 
 @lru_cache(maxsize=1)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The actors: everyday things, their picture in Noto Color Emoji, other words for them, where they face."""
 
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -8,7 +9,7 @@ import cairo
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-FONT_PATH = "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"
+FONT_PATH = os.environ.get("SORA_EMOJI_FONT", "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
 WIDTH, HEIGHT = 136, 128  # the size of a bitmap in the font
 
 

@@ -40,7 +40,7 @@ builds_and_runs () {
   flags=$(PKG_CONFIG_PATH=$lib/pkgconfig pkg-config --cflags --libs sora) || return 1
   # shellcheck disable=SC2086
   cc "$program" -o "$stage/use-sora" $flags || return 1
-  LD_LIBRARY_PATH=$lib SORA_MODEL_PATH=$root/$datadir/gst-sora/models "$stage/use-sora" > "$stage/name" || { cat "$stage/name"; return 1; }
+  LD_LIBRARY_PATH=$lib SORA_MODEL_PATH=$root/$datadir/gst-sora/models "$stage/use-sora" > "$stage/name" || { sed 's,^,# ,' "$stage/name"; return 1; }
   [ -s "$stage/name" ]
 }
 

@@ -203,8 +203,26 @@ time_spins (SoraQueue *queue, cl_mem x, guint launches, guint64 flops, gdouble *
   g_assert_no_error (error);
 }
 
+/* A disturbed machine lengthens what it likes, so what must be short has several tries: without the bound none of them would do. */
+#define TRIES 8
+
+/* Whether at most @in_flight of @launches, and a margin of 10 %, remain to be done once the last is enqueued. */
+static gboolean
+is_bounded (SoraQueue *queue, cl_mem x, guint launches, guint64 flops, gdouble in_flight)
+{
+  for (guint i = 0; i < TRIES; i++) {
+    gdouble enqueued, ended;
+
+    time_spins (queue, x, launches, flops, &enqueued, &ended);
+    g_test_message ("%u launches: enqueued %.3f s, ended %.3f s", launches, enqueued, ended);
+    if (ended - enqueued <= (in_flight / launches + 0.1) * ended)
+      return TRUE;
+  }
+  return FALSE;
+}
+
 /* What is in flight once the last launch is enqueued: of short kernels at most 24 (here of 120), of heavy ones at most 3
- * (here of 30). A margin of 10 % of the total for a noisy machine. */
+ * (here of 30). */
 static void
 test_throttle (void)
 {
@@ -214,56 +232,52 @@ test_throttle (void)
   gdouble enqueued, ended;
 
   time_spins (queue, x, 3, 1, &enqueued, &ended);       /* compiles */
-  time_spins (queue, x, 120, 1, &enqueued, &ended);
-  g_test_message ("120 light launches: enqueued %.3f s, ended %.3f s", enqueued, ended);
-  g_assert_cmpfloat (ended - enqueued, <=, (24.0 / 120 + 0.1) * ended);
-  time_spins (queue, x, 30, G_GUINT64_CONSTANT (10000000000), &enqueued, &ended);
-  g_test_message ("30 heavy launches: enqueued %.3f s, ended %.3f s", enqueued, ended);
-  g_assert_cmpfloat (ended - enqueued, <=, (3.0 / 30 + 0.1) * ended);
+  g_assert_true (is_bounded (queue, x, 120, 1, 24));
+  g_assert_true (is_bounded (queue, x, 30, G_GUINT64_CONSTANT (10000000000), 3));
   clReleaseMemObject (x);
 }
 
-static gpointer
-cancel_later (gpointer cancellable)
+/* Cancels after 100 of 1000 launches: the share of the time until then that it takes until the device is idle. */
+static gdouble
+time_cancellation (SoraQueue *queue, cl_mem x)
 {
-  g_usleep (100000);
-  g_cancellable_cancel (cancellable);
-  return NULL;
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GError) error = NULL;
+  gint64 start = g_get_monotonic_time (), cancelled = start;
+
+  sora_queue_set_cancellable (queue, cancellable);
+  for (guint i = 0; i < 1000; i++) {
+    if (i == 100) {
+      cancelled = g_get_monotonic_time ();
+      g_cancellable_cancel (cancellable);
+    }
+    spin (queue, x, sora_test_is_small () ? 2000 : 1000000, 1);
+  }
+  g_assert_false (sora_queue_finish (queue, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_test_message ("enqueued for %.3f s, idle %.3f s after the cancellation", (cancelled - start) * 1e-6,
+      (g_get_monotonic_time () - cancelled) * 1e-6);
+  return (g_get_monotonic_time () - cancelled) / (gdouble) (cancelled - start);
 }
 
-/* From the cancellation to the idle device: what was in flight, 24 short kernels, and not the 10000 that the loop wants. */
+/* From the cancellation to the idle device: what was in flight, 24 short kernels of 76 or more that were done, and not the 900 that the
+ * loop still wants. */
 static void
 test_cancel (void)
 {
   g_autoptr (SoraQueue) queue = sora_test_queue_new ();
-  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
   g_autoptr (GError) error = NULL;
   const gfloat one = 1;
   cl_mem x = sora_test_upload (queue, &one, 1);
-  gdouble enqueued, kernel, took;
-  gint64 start;
-  GThread *thread;
+  gdouble enqueued, ended, share = G_MAXDOUBLE;
 
-  time_spins (queue, x, 3, 1, &enqueued, &kernel);
-  time_spins (queue, x, 20, 1, &enqueued, &kernel);
-  kernel /= 20;
-
-  sora_queue_set_cancellable (queue, cancellable);
-  thread = g_thread_new ("cancel", cancel_later, cancellable);
-  start = g_get_monotonic_time ();
-  for (guint i = 0; i < 10000; i++)
-    spin (queue, x, sora_test_is_small () ? 2000 : 1000000, 1);
-  g_assert_false (sora_queue_finish (queue, &error));
-  took = (g_get_monotonic_time () - start) * 1e-6;
-  g_thread_join (thread);
-  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
-  g_test_message ("a kernel takes %.4f s; idle %.3f s after the cancellation", kernel, took - 0.1);
-  /* Twice the 24, and 0.1 s for a noisy machine: far from 10000. */
-  g_assert_cmpfloat (took - 0.1, <=, 48 * kernel + 0.1);
+  time_spins (queue, x, 3, 1, &enqueued, &ended);
+  for (guint i = 0; i < TRIES && share > 0.5; i++)
+    share = time_cancellation (queue, x);
+  g_assert_cmpfloat (share, <=, 0.5);
 
   /* It stays cancelled until it gets another. */
   spin (queue, x, 1, 1);
-  g_clear_error (&error);
   g_assert_false (sora_queue_check (queue, &error));
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
   g_clear_error (&error);

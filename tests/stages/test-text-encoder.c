@@ -7,9 +7,11 @@
 #include "stage-support.h"
 
 /* Of max |a - b| over the reference's rms. Both sides compute in single precision, in different orders: 1e-6 to 2e-6 was seen
- * on random weights; trained ones, and a device's own exp and rsqrt, may add some. The smallest mistake (a bucket, a padding
- * row seen, GELU's other form) gives 5e-4 and more. */
-#define TOLERANCE 3e-5
+ * on random weights. Trained ones have large scores, which UMT5 does not scale and whose rounding the softmax multiplies: at 60 tokens
+ * transformers' own result in single precision is up to 8e-5 away from its own in double. The smallest mistake (a bucket, a
+ * padding row seen, GELU's other form) gives 5e-4 and more. */
+#define RANDOM_TOLERANCE 3e-5
+#define TRAINED_TOLERANCE 1e-4
 
 static SoraTextEncoderConfig
 golden_config (SoraWeightFile *golden)
@@ -37,7 +39,7 @@ golden_tokens (SoraWeightFile *golden, guint n)
 /* Prompts of @lengths, the longest first, so that what is left over of one would show in the next. */
 static void
 check_prompts (const SoraTextEncoderConfig *config, SoraWeightFile *weights, SoraWeightFile *golden, const guint *lengths,
-    guint n_lengths, guint step)
+    guint n_lengths, guint step, gdouble tolerance)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (SoraQueue) queue = sora_test_queue_new ();
@@ -56,7 +58,7 @@ check_prompts (const SoraTextEncoderConfig *config, SoraWeightFile *weights, Sor
     g_autofree gint32 *tokens = golden_tokens (golden, lengths[i]);
 
     sora_text_encoder_run (encoder, state, queue, tokens, lengths[i], SORA_MATRIX (out, config->d_model));
-    stage_assert_golden (queue, out, 0, lengths[i] * config->d_model, step, golden, 0, TOLERANCE, name);
+    stage_assert_golden (queue, out, 0, lengths[i] * config->d_model, step, golden, 0, tolerance, name);
   }
   clReleaseMemObject (out);
   sora_text_encoder_state_free (state);
@@ -71,7 +73,7 @@ test_random (void)
   SoraTextEncoderConfig config = golden_config (golden);
   guint first = sora_test_is_small ()? 1 : 0;
 
-  check_prompts (&config, golden, golden, lengths + first, G_N_ELEMENTS (lengths) - first, 1);
+  check_prompts (&config, golden, golden, lengths + first, G_N_ELEMENTS (lengths) - first, 1, RANDOM_TOLERANCE);
 }
 
 static void
@@ -92,7 +94,7 @@ test_embedded (void)
   sora_text_encoder_config_load (&config, config_path, &error);
   g_assert_no_error (error);
   stage_assert_fingerprint (golden, weights);
-  check_prompts (&config, weights, golden, lengths, G_N_ELEMENTS (lengths), 7);
+  check_prompts (&config, weights, golden, lengths, G_N_ELEMENTS (lengths), 7, TRAINED_TOLERANCE);
 }
 
 /* A file of another shape, and one without a tensor, are told apart from a sound one. */

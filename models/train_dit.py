@@ -15,11 +15,13 @@ import tokenizer
 import train_vae
 import training
 from text_encoder import UMT5Encoder
-from transformer import WanTransformer, block_causal_mask
+from transformer import WanTransformer, block_causal_mask, rope_table
 from world import scene
 
-BLOCK, TEXT_ROWS, ALL_ROWS = 2, 40, 64
-TOKENS = 64            # of a latent frame
+BLOCK, TEXT_ROWS, ALL_ROWS = 2, 28, 64
+SIDE = 8               # tokens along a side of a latent frame
+TOKENS = SIDE * SIDE
+ACTOR_PULL = 0.7       # how far tokens under an actor are ahead in the draw of those that are kept
 ACTOR_WEIGHT = 2.0     # places are learned with a twentieth of the samples that things need
 WARM_UP = 8            # frames drawn before a clip from mid-stream, for the encoder's memory
 DEFAULTS = {"cpu": {"batch": 48, "fresh": 6, "fill": 240, "pool": 15000},
@@ -37,9 +39,14 @@ class Model(torch.nn.Module):
         bias[-1] = math.log(ALL_ROWS - TEXT_ROWS)
         self.register_buffer("bias", bias, persistent=False)
 
-    def forward(self, noisy, sigma, ids, mask):
+    def forward(self, patches, sigma, ids, mask, kept=None):
+        """Clean patches (B, T, tokens, 4 * C) from noisy ones (B, T, tokens, C * 4); kept (B, tokens) says which of a frame they are, None: all."""
         text = torch.nn.functional.pad(self.text_encoder(ids), (0, 0, 0, 1))
-        return self.transformer(noisy, 1000 * sigma, text, mask, self.bias.to(torch.bfloat16))
+        rope = rope_table(patches.shape[1], SIDE, SIDE, self.transformer.config["attention_head_dim"], patches.device)
+        if kept is not None:
+            rope = [t.view(-1, TOKENS, t.shape[-1])[:, kept].transpose(0, 1).flatten(1, 2).unsqueeze(1) for t in rope]
+        bias = self.bias.to(torch.bfloat16) if training.bf16_gains(patches.device) else self.bias
+        return self.transformer.evaluate(patches, 1000 * sigma, text, rope, mask, bias)
 
 
 class Curriculum:
@@ -141,18 +148,41 @@ def noise_levels(size, length, started):
     return sigma.repeat_interleave(repeat, 1), (~history).float().repeat_interleave(repeat, 1)
 
 
-def loss_of(model, latents, ids, coverage, started, mask):
-    """Mean square error of the velocity over the latents that are not history, actors weighing more."""
+def pick_tokens(coverage, count):
+    """Which `count` tokens of a frame to learn from (B, count): a draw in which those under an actor are ahead.
+
+    A network that sees half of the tokens learns about as much from a sample for half of the work (MaskDiT, Zheng 2023);
+    places are learned long before things, so it is the actors' half that is kept. coverage (B, T, 2 SIDE, 2 SIDE).
+    """
+    covered = torch.nn.functional.max_pool2d(coverage.amax(1, keepdim=True), 2).flatten(1)
+    order = torch.rand_like(covered) + ACTOR_PULL * covered
+    return order.topk(count, 1).indices
+
+
+def take(patches, kept):
+    """The kept tokens of patches (B, T, tokens, n)."""
+    return patches if kept is None else patches.gather(2, kept[:, None, :, None].expand(-1, patches.shape[1], -1, patches.shape[3]))
+
+
+def loss_of(model, split, latents, ids, coverage, started, mask, count=TOKENS):
+    """Mean square error of the velocity over the latents that are not history, actors weighing more.
+
+    `split` cuts latents into patches; only `count` tokens of each frame are computed.
+    """
     sigma, counted = noise_levels(len(latents), latents.shape[2], started)
     empty = torch.zeros_like(ids)
     empty[:, 0] = tokenizer.EOS
     ids = torch.where(torch.rand(len(ids), 1, device=ids.device) < 0.1, empty, ids)
-    s = sigma[:, None, :, None, None]
-    noisy = (1 - s) * latents + s * torch.randn_like(latents)
+    kept = pick_tokens(coverage, count) if count < TOKENS else None
+    target = take(split(latents), kept)
+    s = sigma[:, :, None, None]
+    noisy = (1 - s) * target + s * torch.randn_like(target)
     with training.autocast(ids.device):
-        clean = model(noisy, sigma, ids, mask)
-    error = ((clean.float() - latents) / s.clamp(min=0.05)).pow(2).mean(1)
-    weight = (1 + ACTOR_WEIGHT * coverage) * counted[:, :, None, None]
+        clean = model(noisy, sigma, ids, mask, kept)
+    # A patch goes in as channels of 2x2 cells and comes out as 2x2 cells of channels.
+    difference = clean.float().unflatten(-1, (4, -1)) - target.unflatten(-1, (-1, 4)).transpose(-1, -2)
+    error = (difference / s.clamp(min=0.05).unsqueeze(-1)).pow(2).mean(-1)
+    weight = (1 + ACTOR_WEIGHT * take(split(coverage[:, None]), kept)) * counted[:, :, None, None]
     return (error * weight).sum() / weight.sum()
 
 
@@ -298,11 +328,17 @@ class Trainer:
             torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - keep)
 
     def gradients(self, forward):
-        loss = loss_of(forward, *self.pool.batch(self.batch), self.mask)
+        loss = loss_of(forward, self.model.transformer.patches, *self.pool.batch(self.batch), self.mask, self.count)
         self.adam.zero_grad()
         self.muon.zero_grad()
         loss.backward()
         return loss.detach()
+
+    def compile(self, count):
+        """The network for `count` tokens of each latent frame."""
+        self.count = count
+        self.mask = None if self.length == 1 else block_causal_mask(self.length, count, BLOCK, self.length).to(self.args.device)
+        return training.compile_in_turn(self.team, self.model, self.gradients, self.log)
 
     def fill(self, fresh):
         while self.pool.count < self.args.fill:
@@ -313,13 +349,14 @@ class Trainer:
         args, clock, length = self.args, self.clock, self.length
         torch.manual_seed(self.seed)
         self.batch = args.batch if length == 1 else max(1, args.batch * 4 // 3 // length)
-        self.mask = None if length == 1 else block_causal_mask(length, TOKENS, BLOCK, length).to(args.device)
         self.pool = Pool(length, self.vae, self.source.to(args.device), args.pool, args.device)
         fresh = args.fresh if args.stage == "image" else max(1, args.fresh // 6)
         self.fill(fresh)
-        forward = training.compile_in_turn(self.team, self.model, self.gradients, self.log)
+        forward = self.compile(args.tokens)
         local_step, mean, drawing, began, done = 0, None, 0.0, clock.seconds, 0
         for self.share in clock.shares(self.team):
+            if self.count < TOKENS and self.share >= args.whole_from:
+                forward = self.compile(TOKENS)
             before = clock.seconds
             self.pool.add(fresh, self.share)
             drawing += clock.seconds - before
@@ -350,6 +387,8 @@ def main():
     training.add_arguments(parser, minutes=50, save_every=5)
     parser.add_argument("--latents", type=int, default=8, help="of a clip, which is also the window of the exported model")
     parser.add_argument("--wide", type=float, default=0.35, help="0: only single starters, 1: the whole world")
+    parser.add_argument("--tokens", type=int, default=TOKENS // 2, help="of a latent frame that are computed, at first")
+    parser.add_argument("--whole-from", type=float, default=0.7, help="share of the stage after which all are")
     parser.add_argument("--batch", type=int, help="of a worker, in single latents; fewer clips")
     parser.add_argument("--fresh", type=int, help="scenes a worker draws for each step, at most; fewer clips")
     parser.add_argument("--fill", type=int, help="scenes a worker draws before the first step")

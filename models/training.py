@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import time
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -78,9 +79,23 @@ def default_device():
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def bf16_gains(device):
+    """Whether the device multiplies bf16 faster than fp32; a CPU without instructions for it is several times slower."""
+    return torch.device(device).type == "cuda" or "avx512_bf16" in _cpu_flags()
+
+
+@lru_cache(maxsize=1)
+def _cpu_flags():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ()
+    return tuple(next((line.split() for line in lines if line.startswith("flags")), ()))
+
+
 def autocast(device):
     """bf16 where the device gains by it."""
-    return torch.autocast(torch.device(device).type, torch.bfloat16)
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16_gains(device))
 
 
 def upload(array, device):
@@ -191,10 +206,10 @@ def log(path, text):
 
 def orthogonal(gradient):
     """Newton-Schulz iteration towards the nearest orthogonal matrix (Muon, Keller Jordan 2024); (B, n, m)."""
-    x = gradient.bfloat16()
+    x = gradient.to(torch.bfloat16 if bf16_gains(gradient.device) else torch.float32)
     tall = x.shape[-2] > x.shape[-1]
     x = x.transpose(-1, -2) if tall else x
-    x = x / (x.float().norm(dim=(-2, -1), keepdim=True) + 1e-7).bfloat16()
+    x = x / (x.float().norm(dim=(-2, -1), keepdim=True) + 1e-7).to(x.dtype)
     for _ in range(5):
         a = x @ x.transpose(-1, -2)
         x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x

@@ -218,19 +218,21 @@ class WanTransformer(nn.Module):
         mask (N, N) bool from block_causal_mask, None sees everything; text_bias added to cross-attention's
         scores (a row that stands for n equal ones has log n). Returns (B, C, T, H, W).
         """
-        c = self.config
-        p = c["patch_size"][1]
+        p = self.config["patch_size"][1]
         t, height, width = latents.shape[2], latents.shape[3] // p, latents.shape[4] // p
+        rope = rope_table(t, height, width, self.config["attention_head_dim"], latents.device)
+        return self.unpatch(self.evaluate(self.patches(latents), timestep, text, rope, mask, text_bias), height, width).float()
+
+    def evaluate(self, patches, timestep, text, rope, mask=None, text_bias=None):
+        """The network on patches (B, T, tokens, C * 4), which need not be all of a latent frame; rope has a row for each."""
         weight = self.patch_embedding.weight.flatten(1)
-        x = F.linear(self.patches(latents), weight, self.patch_embedding.bias).float()
+        x = F.linear(patches, weight, self.patch_embedding.bias).float()
         time, modulation, text = self.condition_embedder(timestep, text)
-        rope = rope_table(t, height, width, c["attention_head_dim"], x.device)
         text_bias = None if text_bias is None else text_bias.view(1, -1)
         for block in self.blocks:
             x = block(x, text, modulation, rope, mask, text_bias)
         shift, scale = (self.scale_shift_table + time.float().unsqueeze(2)).unsqueeze(3).unbind(2)
-        x = self.proj_out(modulate(x, scale, shift, c["eps"]))
-        return self.unpatch(x, height, width).float()
+        return self.proj_out(modulate(x, scale, shift, self.config["eps"]))
 
     def save(self, directory, dtype=torch.bfloat16):
         from safetensors.torch import save_file

@@ -21,6 +21,7 @@ from world import scene
 BLOCK, TEXT_ROWS, ALL_ROWS = 2, 28, 64
 SIDE = 8               # tokens along a side of a latent frame
 TOKENS = SIDE * SIDE
+GIVEN_SHARE = 0.2      # of the clips that begin a stream have their first latent given, as by a picture
 ACTOR_PULL = 0.7       # how far tokens under an actor are ahead in the draw of those that are kept
 ACTOR_WEIGHT = 2.0     # places are learned with a twentieth of the samples that things need
 WARM_UP = 8            # frames drawn before a clip from mid-stream, for the encoder's memory
@@ -45,8 +46,7 @@ class Model(torch.nn.Module):
         rope = rope_table(patches.shape[1], SIDE, SIDE, self.transformer.config["attention_head_dim"], patches.device)
         if kept is not None:
             rope = [t.view(-1, TOKENS, t.shape[-1])[:, kept].transpose(0, 1).flatten(1, 2).unsqueeze(1) for t in rope]
-        bias = self.bias.to(torch.bfloat16) if training.bf16_gains(patches.device) else self.bias
-        return self.transformer.evaluate(patches, 1000 * sigma, text, rope, mask, bias)
+        return self.transformer.evaluate(patches, 1000 * sigma, text, rope, mask, self.bias)
 
 
 class Curriculum:
@@ -135,7 +135,8 @@ def noise_levels(size, length, started):
     """Sigma (B, length) and which latents count in the loss.
 
     Each block has a level of its own. Half of those that have a later block are history at a small level, as
-    the sampler's cache holds them; the first block of a clip from mid-stream always is.
+    the sampler's cache holds them; the first block of a clip from mid-stream always is. Some clips that begin a stream have their
+    first latent given in the same way: that is how a picture begins one.
     """
     blocks, device = max(1, length // BLOCK), started.device
     sigma = shifted(torch.sigmoid(torch.randn(size, blocks, device=device)))
@@ -144,8 +145,12 @@ def noise_levels(size, length, started):
     if blocks > 1:
         history[:, 0] |= ~started
     sigma = torch.where(history, 0.12 * torch.rand(size, blocks, device=device), sigma)
-    repeat = length // blocks
-    return sigma.repeat_interleave(repeat, 1), (~history).float().repeat_interleave(repeat, 1)
+    sigma, history = (x.repeat_interleave(length // blocks, 1) for x in (sigma, history))
+    if blocks > 1:
+        given = started & (torch.rand(size, device=device) < GIVEN_SHARE)
+        sigma[:, 0] = torch.where(given, 0.12 * torch.rand(size, device=device), sigma[:, 0])
+        history[:, 0] |= given
+    return sigma, (~history).float()
 
 
 def pick_tokens(coverage, count):

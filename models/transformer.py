@@ -95,6 +95,8 @@ class Attention(nn.Module):
         k = self.split(self.norm_k(self.to_k(context)).to(v.dtype))
         if rope is not None:
             q, k = rotate(q, rope), rotate(k, rope)
+        if mask is not None and mask.dtype != torch.bool:
+            mask = mask.to(v.dtype)
         y = F.scaled_dot_product_attention(q, k, self.split(v), attn_mask=mask)
         return self.to_out[0](y.transpose(1, 2).flatten(2))
 

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Packs convolution weights into panels (summed into phases where up-sampling comes first) and launches convolution.cl. */
-#include "ops/convolution.h"
+/* Packs convolution weights into panels (summed into phases where up-sampling comes first) and launches convolution.cl; or leaves it to
+ * convolution-winograd.c. */
+#include "ops/convolution-private.h"
 
-/* A tile as convolution.cl is compiled for it: rows output positions times vectors · vector channels. */
-typedef struct {
-  guint vector, rows, vectors, local;
-  const gchar *options;
-} Tile;
+typedef SoraConvolutionTile Tile;
 
 #define TILE(vector, rows, vectors, local) { vector, rows, vectors, local, \
     "-DVECTOR=" #vector " -DTILE_M=" #rows " -DTILE_N=" #vectors " -DLOCAL=" #local }
@@ -17,15 +14,6 @@ static const Tile tiles_8[] = { TILE (8, 4, 3, 1), TILE (8, 6, 2, 1), TILE (8, 6
 static const Tile tiles_4[] = { TILE (4, 4, 3, 1), TILE (4, 6, 2, 1), TILE (4, 6, 1, 1) };
 static const Tile tiles_gpu[] = { TILE (4, 4, 3, 64), TILE (4, 4, 2, 64), TILE (4, 4, 1, 64) };
 #define N_TILES 3
-
-struct _SoraConvolution {
-  SoraConvolutionShape shape;   /* without zeros */
-  const Tile *tile;
-  guint panels, phases;
-  guint n_runs, run_length;     /* of one phase */
-  cl_mem weight, bias, runs;
-  guint64 size;
-};
 
 /* The tile that computes the fewest padded channels; a single vector keeps the multipliers only 4/5 busy. */
 static const Tile *
@@ -148,8 +136,8 @@ make_runs (const SoraConvolution *conv)
   return runs;
 }
 
-static cl_mem
-upload (SoraConvolution *conv, SoraQueue *queue, const void *data, gsize size)
+cl_mem
+sora_convolution_upload (SoraConvolution *conv, SoraQueue *queue, const void *data, gsize size)
 {
   cl_mem mem = sora_queue_alloc (queue, size);
 
@@ -159,33 +147,48 @@ upload (SoraConvolution *conv, SoraQueue *queue, const void *data, gsize size)
   return mem;
 }
 
+/* The weight in the order of convolution.cl. */
+static void
+upload_runs (SoraConvolution *conv, SoraQueue *queue, const gfloat *weight)
+{
+  const SoraConvolutionShape *s = &conv->shape;
+  g_autofree gfloat *packed = NULL;
+  g_autofree cl_int4 *runs = NULL;
+  gsize n_floats;
+
+  conv->phases = s->time_scale * s->scale * s->scale;
+  conv->n_runs = s->kernel_time * axis_taps (s->kernel_height, s->scale);
+  conv->run_length = axis_taps (s->kernel_width, s->scale) * s->in_channels;
+  packed = pack_weight (conv, weight, &n_floats);
+  runs = make_runs (conv);
+  conv->weight = sora_convolution_upload (conv, queue, packed, n_floats * sizeof (gfloat));
+  conv->runs = sora_convolution_upload (conv, queue, runs, conv->phases * conv->n_runs * sizeof (cl_int4));
+}
+
 SoraConvolution *
 sora_convolution_new (SoraQueue *queue, const SoraConvolutionShape *shape, const gfloat *weight, const gfloat *bias,
     GError **error)
 {
+  SoraDevice *device = sora_queue_get_device (queue);
   SoraConvolution *conv = g_new0 (SoraConvolution, 1);
   SoraConvolutionShape *s = &conv->shape;
-  g_autofree gfloat *packed = NULL, *padded = NULL;
-  g_autofree cl_int4 *runs = NULL;
-  gsize n_floats, panel;
+  g_autofree gfloat *padded = NULL;
+  gsize panel;
 
   *s = *shape;
   set_defaults (s);
-  conv->tile = choose_tile (sora_queue_get_device (queue), s->out_channels);
+  conv->winograd = sora_convolution_winograd_fits (device, s);
+  conv->tile = conv->winograd ? sora_convolution_winograd_tile (device, s->out_channels) : choose_tile (device, s->out_channels);
   panel = conv->tile->vector * conv->tile->vectors;
   conv->panels = (s->out_channels + panel - 1) / panel;
-  conv->phases = s->time_scale * s->scale * s->scale;
-  conv->n_runs = s->kernel_time * axis_taps (s->kernel_height, s->scale);
-  conv->run_length = axis_taps (s->kernel_width, s->scale) * s->in_channels;
-
-  packed = pack_weight (conv, weight, &n_floats);
   padded = g_new0 (gfloat, conv->panels * panel);
   if (bias != NULL)
     memcpy (padded, bias, s->out_channels * sizeof (gfloat));
-  runs = make_runs (conv);
-  conv->weight = upload (conv, queue, packed, n_floats * sizeof (gfloat));
-  conv->bias = upload (conv, queue, padded, conv->panels * panel * sizeof (gfloat));
-  conv->runs = upload (conv, queue, runs, conv->phases * conv->n_runs * sizeof (cl_int4));
+  conv->bias = sora_convolution_upload (conv, queue, padded, conv->panels * panel * sizeof (gfloat));
+  if (conv->winograd)
+    sora_convolution_winograd_upload (conv, queue, weight);
+  else
+    upload_runs (conv, queue, weight);
   if (!sora_queue_check (queue, error))
     g_clear_pointer (&conv, sora_convolution_free);
   return conv;
@@ -233,9 +236,9 @@ divide_work (const SoraConvolution *conv, SoraDevice *device, guint positions, S
   launch->local[1] = launch->local[2] = 1;
 }
 
-void
-sora_convolution_run (SoraQueue *queue, const SoraConvolution *conv, const SoraFeatureMap *x, const SoraFeatureMap *y,
-    guint frames, const SoraConvolutionEpilogue *epilogue)
+static void
+run_runs (SoraQueue *queue, const SoraConvolution *conv, const SoraFeatureMap *x, const SoraFeatureMap *y, guint frames,
+    const SoraConvolutionEpilogue *epilogue)
 {
   const SoraConvolutionShape *s = &conv->shape;
   guint height = y->height / s->scale, width = y->width / s->scale, positions = frames / s->time_stride * height * width;
@@ -255,4 +258,14 @@ sora_convolution_run (SoraQueue *queue, const SoraConvolution *conv, const SoraF
       SORA_ARG (conv->runs), SORA_ARG (n_runs), SORA_ARG (run_length), SORA_ARG (conv->bias), SORA_ARG (y->mem),
       SORA_ARG (y_map), SORA_ARG (y_phase), SORA_ARG (residual), SORA_ARG (residual_map), SORA_ARG (relu),
       SORA_ARG (size), SORA_ARG (tiles));
+}
+
+void
+sora_convolution_run (SoraQueue *queue, const SoraConvolution *conv, const SoraFeatureMap *x, const SoraFeatureMap *y,
+    guint frames, const SoraConvolutionEpilogue *epilogue)
+{
+  if (conv->winograd)
+    sora_convolution_winograd_run (queue, conv, x, y, frames, epilogue);
+  else
+    run_runs (queue, conv, x, y, frames, epilogue);
 }

@@ -229,8 +229,7 @@ stream_set_up (SoraStream *stream, SoraDevice *device, GCancellable *cancellable
   if (!stream->queue)
     return FALSE;
   sora_queue_set_cancellable (stream->queue, cancellable);
-  stream->weights = sora_model_get_weights (stream->model, stream->queue, FALSE, stream->progress, stream->progress_data,
-      cancellable, error);
+  stream->weights = sora_model_get_weights (stream->model, stream->queue, stream->progress, stream->progress_data, cancellable, error);
   if (!stream->weights)
     return FALSE;
   stream->arena = sora_arena_new (device);

@@ -41,32 +41,21 @@ check_pixels (const gchar *path, GError **error)
   return FALSE;
 }
 
-static void
-set_decoding_error (GError **error, const gchar *path, const GError *cause)
-{
-  g_autofree gchar *name = g_filename_display_name (path);
-
-  if (g_error_matches (cause, GDK_PIXBUF_ERROR, GDK_PIXBUF_ERROR_UNKNOWN_TYPE))
-    g_set_error (error, cause->domain, cause->code, "%s is not a picture of a known kind: take a PNG or JPEG file", name);
-  else
-    g_set_error (error, cause->domain, cause->code, "The picture %s cannot be decoded: %s", name, cause->message);
-}
-
 GdkPixbuf *
 sora_picture_load (const gchar *path, GError **error)
 {
-  g_autoptr (GError) cause = NULL;
   g_autoptr (GdkPixbuf) stored = NULL;
   GdkPixbuf *upright;
 
   if (!check_file (path, error) || !check_pixels (path, error))
     return NULL;
-  stored = gdk_pixbuf_new_from_file (path, &cause);
-  upright = stored ? gdk_pixbuf_apply_embedded_orientation (stored) : NULL;
+  stored = gdk_pixbuf_new_from_file (path, error);
   if (!stored)
-    set_decoding_error (error, path, cause);
-  else if (!upright)
-    g_set_error (error, GDK_PIXBUF_ERROR, GDK_PIXBUF_ERROR_INSUFFICIENT_MEMORY, "There is no memory to turn the picture %s", path);
+    return NULL;
+  upright = gdk_pixbuf_apply_embedded_orientation (stored);
+  if (!upright)
+    g_set_error (error, GDK_PIXBUF_ERROR, GDK_PIXBUF_ERROR_INSUFFICIENT_MEMORY, "There is no memory to turn a picture of %dx%d pixels",
+        gdk_pixbuf_get_width (stored), gdk_pixbuf_get_height (stored));
   return upright;
 }
 

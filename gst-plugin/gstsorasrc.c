@@ -5,7 +5,8 @@
  * SECTION:element-sorasrc
  * @title: sorasrc
  *
- * Runs a text-to-video diffusion model in OpenCL and emits raw video of any format, size and frame rate.
+ * Runs a text-to-video diffusion model in OpenCL and emits raw video of any format, size and frame rate. A picture can be given
+ * that the video begins with.
  *
  * ## Example
  * |[
@@ -1095,7 +1096,7 @@ gst_sora_src_class_init (GstSoraSrcClass *class)
   element_class->change_state = GST_DEBUG_FUNCPTR (gst_sora_src_change_state);
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_set_static_metadata (element_class, "Sora source", "Source/Video",
-      "Generates video from text with a diffusion model in OpenCL", "gst-sora");
+      "Generates video from text, and from a picture to begin with, by a diffusion model in OpenCL", "gst-sora");
 
   base_class->start = GST_DEBUG_FUNCPTR (gst_sora_src_start);
   base_class->stop = GST_DEBUG_FUNCPTR (gst_sora_src_stop);

@@ -72,7 +72,7 @@ fixate_size (GstStructure *structure, guint model_width, guint model_height, gdo
 }
 
 GstCaps *
-gst_sora_caps_fixate (SoraModel *model, GstCaps *caps)
+gst_sora_caps_fixate (SoraModel *model, gdouble aspect_ratio, GstCaps *caps)
 {
   GstStructure *structure;
   guint width, height;
@@ -80,7 +80,7 @@ gst_sora_caps_fixate (SoraModel *model, GstCaps *caps)
 
   caps = gst_caps_make_writable (gst_caps_truncate (caps));
   structure = gst_caps_get_structure (caps, 0);
-  sora_model_get_best_size (model, 0, &width, &height);
+  sora_model_get_best_size (model, aspect_ratio, &width, &height);
   sora_model_get_frame_rate (model, &rate_n, &rate_d);
 
   fixate_format (structure);

@@ -12,14 +12,15 @@ G_BEGIN_DECLS
 
 /**
  * gst_sora_caps_fixate:
+ * @aspect_ratio: width over height of what is going to be shown; 0: of anything
  * @caps: (transfer full): not empty
  *
- * What is open becomes the model's own size (in its own proportions where only one side is open) and rate, square pixels,
- * and of the formats the one that is nearest to RGB and widely played.
+ * What is open becomes the model's size that is nearest to @aspect_ratio, or its own choice (in its proportions where only one side
+ * is open), the model's rate, square pixels, and of the formats the one that is nearest to RGB and widely played.
  *
  * Returns: (transfer full): the first structure of @caps with all but fields unknown here fixed
  */
-GstCaps *gst_sora_caps_fixate (SoraModel *model, GstCaps *caps);
+GstCaps *gst_sora_caps_fixate (SoraModel *model, gdouble aspect_ratio, GstCaps *caps);
 
 /* Sets @width and @height to the model's size whose proportions are nearest to those of @info on display. */
 void gst_sora_caps_get_model_size (SoraModel *model, const GstVideoInfo *info, guint *width, guint *height);

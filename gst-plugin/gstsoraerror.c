@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* libsora's errors as messages on the bus. */
+/* The errors of libsora and of picture files as messages on the bus. */
 #include "gstsoraerror.h"
 
+#include <gdk-pixbuf/gdk-pixbuf.h>
 #include <sora/sora.h>
 
 typedef struct {
@@ -46,6 +47,12 @@ map_error (const GError *error)
     return map_device_error (error->code);
   if (error->domain == SORA_MODEL_ERROR)
     return map_model_error (error->code);
+  if (error->domain == G_FILE_ERROR && error->code == G_FILE_ERROR_NOENT)
+    return (Code) { GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND };
+  if (error->domain == G_FILE_ERROR)
+    return (Code) { GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_READ };
+  if (error->domain == GDK_PIXBUF_ERROR)
+    return (Code) { GST_STREAM_ERROR, GST_STREAM_ERROR_DECODE };
   if (error->domain == SORA_STREAM_ERROR && error->code != SORA_STREAM_ERROR_NUMERIC)
     return (Code) { GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_SETTINGS };
   return (Code) { GST_STREAM_ERROR, GST_STREAM_ERROR_FAILED };

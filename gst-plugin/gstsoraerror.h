@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* libsora's errors as messages on the bus. */
+/* The errors of libsora and of picture files as messages on the bus. */
 #pragma once
 
 #include <gst/gst.h>

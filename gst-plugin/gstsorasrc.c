@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* sorasrc: video generated from a prompt. Properties, negotiation, and the way from the worker's frames to buffers. */
+/* sorasrc: video generated from a prompt, and from a picture if one is given. Properties, negotiation, and the way from the worker's frames to buffers. */
 
 /**
  * SECTION:element-sorasrc
  * @title: sorasrc
  *
- * Runs a text-to-video diffusion model in OpenCL and emits raw video of any format, size and frame rate.
+ * Runs a text-to-video diffusion model in OpenCL and emits raw video of any format, size and frame rate. A picture can be given
+ * that the video begins with.
  *
  * ## Example
  * |[
@@ -26,6 +27,7 @@
 #include "gstsoramodels.h"
 #include "gstsoratimeline.h"
 #include "gstsoraworker.h"
+#include "picture.h"
 
 GST_DEBUG_CATEGORY (gst_sora_src_debug);
 #define GST_CAT_DEFAULT gst_sora_src_debug
@@ -37,6 +39,7 @@ enum
   PROP_DEVICE,
   PROP_PROMPT,
   PROP_NEGATIVE_PROMPT,
+  PROP_IMAGE,
   PROP_GUIDANCE_SCALE,
   PROP_STEPS,
   PROP_SEED,
@@ -56,7 +59,7 @@ enum
 #define DEFAULT_IS_LIVE FALSE
 
 typedef struct {
-  gchar *model, *device, *prompt, *negative_prompt;
+  gchar *model, *device, *prompt, *negative_prompt, *image;
   gdouble guidance_scale;
   guint steps;
   gint64 seed;     /* -1: random */
@@ -81,6 +84,8 @@ struct _GstSoraSrc
   /* set in start */
   SoraModel *model;
   SoraDevice *device;
+  GdkPixbuf *picture;          /* what the video begins with, until the worker has it; NULL: none */
+  gdouble aspect_ratio;        /* the picture's; 0: none */
   gint rate_n, rate_d;         /* the model's frames a second */
   guint64 length;              /* model's frames; 0: endless */
   GstClockTime end;            /* ns; GST_CLOCK_TIME_NONE: endless */
@@ -218,22 +223,38 @@ set_length (GstSoraSrc *self, gint64 duration)
 }
 
 static gboolean
+load_picture (GstSoraSrc *self, const gchar *path, GError **error)
+{
+  self->aspect_ratio = 0;
+  if (path == NULL || *path == '\0')
+    return TRUE;
+  self->picture = sora_picture_load (path, error);
+  if (self->picture == NULL)
+    return FALSE;
+  self->aspect_ratio = sora_picture_get_aspect_ratio (self->picture);
+  return TRUE;
+}
+
+static gboolean
 open_files_and_device (GstSoraSrc *self)
 {
   g_autofree gchar *path = NULL;
+  g_autofree gchar *image = NULL;
   g_autofree gchar *selector = NULL;
   g_autoptr (GError) error = NULL;
 
   g_mutex_lock (&self->lock);
   path = g_strdup (self->settings.model);
   selector = g_strdup (self->settings.device);
+  image = g_strdup (self->settings.image);
   g_mutex_unlock (&self->lock);
 
   self->model = gst_sora_models_acquire (path, &error);
-  if (self->model)
+  if (self->model && load_picture (self, image, &error))
     self->device = sora_device_open (selector, &error);
   if (self->device == NULL) {
     gst_sora_post_error (GST_ELEMENT (self), error);
+    g_clear_object (&self->picture);
     g_clear_pointer (&self->model, gst_sora_models_release);
     return FALSE;
   }
@@ -289,6 +310,7 @@ gst_sora_src_stop (GstBaseSrc *src)
 
   gst_sora_worker_free (worker);
   reset_stream (self);
+  g_clear_object (&self->picture);
   g_clear_pointer (&self->device, sora_device_unref);
   g_clear_pointer (&self->model, gst_sora_models_release);
   return TRUE;
@@ -301,7 +323,43 @@ gst_sora_src_fixate (GstBaseSrc *src, GstCaps *caps)
 {
   GstSoraSrc *self = GST_SORA_SRC (src);
 
-  return GST_BASE_SRC_CLASS (gst_sora_src_parent_class)->fixate (src, gst_sora_caps_fixate (self->model, caps));
+  return GST_BASE_SRC_CLASS (gst_sora_src_parent_class)->fixate (src,
+      gst_sora_caps_fixate (self->model, self->aspect_ratio, caps));
+}
+
+/* The names of the property and of what a picture is fitted by mean the same. */
+static SoraPictureFit
+get_picture_fit (GstSoraSrc *self)
+{
+  GstSoraSrcFit fit;
+
+  g_mutex_lock (&self->lock);
+  fit = self->settings.fit;
+  g_mutex_unlock (&self->lock);
+  switch (fit) {
+    case GST_SORA_SRC_FIT_LETTERBOX:
+      return SORA_PICTURE_FIT_LETTERBOX;
+    case GST_SORA_SRC_FIT_STRETCH:
+      return SORA_PICTURE_FIT_STRETCH;
+    default:
+      return SORA_PICTURE_FIT_CROP;
+  }
+}
+
+/* Gives the picture to the options, at the size of the model's frames; it is not needed any more then. */
+static gboolean
+set_image (GstSoraSrc *self, SoraStreamOptions *options, guint width, guint height, GError **error)
+{
+  g_autoptr (GdkPixbuf) frame = NULL;
+
+  if (self->picture == NULL)
+    return TRUE;
+  frame = sora_picture_fit (self->picture, width, height, get_picture_fit (self), error);
+  if (frame == NULL)
+    return FALSE;
+  sora_stream_options_set_image (options, gdk_pixbuf_read_pixels (frame), width, height, gdk_pixbuf_get_rowstride (frame));
+  g_clear_object (&self->picture);
+  return TRUE;
 }
 
 /* Starts to load, now that the proportions asked for are known. */
@@ -315,6 +373,11 @@ start_worker (GstSoraSrc *self)
   guint width, height;
 
   gst_sora_caps_get_model_size (self->model, &self->info, &width, &height);
+  if (!set_image (self, options, width, height, &error)) {
+    sora_stream_options_free (options);
+    gst_sora_post_error (GST_ELEMENT (self), error);
+    return FALSE;
+  }
   sora_stream_options_set_size (options, width, height);
   sora_stream_options_set_length (options, self->length);
   g_mutex_lock (&self->lock);
@@ -857,6 +920,10 @@ gst_sora_src_set_property (GObject *object, guint id, const GValue *value, GPara
       g_free (settings->device);
       settings->device = g_value_dup_string (value);
       break;
+    case PROP_IMAGE:
+      g_free (settings->image);
+      settings->image = g_value_dup_string (value);
+      break;
     case PROP_GUIDANCE_SCALE:
       settings->guidance_scale = g_value_get_double (value);
       if (self->worker)
@@ -912,6 +979,9 @@ gst_sora_src_get_property (GObject *object, guint id, GValue *value, GParamSpec 
     case PROP_NEGATIVE_PROMPT:
       g_value_set_string (value, settings->negative_prompt);
       break;
+    case PROP_IMAGE:
+      g_value_set_string (value, settings->image);
+      break;
     case PROP_GUIDANCE_SCALE:
       g_value_set_double (value, settings->guidance_scale);
       break;
@@ -955,6 +1025,9 @@ install_text_properties (GObjectClass *class)
   g_object_class_install_property (class, PROP_NEGATIVE_PROMPT, g_param_spec_string ("negative-prompt",
       "Negative prompt", "What the video must not show, UTF-8 text; used where the guidance scale is not 1", "",
       READY_FLAGS));
+  g_object_class_install_property (class, PROP_IMAGE, g_param_spec_string ("image", "Image",
+      "Picture file that the video begins with, fitted to the model's size as 'fit' says; where no size is asked for, the model's "
+      "size that is nearest to the picture's proportions is taken (NULL or empty: none)", NULL, READY_FLAGS));
 }
 
 static void
@@ -978,7 +1051,7 @@ install_stream_properties (GObjectClass *class)
       "Length of the video in nanoseconds, then EOS (-1: endless, or one clip of a model that makes clips)", -1,
       G_MAXINT64, DEFAULT_DURATION, READY_FLAGS));
   g_object_class_install_property (class, PROP_FIT, g_param_spec_enum ("fit", "Fit",
-      "How the model's picture is fitted into other proportions", GST_TYPE_SORA_SRC_FIT, DEFAULT_FIT, PLAYING_FLAGS));
+      "How the model's picture is fitted into other proportions, and at the start the image into the model's", GST_TYPE_SORA_SRC_FIT, DEFAULT_FIT, PLAYING_FLAGS));
   g_object_class_install_property (class, PROP_QUEUE_SIZE, g_param_spec_uint ("queue-size", "Queue size",
       "Blocks that may be generated ahead of the one being shown; more hide uneven generation, but delay a new prompt",
       1, 64, DEFAULT_QUEUE_SIZE, READY_FLAGS));
@@ -999,6 +1072,7 @@ gst_sora_src_finalize (GObject *object)
   g_free (self->settings.device);
   g_free (self->settings.prompt);
   g_free (self->settings.negative_prompt);
+  g_free (self->settings.image);
   g_mutex_clear (&self->lock);
   G_OBJECT_CLASS (gst_sora_src_parent_class)->finalize (object);
 }
@@ -1022,7 +1096,7 @@ gst_sora_src_class_init (GstSoraSrcClass *class)
   element_class->change_state = GST_DEBUG_FUNCPTR (gst_sora_src_change_state);
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_set_static_metadata (element_class, "Sora source", "Source/Video",
-      "Generates video from text with a diffusion model in OpenCL", "gst-sora");
+      "Generates video from text, and from a picture to begin with, by a diffusion model in OpenCL", "gst-sora");
 
   base_class->start = GST_DEBUG_FUNCPTR (gst_sora_src_start);
   base_class->stop = GST_DEBUG_FUNCPTR (gst_sora_src_stop);

@@ -8,7 +8,7 @@ from transformer import block_causal_mask
 
 
 def sigmas(steps, shift):
-    u = 1 - torch.arange(steps + 1) / steps
+    u = 1 - torch.arange(steps + 1, dtype=torch.float64) / steps
     return shift * u / (1 + (shift - 1) * u)
 
 
@@ -23,7 +23,10 @@ def velocity(output, x, sigma, sora):
 
 
 def denoise_block(model, past, x, text, empty, sora, tokens):
-    """One block x (B, C, n, h, w), all noise, to its clean latents; past (B, C, m, h, w) is already noised."""
+    """One block x (B, C, n, h, w), all noise, to its clean latents; past (B, C, m, h, w) is already noised.
+
+    What a block begins with and is given, an image's latent, is the end of the past to it; x is then the rest of the block.
+    """
     m, n = past.shape[2], x.shape[2]
     mask = block_causal_mask(m + n, tokens, sora["block_latents"], sora["window_latents"]).to(x.device)
     levels = sigmas(sora["steps"], sora["shift"]).tolist()
@@ -39,22 +42,28 @@ def denoise_block(model, past, x, text, empty, sora, tokens):
 
 
 @torch.no_grad()
-def generate(parts, words, texts, sora, latents=8, size=(16, 16), seed=0, single=False):
-    """Normalised latents (B, C, latents, h, w) for the texts; `single` makes one latent and stops."""
+def generate(parts, words, texts, sora, latents=8, size=(16, 16), seed=0, single=False, image=None):
+    """Normalised latents (B, C, latents, h, w) for the texts; `single` makes one latent and stops.
+
+    image (B, C, 1, h, w): the normalised latent of a frame that the video begins with.
+    """
     model = parts["transformer"]
     text = encode_texts(parts["text_encoder"], words, texts, sora["text_length"])
     empty = encode_texts(parts["text_encoder"], words, [""] * len(texts), sora["text_length"])
     device = text.device
     generator = torch.Generator().manual_seed(seed)  # on the CPU: the same noise for every device
     channels, block = model.config["in_channels"], 1 if single else sora["block_latents"]
-    clean, past = [], torch.zeros(len(texts), channels, 0, *size, device=device)
+    past = torch.zeros(len(texts), channels, 0, *size, device=device)
+    clean, given = [], past if image is None else image.to(device)
     with training.autocast(device):
         for _ in range(1 if single else latents // block):
-            x = torch.randn(len(texts), channels, block, *size, generator=generator).to(device)
-            x = denoise_block(model, past, x, text, empty, sora, size[0] * size[1] // 4)
-            clean.append(x)
-            s = sora["context_noise"]
-            past = torch.cat([past, (1 - s) * x + s * torch.randn(x.shape, generator=generator).to(device)], 2)
+            x, noise = (torch.randn(len(texts), channels, block, *size, generator=generator).to(device) for _ in range(2))
+            s, n = sora["context_noise"], given.shape[2]
+            held = torch.cat([past, (1 - s) * given + s * noise[:, :, :n]], 2)
+            x = denoise_block(model, held, x[:, :, n:], text, empty, sora, size[0] * size[1] // 4)
+            clean.append(torch.cat([given, x], 2))
+            past = torch.cat([past, (1 - s) * clean[-1] + s * noise], 2)
+            given = given[:, :, :0]
     return torch.cat(clean, 2)
 
 

@@ -26,27 +26,25 @@ struct _SoraModel {
   GPtrArray *weights;           /* SoraModelWeights, not owned: those that streams hold at present */
 };
 
-/* A model's weights on one device, shared by the streams there. Immutable once loaded; reference-counted. */
+/* What every stream needs of a model's weights on one device, shared by the streams there. Immutable once loaded; reference-counted. */
 typedef struct {
   gatomicrefcount ref_count;
   SoraModel *model;             /* owned */
   SoraDevice *device;           /* owned */
-  gboolean with_vae_encoder;
   SoraTextEncoder *text_encoder;
   SoraTransformer *transformer;
-  SoraVae *vae;
+  SoraVae *vae;                 /* the decoder */
 } SoraModelWeights;
 
 /**
  * sora_model_get_weights:
  * @queue: of the device; uploads go through it
- * @with_vae_encoder: whether images will be encoded
  *
  * Returns: (transfer full): the weights on @queue's device, uploaded unless another stream holds them already; or %NULL
  *   with @error. Any thread: a second caller waits for the first.
  */
-SoraModelWeights *sora_model_get_weights (SoraModel *model, SoraQueue *queue, gboolean with_vae_encoder,
-    SoraProgressFunc progress, gpointer user_data, GCancellable *cancellable, GError **error);
+SoraModelWeights *sora_model_get_weights (SoraModel *model, SoraQueue *queue, SoraProgressFunc progress, gpointer user_data,
+    GCancellable *cancellable, GError **error);
 /* Frees them with the last holder. */
 void sora_model_weights_unref (SoraModelWeights *weights);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraModelWeights, sora_model_weights_unref)

@@ -44,20 +44,19 @@ load_stages (SoraModelWeights *weights, SoraQueue *queue, Progress *progress, GE
     return FALSE;
   progress->done += sora_weight_file_get_bytes (model->transformer_file);
   begin_stage (progress, "loading VAE");
-  weights->vae = sora_vae_new (&model->vae, model->vae_file, weights->with_vae_encoder, queue, error);
+  weights->vae = sora_vae_new (&model->vae, model->vae_file, SORA_VAE_DECODER, queue, error);
   return weights->vae && sora_queue_finish (queue, error);
 }
 
 /* NULL with an error; nothing else sees the weights yet. */
 static SoraModelWeights *
-load (SoraModel *model, SoraQueue *queue, gboolean with_vae_encoder, Progress *progress, GError **error)
+load (SoraModel *model, SoraQueue *queue, Progress *progress, GError **error)
 {
   SoraModelWeights *weights = g_new0 (SoraModelWeights, 1);
 
   g_atomic_ref_count_init (&weights->ref_count);
   weights->model = sora_model_ref (model);
   weights->device = sora_device_ref (sora_queue_get_device (queue));
-  weights->with_vae_encoder = with_vae_encoder;
   if (load_stages (weights, queue, progress, error))
     return weights;
   weights_free (weights);
@@ -66,11 +65,11 @@ load (SoraModel *model, SoraQueue *queue, gboolean with_vae_encoder, Progress *p
 
 /* A new reference to weights already loaded; the model's lock is held. */
 static SoraModelWeights *
-find_loaded (SoraModel *model, SoraDevice *device, gboolean with_vae_encoder)
+find_loaded (SoraModel *model, SoraDevice *device)
 {
   for (guint i = 0; i < model->weights->len; i++) {
     SoraModelWeights *weights = g_ptr_array_index (model->weights, i);
-    if (weights->device == device && (weights->with_vae_encoder || !with_vae_encoder)) {
+    if (weights->device == device) {
       g_atomic_ref_count_inc (&weights->ref_count);
       return weights;
     }
@@ -81,13 +80,13 @@ find_loaded (SoraModel *model, SoraDevice *device, gboolean with_vae_encoder)
 /* Waits until the weights are loaded or this thread may load them itself, which it then has to; looks at @cancellable every 50 ms.
  * The model's lock is held. */
 static SoraModelWeights *
-wait_for_turn (SoraModel *model, SoraDevice *device, gboolean with_vae_encoder, GCancellable *cancellable, GError **error)
+wait_for_turn (SoraModel *model, SoraDevice *device, GCancellable *cancellable, GError **error)
 {
   while (TRUE) {
     SoraModelWeights *weights;
     if (g_cancellable_set_error_if_cancelled (cancellable, error))
       return NULL;
-    weights = find_loaded (model, device, with_vae_encoder);
+    weights = find_loaded (model, device);
     if (weights)
       return weights;
     if (!model->loading)
@@ -99,8 +98,8 @@ wait_for_turn (SoraModel *model, SoraDevice *device, gboolean with_vae_encoder, 
 }
 
 SoraModelWeights *
-sora_model_get_weights (SoraModel *model, SoraQueue *queue, gboolean with_vae_encoder, SoraProgressFunc progress,
-    gpointer user_data, GCancellable *cancellable, GError **error)
+sora_model_get_weights (SoraModel *model, SoraQueue *queue, SoraProgressFunc progress, gpointer user_data, GCancellable *cancellable,
+    GError **error)
 {
   SoraDevice *device = sora_queue_get_device (queue);
   GError *wait_error = NULL;
@@ -112,14 +111,14 @@ sora_model_get_weights (SoraModel *model, SoraQueue *queue, gboolean with_vae_en
   };
 
   g_mutex_lock (&model->lock);
-  weights = wait_for_turn (model, device, with_vae_encoder, cancellable, &wait_error);
+  weights = wait_for_turn (model, device, cancellable, &wait_error);
   g_mutex_unlock (&model->lock);
   if (wait_error)
     g_propagate_error (error, wait_error);
   if (weights || wait_error)
     return weights;
 
-  weights = load (model, queue, with_vae_encoder, &state, error);
+  weights = load (model, queue, &state, error);
   g_mutex_lock (&model->lock);
   if (weights)
     g_ptr_array_add (model->weights, weights);

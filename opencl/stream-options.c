@@ -2,6 +2,8 @@
 /* What to generate: a stream's options with their defaults. */
 #include "stream-private.h"
 
+#include <string.h>
+
 SoraStreamOptions *
 sora_stream_options_new (void)
 {
@@ -22,6 +24,7 @@ sora_stream_options_copy (const SoraStreamOptions *options)
   copy->prompt = g_strdup (options->prompt);
   copy->negative_prompt = g_strdup (options->negative_prompt);
   copy->noise = g_memdup2 (options->noise, options->n_noise * sizeof (gfloat));
+  copy->image = g_memdup2 (options->image, (gsize) 3 * options->image_width * options->image_height);
   return copy;
 }
 
@@ -33,6 +36,7 @@ sora_stream_options_free (SoraStreamOptions *options)
   g_free (options->prompt);
   g_free (options->negative_prompt);
   g_free (options->noise);
+  g_free (options->image);
   g_free (options);
 }
 
@@ -93,6 +97,24 @@ sora_stream_options_set_noise (SoraStreamOptions *options, const gfloat *noise, 
   g_free (options->noise);
   options->noise = g_memdup2 (noise, n * sizeof (gfloat));
   options->n_noise = n;
+}
+
+void
+sora_stream_options_set_image (SoraStreamOptions *options, const guint8 *rgb, guint width, guint height, gsize stride)
+{
+  gsize row = (gsize) 3 * width;
+
+  g_return_if_fail (rgb == NULL || (width > 0 && height > 0 && stride >= row));
+
+  g_clear_pointer (&options->image, g_free);
+  options->image_width = options->image_height = 0;
+  if (rgb == NULL)
+    return;
+  options->image = g_malloc_n (height, row);
+  options->image_width = width;
+  options->image_height = height;
+  for (guint y = 0; y < height; y++)
+    memcpy (options->image + y * row, rgb + y * stride, row);
 }
 
 void

@@ -16,6 +16,8 @@ struct _SoraStreamOptions {
   guint64 length;               /* frames; 0: endless, or the model's own clip */
   gfloat *noise;                /* [channels, latents, height, width] */
   gsize n_noise;                /* floats */
+  guint8 *image;                /* [image_height, image_width, 3]; NULL: none */
+  guint image_width, image_height;
   gboolean profile;
 };
 

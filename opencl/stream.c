@@ -6,6 +6,7 @@
 #include "ops/elementwise.h"
 #include "stages/noise.h"
 #include "stages/sampler.h"
+#include "stream-image.h"
 #include "stream-private.h"
 
 /* Latents that the VAE decodes a call: the activations of more would only take memory. */
@@ -29,6 +30,7 @@ struct _SoraStream {
   SoraTransformerState *transformer_state;
   SoraVaeDecoderState *decoder_state;
   SoraSampler *sampler;
+  SoraStreamImage *image;       /* what block 0 begins with; NULL: none */
   SoraArena *arena;
   cl_mem embeddings;            /* [text_length, text_dim] */
   cl_mem latents;               /* [block_latents, latent_height, latent_width, channels] */
@@ -102,6 +104,17 @@ check_length (SoraModel *model, const SoraStreamOptions *options, GError **error
   return FALSE;
 }
 
+static gboolean
+check_image (const SoraStreamOptions *options, GError **error)
+{
+  if (!options->image || (options->image_width == options->width && options->image_height == options->height))
+    return TRUE;
+  g_set_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION,
+      "the image has %ux%u pixels, but the stream %ux%u: scale the image to the stream's size", options->image_width,
+      options->image_height, options->width, options->height);
+  return FALSE;
+}
+
 /* Puts the model's own values where the options leave the choice, and checks the rest. */
 static gboolean
 resolve_options (SoraModel *model, SoraStreamOptions *options, GError **error)
@@ -116,7 +129,7 @@ resolve_options (SoraModel *model, SoraStreamOptions *options, GError **error)
     options->shift = own->shift;
   if (options->length == 0)
     options->length = sora_model_get_clip_frames (model);
-  return check_size (model, options, error) && check_length (model, options, error)
+  return check_size (model, options, error) && check_image (options, error) && check_length (model, options, error)
       && check_range ("steps", options->steps, 1, 1000, error)
       && check_range ("guidance scale", options->guidance_scale, 0, MAX_GUIDANCE_SCALE, error)
       && check_range ("shift", options->shift, 0.01, 100, error);
@@ -158,21 +171,23 @@ check_extent (SoraStream *stream, GError **error)
 
 /* --- construction ---------------------------------------------------------------------------------------------- */
 
+/* A model without a cache takes a given latent as it is: clean, at timestep 0. */
 static void
 declare_sampler (SoraStream *stream)
 {
   const SoraStreamingConfig *own = &stream->model->streaming;
+  gdouble held_timestep = stream->image ? 0 : -1;
   SoraSamplerSettings settings = {
     .type = own->sampler, .prediction = own->prediction,
     .steps = stream->options->steps, .shift = stream->options->shift,
-    .context_timestep = own->causal ? own->context_timestep : -1, .context_noise = own->causal ? own->context_noise : 0,
+    .context_timestep = own->causal ? own->context_timestep : held_timestep, .context_noise = own->causal ? own->context_noise : 0,
     .n_floats = latent_floats (stream, stream->block_latents), .n_branches = stream->n_branches,
   };
 
   stream->sampler = sora_sampler_new (&settings, stream->arena);
 }
 
-/* Every stage states its regions; then they are allocated at once. */
+/* Every stage states its regions; then they are allocated at once. The transformer comes last, as the image's encoder shares its memory. */
 static gboolean
 plan_memory (SoraStream *stream, GError **error)
 {
@@ -191,7 +206,6 @@ plan_memory (SoraStream *stream, GError **error)
     .max_timesteps = sora_sampler_get_n_timesteps (stream->sampler),
   };
   stream->text_state = sora_text_encoder_state_new (stream->weights->text_encoder, own->text_length, stream->arena);
-  stream->transformer_state = sora_transformer_state_new (stream->weights->transformer, &shape, stream->arena);
   stream->decoder_state = sora_vae_decoder_state_new (stream->weights->vae, stream->latent_height, stream->latent_width,
       n_decoded, stream->arena);
   sora_arena_add (stream->arena, &stream->embeddings, own->text_length * model->transformer.text_dim);
@@ -199,6 +213,9 @@ plan_memory (SoraStream *stream, GError **error)
   sora_arena_add (stream->arena, &stream->decoded, latent_floats (stream, n_decoded));
   sora_arena_add (stream->arena, &stream->rgb, (rgb_bytes + sizeof (gfloat) - 1) / sizeof (gfloat));
   sora_arena_add (stream->arena, &stream->flag, 1);
+  if (stream->image)
+    sora_stream_image_plan (stream->image, stream->latent_height, stream->latent_width, stream->arena);
+  stream->transformer_state = sora_transformer_state_new (stream->weights->transformer, &shape, stream->arena);
   return sora_arena_commit (stream->arena, error);
 }
 
@@ -222,6 +239,29 @@ report (SoraStream *stream, gdouble fraction, const gchar *what)
     stream->progress (fraction, what, stream->progress_data);
 }
 
+/* The weights that the stream needs. */
+static gboolean
+load_weights (SoraStream *stream, GCancellable *cancellable, GError **error)
+{
+  stream->weights = sora_model_get_weights (stream->model, stream->queue, stream->progress, stream->progress_data, cancellable, error);
+  if (stream->weights && stream->options->image)
+    stream->image = sora_stream_image_new (stream->model, stream->queue, error);
+  return stream->weights && (stream->image || !stream->options->image);
+}
+
+/* Afterwards the latent is all that is kept of the picture. */
+static gboolean
+encode_image (SoraStream *stream, GError **error)
+{
+  if (!stream->image)
+    return TRUE;
+  report (stream, 1, "encoding image");
+  if (!sora_stream_image_encode (stream->image, stream->queue, stream->options->image, stream->rgb, error))
+    return FALSE;
+  sora_stream_options_set_image (stream->options, NULL, 0, 0, 0);
+  return TRUE;
+}
+
 static gboolean
 stream_set_up (SoraStream *stream, SoraDevice *device, GCancellable *cancellable, GError **error)
 {
@@ -229,12 +269,10 @@ stream_set_up (SoraStream *stream, SoraDevice *device, GCancellable *cancellable
   if (!stream->queue)
     return FALSE;
   sora_queue_set_cancellable (stream->queue, cancellable);
-  stream->weights = sora_model_get_weights (stream->model, stream->queue, FALSE, stream->progress, stream->progress_data,
-      cancellable, error);
-  if (!stream->weights)
+  if (!load_weights (stream, cancellable, error))
     return FALSE;
   stream->arena = sora_arena_new (device);
-  if (!plan_memory (stream, error))
+  if (!plan_memory (stream, error) || !encode_image (stream, error))
     return FALSE;
   report (stream, 1, "building kernels");
   prepare_state (stream);
@@ -283,6 +321,7 @@ sora_stream_free (SoraStream *stream)
   g_clear_pointer (&stream->transformer_state, sora_transformer_state_free);
   g_clear_pointer (&stream->decoder_state, sora_vae_decoder_state_free);
   g_clear_pointer (&stream->sampler, sora_sampler_free);
+  g_clear_pointer (&stream->image, sora_stream_image_free);
   g_clear_pointer (&stream->arena, sora_arena_free);
   g_clear_pointer (&stream->weights, sora_model_weights_unref);
   g_clear_pointer (&stream->queue, sora_queue_free);
@@ -424,14 +463,29 @@ upload_noise (SoraStream *stream)
   sora_queue_write (stream->queue, stream->latents, 0, n * sizeof (gfloat), noise);
 }
 
+/* What the sampler works on for block @index: an image is held where the stream begins. */
+static SoraSamplerBlock
+sampler_block (SoraStream *stream, guint64 index)
+{
+  gboolean holds = stream->image && index == 0;
+
+  return (SoraSamplerBlock) {
+    .latents = stream->latents, .n_latents = stream->block_latents,
+    .held = holds ? sora_stream_image_get_latent (stream->image) : NULL, .n_held = holds ? 1 : 0,
+    .seed = stream->options->seed, .index = index,
+  };
+}
+
 /* The clean latents that lie there from the block before enter the cache. */
 static void
 commit_previous (SoraStream *stream)
 {
+  SoraSamplerBlock block;
+
   if (!stream->uncommitted)
     return;
-  sora_sampler_commit (stream->sampler, stream->weights->transformer, stream->transformer_state, stream->queue,
-      stream->latents, stream->block_latents, stream->options->seed, stream->next_block - 1);
+  block = sampler_block (stream, stream->next_block - 1);
+  sora_sampler_commit (stream->sampler, stream->weights->transformer, stream->transformer_state, stream->queue, &block);
   stream->uncommitted = sora_queue_has_failed (stream->queue);
 }
 
@@ -463,11 +517,11 @@ static gboolean
 denoise (SoraStream *stream, GError **error)
 {
   gsize n = latent_floats (stream, stream->block_latents);
+  SoraSamplerBlock block = sampler_block (stream, stream->next_block);
 
   upload_noise (stream);
-  sora_sampler_denoise (stream->sampler, stream->weights->transformer, stream->transformer_state, stream->queue,
-      stream->latents, stream->block_latents, stream->options->seed, stream->next_block, stream->guidance,
-      stream->tap ? tap_step : NULL, stream);
+  sora_sampler_denoise (stream->sampler, stream->weights->transformer, stream->transformer_state, stream->queue, &block,
+      stream->guidance, stream->tap ? tap_step : NULL, stream);
   sora_queue_zero (stream->queue, stream->flag, 0, sizeof (cl_int));
   sora_check_finite_run (stream->queue, stream->latents, 0, n, stream->flag);
   if (stream->tap)

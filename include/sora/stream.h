@@ -14,7 +14,7 @@ G_BEGIN_DECLS
  * What to generate. For one thread at a time; sora_stream_new() copies it.
  *
  * prompt ""; negative prompt ""; guidance scale -1 (the model's own; 1 = off); steps 0 (the model's own); shift -1 (the
- * model's own); seed 0; size 0x0 (the model's first choice); length 0 (endless if causal, else the model's own clip).
+ * model's own); seed 0; size 0x0 (the model's first choice); length 0 (endless if causal, else the model's own clip); no image.
  */
 typedef struct _SoraStreamOptions SoraStreamOptions;
 
@@ -42,6 +42,17 @@ SORA_API void sora_stream_options_set_length (SoraStreamOptions *options, guint6
  * Replaces the noise that the seed would give, to compare with other implementations.
  */
 SORA_API void sora_stream_options_set_noise (SoraStreamOptions *options, const gfloat *noise, gsize n);
+
+/**
+ * sora_stream_options_set_image:
+ * @rgb: (nullable): R, G, B bytes, @height rows of @width pixels; copied. %NULL: no image, and the other arguments are not looked at
+ * @width, @height: pixels; must be the stream's size
+ * @stride: bytes from one row to the next, 3 * @width or more
+ *
+ * Makes the image the first frame, which the video goes on from. The frame is the image as the model's VAE gives it back. If the size is
+ * another than the stream's, sora_stream_new() gives %SORA_STREAM_ERROR_OPTION.
+ */
+SORA_API void sora_stream_options_set_image (SoraStreamOptions *options, const guint8 *rgb, guint width, guint height, gsize stride);
 /* Whether time and work of every kernel are recorded for sora_stream_get_profile(); costs a little speed. */
 SORA_API void sora_stream_options_set_profile (SoraStreamOptions *options, gboolean profile);
 
@@ -85,7 +96,8 @@ typedef void (*SoraProgressFunc) (gdouble fraction, const gchar *what, gpointer 
  * SoraTapFunc:
  * @name: whenever a prompt is encoded, "tokens" [tokens] and "text_embeddings" [tokens, text_dim], and "negative_" of both with
  *   guidance; for every block, [channels, latents, height, width], "noise", after each step i "step_i_output" and
- *   "step_i_negative_output" (the network's) and "step_i_latents", at last "latents"
+ *   "step_i_negative_output" (the network's) and "step_i_latents" (an image's latent in them as the network is given it), at last
+ *   "latents"
  * @data: floats, row-major in @shape
  *
  * Sees a stage's tensors as they are made. Called in the thread that pulls.
@@ -107,7 +119,7 @@ typedef struct _SoraStream SoraStream;
  * @progress: (nullable) (scope call): told about loading
  *
  * Puts the model's weights on the device (unless a stream before did), allocates everything that generation needs, and encodes
- * the prompt. Kernels that this takes are built, unless they are cached; the others are when the first block comes to them.
+ * the prompt and the image. Kernels that this takes are built, unless they are cached; the others are when the first block comes to them.
  *
  * Returns: (transfer full): a stream at block 0, or %NULL with an error of any domain here or %G_IO_ERROR_CANCELLED.
  */
@@ -138,7 +150,7 @@ SORA_API void sora_stream_set_guidance_scale (SoraStream *stream, gdouble scale)
 /**
  * sora_stream_restart:
  *
- * Goes back to block 0 with the prompt of sora_stream_new(), the same seed and so the same frames.
+ * Goes back to block 0 with the prompt and image of sora_stream_new(), the same seed and so the same frames.
  */
 SORA_API void sora_stream_restart (SoraStream *stream);
 

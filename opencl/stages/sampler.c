@@ -14,7 +14,7 @@ struct _SoraSampler {
   gdouble *timesteps;           /* [steps + 1]: 1000 sigma of each step, then the context's */
   gfloat *host_noise;           /* [n_floats] */
   cl_mem output;                /* [n_branches, n_floats]: the network's */
-  cl_mem noise;                 /* [n_noises, n_floats]: fresh noise of each step but the last; the context's uses the first */
+  cl_mem noise;                 /* [n_noises, n_floats]: fresh noise of each step but the last; row 0 also the context's */
   cl_mem context;               /* [n_floats]: clean latents with the context's noise */
 };
 
@@ -65,82 +65,106 @@ sora_sampler_get_timesteps (SoraSampler *sampler)
   return sampler->timesteps;
 }
 
-/* Puts a noise sequence of @block into row @row of the noise region. */
-static void
-upload_noise (SoraSampler *sampler, SoraQueue *queue, guint64 seed, guint64 block, guint32 purpose, guint row)
+static guint
+held_floats (SoraSampler *sampler, const SoraSamplerBlock *block)
 {
-  gsize n = sampler->settings.n_floats;
+  return sampler->settings.n_floats / block->n_latents * block->n_held;
+}
 
-  sora_noise_fill (seed, block, purpose, n, sampler->host_noise);
-  sora_queue_write (queue, sampler->noise, row * n * sizeof (gfloat), n * sizeof (gfloat), sampler->host_noise);
+/* Puts the first @n floats of a noise sequence of @block into row @row of the noise region. */
+static void
+upload_noise (SoraSampler *sampler, SoraQueue *queue, const SoraSamplerBlock *block, guint32 purpose, guint row, gsize n)
+{
+  sora_noise_fill (block->seed, block->index, purpose, n, sampler->host_noise);
+  sora_queue_write (queue, sampler->noise, row * sampler->settings.n_floats * sizeof (gfloat), n * sizeof (gfloat), sampler->host_noise);
 }
 
 /* All fresh noise of a block at once, so that no transfer interrupts the steps. */
 static void
-upload_step_noises (SoraSampler *sampler, SoraQueue *queue, guint64 seed, guint64 block)
+upload_step_noises (SoraSampler *sampler, SoraQueue *queue, const SoraSamplerBlock *block)
 {
   if (sampler->settings.type != SORA_SAMPLER_RENOISE)
     return;
   for (guint i = 0; i + 1 < sampler->settings.steps; i++)
-    upload_noise (sampler, queue, seed, block, 1 + i, i);
+    upload_noise (sampler, queue, block, 1 + i, i, sampler->settings.n_floats);
 }
 
-/* latents = x · latents + output · (guided output) + noise · fresh noise, by the scheduler's coefficients */
+/* y = the first @n floats of @block as context, from the clean @x: (1 - s) x + s e. Uses row 0 of the noise region. */
 static void
-apply_step (SoraSampler *sampler, SoraQueue *queue, cl_mem latents, guint n_floats, guint step, gdouble guidance)
+write_context (SoraSampler *sampler, SoraQueue *queue, const SoraSamplerBlock *block, cl_mem x, guint n, cl_mem y)
+{
+  gdouble s = sampler->settings.context_noise;
+  SoraCombine combine = { .x = x, .a = 1 - s, .e = s > 0 ? sampler->noise : NULL, .d = s, .y = y };
+
+  if (s > 0)
+    upload_noise (sampler, queue, block, CONTEXT_NOISE_PURPOSE, 0, n);
+  sora_combine_run (queue, &combine, n);
+}
+
+/* latents = x · latents + output · (guided output) + noise · fresh noise, by the scheduler's coefficients, from float @first on */
+static void
+apply_step (SoraSampler *sampler, SoraQueue *queue, cl_mem latents, guint first, guint step, gdouble guidance)
 {
   const SoraSamplerSettings *settings = &sampler->settings;
   SoraSchedulerStep s = sora_scheduler_step (settings->type, settings->prediction, sampler->sigmas[step],
       sampler->sigmas[step + 1]);
   gboolean guided = settings->n_branches == 2;
   SoraCombine combine = {
-    .x = latents, .a = s.x,
-    .p = sampler->output, .b = guided ? s.output * guidance : s.output,
-    .n = guided ? sampler->output : NULL, .n_offset = n_floats, .c = s.output * (1 - guidance),
-    .e = s.noise != 0 ? sampler->noise : NULL, .e_offset = step * settings->n_floats, .d = s.noise,
-    .y = latents,
+    .x = latents, .x_offset = first, .a = s.x,
+    .p = sampler->output, .p_offset = first, .b = guided ? s.output * guidance : s.output,
+    .n = guided ? sampler->output : NULL, .n_offset = settings->n_floats + first, .c = s.output * (1 - guidance),
+    .e = s.noise != 0 ? sampler->noise : NULL, .e_offset = step * settings->n_floats + first, .d = s.noise,
+    .y = latents, .y_offset = first,
   };
 
-  sora_combine_run (queue, &combine, n_floats);
+  sora_combine_run (queue, &combine, settings->n_floats - first);
 }
 
-void
-sora_sampler_denoise (SoraSampler *sampler, SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue,
-    cl_mem latents, guint n_latents, guint64 seed, guint64 block, gdouble guidance, SoraSamplerStepFunc on_step,
-    gpointer user_data)
+/* Every step of what is not held. */
+static void
+run_steps (SoraSampler *sampler, SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue,
+    const SoraSamplerBlock *block, gdouble guidance, SoraSamplerStepFunc on_step, gpointer user_data)
 {
   const SoraSamplerSettings *settings = &sampler->settings;
-  g_autofree guint *rows = g_new (guint, n_latents);
+  g_autofree guint *rows = g_new (guint, block->n_latents);
 
-  upload_step_noises (sampler, queue, seed, block);
+  upload_step_noises (sampler, queue, block);
   for (guint step = 0; step < settings->steps && !sora_queue_has_failed (queue); step++) {
-    for (guint i = 0; i < n_latents; i++)
-      rows[i] = step;
-    sora_transformer_run (transformer, state, queue, latents, n_latents, rows, sampler->output, FALSE);
-    apply_step (sampler, queue, latents, settings->n_floats, step, guidance);
+    for (guint i = 0; i < block->n_latents; i++)
+      rows[i] = i < block->n_held ? settings->steps : step;
+    sora_transformer_run (transformer, state, queue, block->latents, block->n_latents, rows, sampler->output, FALSE);
+    apply_step (sampler, queue, block->latents, held_floats (sampler, block), step, guidance);
     if (on_step)
       on_step (step, sampler->output, user_data);
   }
 }
 
 void
+sora_sampler_denoise (SoraSampler *sampler, SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue,
+    const SoraSamplerBlock *block, gdouble guidance, SoraSamplerStepFunc on_step, gpointer user_data)
+{
+  guint n_held = held_floats (sampler, block);
+
+  if (n_held > 0)
+    write_context (sampler, queue, block, block->held, n_held, block->latents);
+  if (block->n_held < block->n_latents)
+    run_steps (sampler, transformer, state, queue, block, guidance, on_step, user_data);
+  sora_queue_copy (queue, block->held, 0, block->latents, 0, n_held * sizeof (gfloat));
+}
+
+void
 sora_sampler_commit (SoraSampler *sampler, SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue,
-    cl_mem latents, guint n_latents, guint64 seed, guint64 block)
+    const SoraSamplerBlock *block)
 {
   const SoraSamplerSettings *settings = &sampler->settings;
-  g_autofree guint *rows = g_new (guint, n_latents);
-  cl_mem context = latents;
+  g_autofree guint *rows = g_new (guint, block->n_latents);
+  cl_mem context = block->latents;
 
-  for (guint i = 0; i < n_latents; i++)
+  for (guint i = 0; i < block->n_latents; i++)
     rows[i] = settings->steps;
   if (settings->context_noise > 0) {
-    SoraCombine combine = {
-      .x = latents, .a = 1 - settings->context_noise, .e = sampler->noise, .d = settings->context_noise,
-      .y = sampler->context,
-    };
-    upload_noise (sampler, queue, seed, block, CONTEXT_NOISE_PURPOSE, 0);
-    sora_combine_run (queue, &combine, settings->n_floats);
+    write_context (sampler, queue, block, block->latents, settings->n_floats, sampler->context);
     context = sampler->context;
   }
-  sora_transformer_run (transformer, state, queue, context, n_latents, rows, NULL, TRUE);
+  sora_transformer_run (transformer, state, queue, context, block->n_latents, rows, NULL, TRUE);
 }

@@ -13,7 +13,7 @@ typedef struct {
   SoraPredictionType prediction;
   guint steps;
   gdouble shift;
-  gdouble context_timestep, context_noise;      /* of the pass that writes the cache; timestep < 0: none is needed */
+  gdouble context_timestep, context_noise;      /* of the cache's pass and of held latents; timestep < 0: there are neither */
   gsize n_floats;               /* of one block's latents */
   guint n_branches;
 } SoraSamplerSettings;
@@ -30,25 +30,33 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraSampler, sora_sampler_free)
 guint sora_sampler_get_n_timesteps (SoraSampler *sampler);
 const gdouble *sora_sampler_get_timesteps (SoraSampler *sampler);
 
+/* One block of latents. */
+typedef struct {
+  cl_mem latents;               /* [n_latents, height, width, channels] */
+  guint n_latents;
+  cl_mem held;                  /* (nullable): [n_held, height, width, channels]: clean latents that the block is to begin with */
+  guint n_held;                 /* at most n_latents */
+  guint64 seed, index;          /* these give the noise of a re-noising sampler and of the context */
+} SoraSamplerBlock;
+
 /* Sees each step once it is enqueued: @output is the network's, [n_branches][n_latents, height, width, channels]; the latents are those
- * after the step. */
+ * after the step, held ones as the network is given them. */
 typedef void (*SoraSamplerStepFunc) (guint step, cl_mem output, gpointer user_data);
 
 /**
  * sora_sampler_denoise:
- * @latents: [n_latents, height, width, channels]: the initial noise, replaced by the clean latents
- * @seed, @block: give the noise of a re-noising sampler
+ * @block: its latents are the initial noise, and are replaced by the clean latents
  * @guidance: v = v_negative + guidance (v_prompt - v_negative); with one branch it is not used
  * @on_step: (nullable) (scope call)
  *
- * Enqueues only.
+ * What is held enters every step as the cache's latents do, at the context's timestep and with the context's noise, the same in every
+ * step. A block of which all is held takes no step. Enqueues only.
  */
 void sora_sampler_denoise (SoraSampler *sampler, SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue,
-    cl_mem latents, guint n_latents, guint64 seed, guint64 block, gdouble guidance, SoraSamplerStepFunc on_step,
-    gpointer user_data);
+    const SoraSamplerBlock *block, gdouble guidance, SoraSamplerStepFunc on_step, gpointer user_data);
 
-/* One pass that writes the clean @latents of @block, with the context's noise, into the key/value cache. Enqueues only. */
+/* One pass that writes the clean latents of @block, with the context's noise, into the key/value cache. Enqueues only. */
 void sora_sampler_commit (SoraSampler *sampler, SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue,
-    cl_mem latents, guint n_latents, guint64 seed, guint64 block);
+    const SoraSamplerBlock *block);
 
 G_END_DECLS

@@ -96,6 +96,7 @@ sora_transformer_state_prepare (SoraTransformer *t, SoraTransformerState *s, Sor
   g_autofree gfloat *table = sora_rope_table (0, frames, height, width, c->attention_head_dim, ROPE_THETA);
 
   sora_queue_write (queue, s->rope, 0, sizeof (gfloat) * frames * s->tokens * c->attention_head_dim, table);
+  sora_queue_zero (queue, s->text_padding, 0, sizeof (gfloat) * c->text_dim);
 }
 
 void

@@ -34,7 +34,7 @@ SoraTransformerState *sora_transformer_state_new (SoraTransformer *transformer, 
     SoraArena *arena);
 void sora_transformer_state_free (SoraTransformerState *state);
 
-/* Uploads the rope table of the window; once, after the arena was committed. */
+/* Uploads the rope table of the window and the padding's zeros; once, after the arena was committed. */
 void sora_transformer_state_prepare (SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue);
 
 /* Computes time embedding and projection of each timestep (0 ... 1000), which sora_transformer_run() then picks by index. */

@@ -29,7 +29,7 @@ typedef struct {
 
 struct _SoraVae {
   const SoraVaeConfig *config;
-  SoraVaeHalf decoder, encoder; /* encoder: without convolutions unless asked for */
+  SoraVaeHalf decoder, encoder; /* without convolutions unless asked for */
   cl_mem mean, std;             /* [latent_channels] */
   guint64 size;                 /* bytes */
 };

@@ -45,15 +45,15 @@ upload_latent_vector (SoraVae *vae, SoraQueue *queue, const gfloat *values)
 }
 
 SoraVae *
-sora_vae_new (const SoraVaeConfig *config, SoraWeightFile *file, gboolean with_encoder, SoraQueue *queue, GError **error)
+sora_vae_new (const SoraVaeConfig *config, SoraWeightFile *file, SoraVaeHalves halves, SoraQueue *queue, GError **error)
 {
   SoraVae *vae = g_new0 (SoraVae, 1);
   SoraVaeReader reader = { file, queue };
 
   vae->config = config;
-  if (!sora_vae_read_decoder (&reader, config, &vae->decoder, error))
+  if (halves & SORA_VAE_DECODER && !sora_vae_read_decoder (&reader, config, &vae->decoder, error))
     goto fail;
-  if (with_encoder && !sora_vae_read_encoder (&reader, config, &vae->encoder, error))
+  if (halves & SORA_VAE_ENCODER && !sora_vae_read_encoder (&reader, config, &vae->encoder, error))
     goto fail;
   vae->size = reader.size;
   vae->mean = upload_latent_vector (vae, queue, config->latents_mean);

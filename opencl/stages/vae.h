@@ -12,9 +12,15 @@ G_BEGIN_DECLS
 /* Weights on one device. Immutable once loaded, shared by streams. */
 typedef struct _SoraVae SoraVae;
 
+/* Which of the two are loaded: what decodes needs no encoder, what encodes no decoder. */
+typedef enum {
+  SORA_VAE_DECODER = 1 << 0,
+  SORA_VAE_ENCODER = 1 << 1,
+} SoraVaeHalves;
+
 gboolean sora_vae_validate (const SoraVaeConfig *config, SoraWeightFile *file, GError **error);
-/* Borrows @config. The encoder is loaded only if @with_encoder. */
-SoraVae *sora_vae_new (const SoraVaeConfig *config, SoraWeightFile *file, gboolean with_encoder, SoraQueue *queue, GError **error);
+/* Borrows @config. */
+SoraVae *sora_vae_new (const SoraVaeConfig *config, SoraWeightFile *file, SoraVaeHalves halves, SoraQueue *queue, GError **error);
 void sora_vae_free (SoraVae *vae);
 guint64 sora_vae_get_size (SoraVae *vae);
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "model-private.h"
+#include "picture/picture.h"
 #include "tool/command.h"
 #include "tool/recorder.h"
 #include "tool/video-writer.h"
@@ -15,7 +16,9 @@
 #define DEFAULT_SECONDS 3
 
 typedef struct {
-  gchar *prompt, *negative_prompt, *model, *device, *size, *output, *noise, *save_tensors, *chroma;
+  gchar *prompt, *negative_prompt, *model, *device, *size, *output, *noise, *save_tensors, *chroma, *image,
+      *fit_name;
+  SoraPictureFit fit;
   gint64 seed, frames;
   gint steps;
   gdouble guidance_scale, shift;
@@ -26,6 +29,7 @@ typedef struct {
   Arguments args;
   SoraModel *model;
   SoraDevice *device;
+  GdkPixbuf *picture;           /* the first frame's; NULL: none */
   SoraStreamOptions *options;
   SoraStream *stream;
   SoraVideoWriter *writer;
@@ -38,7 +42,7 @@ static void
 arguments_clear (Arguments *args)
 {
   gchar **strings[] = { &args->prompt, &args->negative_prompt, &args->model, &args->device, &args->size, &args->output, &args->noise,
-    &args->save_tensors, &args->chroma };
+    &args->save_tensors, &args->chroma, &args->image, &args->fit_name };
 
   for (guint i = 0; i < G_N_ELEMENTS (strings); i++)
     g_free (*strings[i]);
@@ -51,6 +55,7 @@ generation_clear (Generation *generation)
   g_clear_pointer (&generation->writer, sora_video_writer_free);
   g_clear_pointer (&generation->stream, sora_stream_free);
   g_clear_pointer (&generation->options, sora_stream_options_free);
+  g_clear_object (&generation->picture);
   g_clear_pointer (&generation->device, sora_device_unref);
   g_clear_pointer (&generation->model, sora_model_unref);
   arguments_clear (&generation->args);
@@ -64,6 +69,22 @@ fail (GError **error, const gchar *what)
   return FALSE;
 }
 
+static gboolean
+parse_fit (Arguments *args, GError **error)
+{
+  static const gchar *const names[] = { "crop", "letterbox", "stretch", NULL };  /* in the order of SoraPictureFit */
+
+  if (!args->fit_name)
+    return TRUE;
+  if (!args->image)
+    return fail (error, "--fit needs --image");
+  if (!g_strv_contains (names, args->fit_name))
+    return fail (error, "--fit must be crop, letterbox or stretch");
+  while (!g_str_equal (names[args->fit], args->fit_name))
+    args->fit++;
+  return TRUE;
+}
+
 /* Prompts are taken as bytes, whatever the locale: libsora wants UTF-8, and says so. */
 static gboolean
 parse (Arguments *args, gint argc, gchar **argv, GError **error)
@@ -72,11 +93,13 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     { "prompt", 'p', 0, G_OPTION_ARG_FILENAME, &args->prompt, "what to show", "TEXT" },
     { "output", 'o', 0, G_OPTION_ARG_FILENAME, &args->output, ".y4m video, .rgb frames, .ppm contact sheet, - y4m to stdout", "FILE" },
     { "negative-prompt", 'n', 0, G_OPTION_ARG_FILENAME, &args->negative_prompt, "what not to show", "TEXT" },
+    { "image", 'i', 0, G_OPTION_ARG_FILENAME, &args->image, "a picture to begin with: the first frame", "FILE" },
+    { "fit", 0, 0, G_OPTION_ARG_STRING, &args->fit_name, "of an image in other proportions: crop, letterbox or stretch (default: crop)", "HOW" },
     { "model", 'm', 0, G_OPTION_ARG_FILENAME, &args->model, "model directory (default: the embedded model)", "DIRECTORY" },
     { "device", 'd', 0, G_OPTION_ARG_STRING, &args->device, "see \"sora devices\" (default: the first GPU, else a CPU)", "DEVICE" },
     { "seed", 's', 0, G_OPTION_ARG_INT64, &args->seed, "same seed, same frames (default: 0)", "N" },
     { "frames", 'f', 0, G_OPTION_ARG_INT64, &args->frames, "length (default: the model's clip, or 3 seconds)", "N" },
-    { "size", 0, 0, G_OPTION_ARG_STRING, &args->size, "pixels (default: the model's first choice)", "WIDTHxHEIGHT" },
+    { "size", 0, 0, G_OPTION_ARG_STRING, &args->size, "pixels (default: the model's, the one nearest to the image if there is one)", "WIDTHxHEIGHT" },
     { "steps", 0, 0, G_OPTION_ARG_INT, &args->steps, "denoising steps, 1 to 1000 (default: the model's own)", "N" },
     { "guidance-scale", 'g', 0, G_OPTION_ARG_DOUBLE, &args->guidance_scale, "1 is none (default: the model's own)", "SCALE" },
     { "shift", 0, 0, G_OPTION_ARG_DOUBLE, &args->shift, "flow-matching time shift (default: the model's own)", "SHIFT" },
@@ -106,7 +129,7 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     return fail (error, "--steps must be from 1 to 1000");
   if (args->chroma && !g_str_equal (args->chroma, "420") && !g_str_equal (args->chroma, "444"))
     return fail (error, "--chroma must be 420 or 444");
-  return TRUE;
+  return parse_fit (args, error);
 }
 
 static gboolean
@@ -121,6 +144,21 @@ parse_size (const gchar *text, guint *width, guint *height, GError **error)
   }
   *width = values[0];
   *height = values[1];
+  return TRUE;
+}
+
+/* The picture becomes the first frame, @width x @height pixels. */
+static gboolean
+set_image (Generation *generation, guint width, guint height, GError **error)
+{
+  g_autoptr (GdkPixbuf) frame = NULL;
+
+  if (!generation->picture)
+    return TRUE;
+  frame = sora_picture_fit (generation->picture, width, height, generation->args.fit, error);
+  if (!frame)
+    return FALSE;
+  sora_stream_options_set_image (generation->options, gdk_pixbuf_read_pixels (frame), width, height, gdk_pixbuf_get_rowstride (frame));
   return TRUE;
 }
 
@@ -163,9 +201,10 @@ set_options (Generation *generation, GError **error)
 {
   const Arguments *args = &generation->args;
   SoraStreamOptions *options = generation->options = sora_stream_options_new ();
+  gdouble aspect_ratio = generation->picture ? sora_picture_get_aspect_ratio (generation->picture) : 0;
   guint width, height;
 
-  sora_model_get_best_size (generation->model, 0, &width, &height);
+  sora_model_get_best_size (generation->model, aspect_ratio, &width, &height);
   if (args->size && !parse_size (args->size, &width, &height, error))
     return FALSE;
   sora_stream_options_set_prompt (options, args->prompt);
@@ -178,7 +217,7 @@ set_options (Generation *generation, GError **error)
   sora_stream_options_set_size (options, width, height);
   sora_stream_options_set_length (options, choose_length (generation));
   sora_stream_options_set_profile (options, args->profile);
-  return !args->noise || load_noise (generation, width, height, error);
+  return set_image (generation, width, height, error) && (!args->noise || load_noise (generation, width, height, error));
 }
 
 static void
@@ -203,7 +242,14 @@ open_stream (Generation *generation, GError **error)
   gint64 start = g_get_monotonic_time ();
 
   generation->model = sora_model_open (generation->args.model, error);
-  if (!generation->model || !set_options (generation, error))
+  if (!generation->model)
+    return FALSE;
+  if (generation->args.image) {
+    generation->picture = sora_picture_load (generation->args.image, error);
+    if (!generation->picture)
+      return FALSE;
+  }
+  if (!set_options (generation, error))
     return FALSE;
   generation->device = sora_device_open (generation->args.device, error);
   if (!generation->device)

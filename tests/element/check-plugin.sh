@@ -39,6 +39,8 @@ model Default: null
 device Default: null
 prompt Default: ""
 negative-prompt Default: ""
+image Default: null
+image Picture file
 guidance-scale Double. Range: -1 - 100 Default: -1
 guidance-scale controllable, changeable in NULL, READY, PAUSED or PLAYING state
 steps Range: 0 - 1000 Default: 0
@@ -51,6 +53,7 @@ is-live Default: false
 stats GstStructure
 prompt changeable in NULL, READY, PAUSED or PLAYING state
 model changeable only in NULL or READY state
+image changeable only in NULL or READY state
 TABLE
 }
 

@@ -29,6 +29,7 @@ struct _SoraStreamOptions
   gdouble guidance_scale;
   guint steps, width, height;
   guint64 seed, length;
+  FakeSoraImage image;
 };
 
 struct _SoraStream
@@ -238,6 +239,21 @@ sora_stream_options_set_length (SoraStreamOptions *options, guint64 frames)
   options->length = frames;
 }
 
+static guint32
+read_pixel (const guint8 *rgb, guint x, guint y, gsize stride)
+{
+  const guint8 *p = rgb + y * stride + 3 * x;
+
+  return p[0] << 16 | p[1] << 8 | p[2];
+}
+
+void
+sora_stream_options_set_image (SoraStreamOptions *options, const guint8 *rgb, guint width, guint height, gsize stride)
+{
+  options->image = (FakeSoraImage) { width, height, read_pixel (rgb, 0, 0, stride), read_pixel (rgb, width / 2, 0, stride),
+    read_pixel (rgb, 0, height / 2, stride) };
+}
+
 /* Takes @ms; FALSE where it was cancelled. */
 static gboolean
 work (guint ms, GCancellable *cancellable, GError **error)
@@ -268,6 +284,7 @@ note_options (const SoraStreamOptions *options)
   fake_sora_calls.length = options->length;
   fake_sora_calls.seed = options->seed;
   fake_sora_calls.steps = options->steps;
+  fake_sora_calls.image = options->image;
   g_free (fake_sora_calls.prompt);
   fake_sora_calls.prompt = g_strdup (options->prompt);
   g_free (fake_sora_calls.negative_prompt);

@@ -20,6 +20,13 @@ typedef struct {
   gboolean quadrants;           /* red, green | blue, white pictures instead of numbered ones */
 } FakeSora;
 
+/* An image that was given: its size and three of its pixels, 0xRRGGBB. All 0: none */
+typedef struct {
+  guint width, height;
+  guint32 corner;               /* at the top left */
+  guint32 top, left;            /* in the middle of these sides */
+} FakeSoraImage;
+
 /* What has been called so far, in the process. */
 typedef struct {
   gint models, devices, streams, blocks; /* now alive */
@@ -28,6 +35,7 @@ typedef struct {
   guint64 length, seed;
   gchar *prompt, *negative_prompt;
   guint steps;
+  FakeSoraImage image;                   /* likewise */
 } FakeSoraCalls;
 
 extern FakeSora fake_sora;

@@ -2,6 +2,7 @@
 /* The built plugin with the engine itself, a small model and whatever OpenCL device there is. */
 #include <gst/check/gstcheck.h>
 #include <gst/video/video.h>
+#include <gdk-pixbuf/gdk-pixbuf.h>
 #include <gio/gio.h>
 #include <glib/gstdio.h>
 
@@ -93,9 +94,37 @@ GST_START_TEST (test_same_seed_same_frames)
 }
 GST_END_TEST;
 
+/* (transfer full): the path of a temporary picture file */
+static gchar *
+draw_picture (void)
+{
+  g_autoptr (GdkPixbuf) picture = gdk_pixbuf_new (GDK_COLORSPACE_RGB, FALSE, 8, 120, 80);
+  gchar *path;
+
+  g_close (g_file_open_tmp ("sora-test-XXXXXX.png", &path, NULL), NULL);
+  gdk_pixbuf_fill (picture, 0x2060c0ff);
+  fail_unless (gdk_pixbuf_save (picture, path, "png", NULL, NULL));
+  return path;
+}
+
+/* The first frame is the picture's under every seed; the others are not. */
+GST_START_TEST (test_image)
+{
+  g_autofree gchar *path = draw_picture (), *given = g_strdup_printf ("image=%s", path), *other = g_strdup_printf ("image=%s seed=5", path);
+  g_autoptr (GPtrArray) plain = generate (""), one = generate (given), reseeded = generate (other);
+
+  g_unlink (path);
+  fail_if (g_str_equal (plain->pdata[0], one->pdata[0]));
+  fail_unless_equals_string (one->pdata[0], reseeded->pdata[0]);
+  fail_if (g_str_equal (one->pdata[FRAMES - 1], reseeded->pdata[FRAMES - 1]));
+}
+GST_END_TEST;
+
+/* Without a picture, and with one, whose file is gone by then. */
 GST_START_TEST (test_seek)
 {
-  GstElement *pipeline = make_pipeline ("");
+  g_autofree gchar *path = draw_picture (), *given = g_strdup_printf ("image=%s", path);
+  GstElement *pipeline = make_pipeline (__i__ == 1 ? given : "");
   gchar *hashes[FRAMES];
   gint n, d;
   g_autoptr (GstElement) source = gst_bin_get_by_name (GST_BIN (pipeline), "source");
@@ -105,6 +134,7 @@ GST_START_TEST (test_seek)
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
   for (guint i = 0; i < FRAMES; i++)
     hashes[i] = pull (pipeline, &times[i]);
+  g_unlink (path);
   g_object_get (source, "stats", &stats, NULL);
   fail_unless (gst_structure_get_fraction (stats, "model-rate", &n, &d));
   for (guint start = 0; start < FRAMES; start += 9) {
@@ -314,7 +344,8 @@ main (int argc, char **argv)
   suite_add_tcase (suite, tcase);
   tcase_set_timeout (tcase, 120);
   tcase_add_test (tcase, test_same_seed_same_frames);
-  tcase_add_test (tcase, test_seek);
+  tcase_add_test (tcase, test_image);
+  tcase_add_loop_test (tcase, test_seek, 0, 2);
   tcase_add_test (tcase, test_prompt_change);
   tcase_add_test (tcase, test_prompts);
   tcase_add_test (tcase, test_cycles);

@@ -11,6 +11,7 @@ static const struct {
   { "device", GST_PARAM_MUTABLE_READY, "gpu" },
   { "prompt", GST_PARAM_MUTABLE_PLAYING, "a red balloon" },
   { "negative-prompt", GST_PARAM_MUTABLE_READY, "blurred" },
+  { "image", GST_PARAM_MUTABLE_READY, "/pictures/one.png" },
   { "guidance-scale", GST_PARAM_MUTABLE_PLAYING | GST_PARAM_CONTROLLABLE, "3.5" },
   { "steps", GST_PARAM_MUTABLE_READY, "12" },
   { "seed", GST_PARAM_MUTABLE_READY, "9223372036854775807" },

@@ -1,99 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A whole stream of a tiny model: against PyTorch, against itself, and through its options, cancellation and errors. */
-#include <glib/gstdio.h>
-#include <sora/sora.h>
 #include <string.h>
 
-#include "runtime/device-private.h"
 #include "stages/noise.h"
-#include "test-support.h"
-#include "weights/safetensors.h"
-
-#define PROMPT "a red ball bounces"
-#define SEED 42
-
-/* fp32 against fp32 with other orders of summation, through up to 6 blocks of 3 guided steps of 2 layers each on activations of
- * the order of 1: rounding (6e-8) grows by a few hundred. */
-#define TOLERANCE 1e-4
-
-static gchar *
-golden_path (const gchar *name)
-{
-  return g_build_filename (g_getenv ("SORA_TEST_GOLDEN"), name, NULL);
-}
-
-static SoraDevice *
-open_device (void)
-{
-  g_autoptr (GError) error = NULL;
-  SoraDevice *device = sora_device_open (g_getenv ("SORA_TEST_DEVICE"), &error);
-
-  g_assert_no_error (error);
-  return device;
-}
-
-static SoraModel *
-open_tiny_model (void)
-{
-  g_autoptr (GError) error = NULL;
-  g_autofree gchar *path = golden_path ("tiny-model");
-  SoraModel *model = sora_model_open (path, &error);
-
-  g_assert_no_error (error);
-  return model;
-}
-
-static SoraStream *
-open_stream (SoraModel *model, SoraStreamOptions *options)
-{
-  g_autoptr (GError) error = NULL;
-  g_autoptr (SoraDevice) device = open_device ();
-  SoraStream *stream = sora_stream_new (model, device, options, NULL, NULL, NULL, &error);
-
-  g_assert_no_error (error);
-  return stream;
-}
-
-static SoraStreamOptions *
-default_options (void)
-{
-  SoraStreamOptions *options = sora_stream_options_new ();
-
-  sora_stream_options_set_prompt (options, PROMPT);
-  sora_stream_options_set_seed (options, SEED);
-  return options;
-}
-
-static SoraBlock *
-pull (SoraStream *stream)
-{
-  g_autoptr (GError) error = NULL;
-  SoraBlock *block = sora_stream_next_block (stream, NULL, &error);
-
-  g_assert_no_error (error);
-  g_assert_nonnull (block);
-  return block;
-}
-
-static gboolean
-same_frames (SoraBlock *a, SoraBlock *b)
-{
-  gsize size = (gsize) sora_block_get_n_frames (a) * 3 * sora_block_get_width (a) * sora_block_get_height (a);
-
-  return sora_block_get_n_frames (a) == sora_block_get_n_frames (b)
-      && memcmp (sora_block_get_rgb (a, 0), sora_block_get_rgb (b, 0), size) == 0;
-}
-
-static void
-assert_same_blocks (SoraStream *a, SoraStream *b, guint n)
-{
-  for (guint i = 0; i < n; i++) {
-    g_autoptr (SoraBlock) x = pull (a);
-    g_autoptr (SoraBlock) y = pull (b);
-    g_assert_cmpuint (sora_block_get_index (x), ==, sora_block_get_index (y));
-    g_assert_true (same_frames (x, y));
-  }
-}
+#include "stream-support.h"
 
 /* --- against PyTorch ------------------------------------------------------------------------------------------- */
 
@@ -103,32 +13,6 @@ typedef struct {
   guint n_embeddings;
 } Comparison;
 
-static gfloat *
-golden_floats (SoraWeightFile *file, const gchar *name, const SoraTensor **tensor)
-{
-  *tensor = sora_weight_file_peek (file, name);
-  g_assert_nonnull (*tensor);
-  gfloat *data = g_new (gfloat, (*tensor)->n_elements);
-  sora_tensor_to_float (*tensor, 0, (*tensor)->n_elements, data);
-  return data;
-}
-
-/* Latents [channels, n, h, w] of a block against the same ones of the whole stream's [channels, all, h, w]. */
-static void
-compare_latents (Comparison *comparison, const gfloat *data, const gint64 *shape)
-{
-  const SoraTensor *tensor;
-  g_autofree gfloat *all = golden_floats (comparison->golden, "latents", &tensor);
-  gsize n_pixels = shape[2] * shape[3], n_block = shape[1] * n_pixels;
-  g_autofree gfloat *expected = g_new (gfloat, shape[0] * n_block);
-
-  for (gint64 c = 0; c < shape[0]; c++)
-    memcpy (expected + c * n_block, all + (c * tensor->shape[1] + comparison->n_latents) * n_pixels,
-        n_block * sizeof (gfloat));
-  sora_test_assert_close (data, expected, shape[0] * n_block, TOLERANCE, "latents from %u", comparison->n_latents);
-  comparison->n_latents += shape[1];
-}
-
 static void
 on_tensor (const gchar *name, const gfloat *data, const gint64 *shape, guint n_dims, gpointer user_data)
 {
@@ -136,7 +20,8 @@ on_tensor (const gchar *name, const gfloat *data, const gint64 *shape, guint n_d
   const SoraTensor *tensor;
 
   if (g_str_equal (name, "latents")) {
-    compare_latents (comparison, data, shape);
+    assert_golden_latents (comparison->golden, name, comparison->n_latents, data, shape);
+    comparison->n_latents += shape[1];
   } else if (g_str_equal (name, "text_embeddings")) {
     g_autofree gfloat *expected = golden_floats (comparison->golden, name, &tensor);
     g_assert_cmpint (shape[0], ==, tensor->shape[0]);
@@ -160,10 +45,7 @@ compare_frame (SoraBlock *block, guint i, const gfloat *expected)
 static void
 test_golden (void)
 {
-  g_autofree gchar *path = golden_path ("stream.safetensors");
-  g_autoptr (GError) error = NULL;
-  g_autoptr (SoraWeightFile) golden = sora_weight_file_open (path, &error);
-  g_assert_no_error (error);
+  g_autoptr (SoraWeightFile) golden = open_golden ("stream.safetensors");
   Comparison comparison = { .golden = golden };
   const SoraTensor *noise_tensor, *frames_tensor;
   g_autofree gfloat *noise = golden_floats (golden, "noise", &noise_tensor);
@@ -263,14 +145,6 @@ test_bad_prompt (void)
 
 /* --- cancellation ---------------------------------------------------------------------------------------------- */
 
-static gpointer
-cancel_later (gpointer data)
-{
-  g_usleep (g_random_int_range (0, 20000));
-  g_cancellable_cancel (data);
-  return NULL;
-}
-
 /* Wherever a cancellation hits, the call repeated gives the frames that an undisturbed stream gives. */
 static void
 test_cancel (void)
@@ -279,30 +153,8 @@ test_cancel (void)
   g_autoptr (SoraStreamOptions) options = default_options ();
   g_autoptr (SoraStream) disturbed = open_stream (model, options);
   g_autoptr (SoraStream) steady = open_stream (model, options);
-  guint n_cancelled = 0;
 
-  for (guint i = 0; i < 24; i++) {
-    g_autoptr (GError) error = NULL;
-    g_autoptr (GCancellable) cancellable = g_cancellable_new ();
-    g_autoptr (GThread) thread = NULL;
-    g_autoptr (SoraBlock) x = NULL;
-    g_autoptr (SoraBlock) y = pull (steady);
-
-    if (i == 0)
-      g_cancellable_cancel (cancellable);
-    else
-      thread = g_thread_new ("cancel", cancel_later, cancellable);
-    x = sora_stream_next_block (disturbed, cancellable, &error);
-    if (thread)
-      g_thread_join (g_steal_pointer (&thread));
-    if (!x) {
-      g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
-      n_cancelled++;
-      x = pull (disturbed);
-    }
-    g_assert_true (same_frames (x, y));
-  }
-  g_assert_cmpuint (n_cancelled, >=, 1);
+  assert_same_though_cancelled (disturbed, steady, 24);
 }
 
 /* Cancelled between blocks: the restarted stream begins as a new one does. */
@@ -458,67 +310,6 @@ test_length (void)
 }
 
 /* --- variants of the tiny model ---------------------------------------------------------------------------------- */
-
-static void
-copy_file (const gchar *from, const gchar *to, const gchar *name)
-{
-  g_autofree gchar *source = g_build_filename (from, name, NULL);
-  g_autofree gchar *target = g_build_filename (to, name, NULL);
-  g_autofree gchar *folder = g_path_get_dirname (target);
-  g_autofree gchar *data = NULL;
-  gsize size;
-
-  g_mkdir_with_parents (folder, 0700);
-  g_assert_true (g_file_get_contents (source, &data, &size, NULL));
-  g_assert_true (g_file_set_contents (target, data, size, NULL));
-}
-
-static const gchar *model_files[] = {
-  "sora.json", "model_index.json", "tokenizer/spiece.model", "tokenizer/tokenizer_config.json", "text_encoder/config.json",
-  "text_encoder/model.safetensors", "transformer/config.json", "transformer/diffusion_pytorch_model.safetensors",
-  "scheduler/scheduler_config.json", "vae/config.json", "vae/diffusion_pytorch_model.safetensors",
-};
-
-/* A copy of the tiny model, (transfer full): remove it with remove_copy(). */
-static gchar *
-copy_model (void)
-{
-  g_autofree gchar *source = golden_path ("tiny-model");
-  gchar *target = g_dir_make_tmp ("sora-test-XXXXXX", NULL);
-
-  for (guint i = 0; i < G_N_ELEMENTS (model_files); i++)
-    copy_file (source, target, model_files[i]);
-  return target;
-}
-
-static void
-remove_copy (const gchar *path)
-{
-  static const gchar *folders[] = { "tokenizer", "text_encoder", "transformer", "scheduler", "vae", "." };
-
-  for (guint i = 0; i < G_N_ELEMENTS (model_files); i++) {
-    g_autofree gchar *file = g_build_filename (path, model_files[i], NULL);
-    g_unlink (file);
-  }
-  for (guint i = 0; i < G_N_ELEMENTS (folders); i++) {
-    g_autofree gchar *folder = g_build_filename (path, folders[i], NULL);
-    g_rmdir (folder);
-  }
-  g_rmdir (path);
-}
-
-static void
-replace_in_file (const gchar *folder, const gchar *name, const gchar *old, const gchar *new)
-{
-  g_autofree gchar *path = g_build_filename (folder, name, NULL);
-  g_autofree gchar *text = NULL;
-  g_autoptr (GString) edited = NULL;
-
-  g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
-  edited = g_string_new (text);
-  g_assert_cmpuint (g_string_replace (edited, old, new, 0), ==, 1);
-  g_assert_true (g_file_set_contents (path, edited->str, edited->len, NULL));
-}
 
 static void
 assert_too_long (SoraModel *model, guint width, guint height, guint64 frames)

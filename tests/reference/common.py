@@ -18,6 +18,13 @@ def uniform(seed, shape, scale):
     return torch.from_numpy((r * scale - (r - 1) * -scale).astype(numpy.float32).reshape(shape))
 
 
+def frames(n, height, width):
+    """Bytes [n, height, width, 3]: triangle waves, each channel with its own slope in x, y and time."""
+    f, y, x, c = numpy.meshgrid(range(n), range(height), range(width), range(3), indexing="ij")
+    v = (x * 3 + y * 5 * (c + 1) + f * 7 * (c + 2)) & 511
+    return torch.from_numpy(numpy.where(v < 256, v, 511 - v)).float()
+
+
 def randomise(module, seed):
     """Every parameter large enough to matter, and one that bf16 holds exactly."""
     torch.manual_seed(seed)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy
 import torch
 
-from common import GOLDEN, fingerprint, save, uniform
+from common import GOLDEN, fingerprint, frames, save, uniform
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "models"))
 import vae  # noqa: E402
@@ -37,13 +37,6 @@ def draw_weights(model):
         state[name] = uniform(1000 + i, tensor.shape, float(scale))
     model.load_state_dict(state)
     return model.eval()
-
-
-def frames(n, height, width):
-    """Bytes [n, height, width, 3]: triangle waves, each channel with its own slope in x, y and time."""
-    f, y, x, c = numpy.meshgrid(range(n), range(height), range(width), range(3), indexing="ij")
-    v = (x * 3 + y * 5 * (c + 1) + f * 7 * (c + 2)) & 511
-    return torch.from_numpy(numpy.where(v < 256, v, 511 - v)).float()
 
 
 def channels_last(x):

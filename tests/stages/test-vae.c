@@ -76,7 +76,7 @@ fixture_open (Fixture *f, const gchar *config_path, const gchar *golden)
   sora_vae_validate (&f->config, f->weights, &error);
   g_assert_no_error (error);
   f->queue = sora_test_queue_new ();
-  f->vae = sora_vae_new (&f->config, f->weights, TRUE, f->queue, &error);
+  f->vae = sora_vae_new (&f->config, f->weights, SORA_VAE_DECODER | SORA_VAE_ENCODER, f->queue, &error);
   g_assert_no_error (error);
 }
 

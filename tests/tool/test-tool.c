@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The sora command with the tiny model: files of every kind agree with each other, noise goes out and in again, errors are one line. */
 
+#include <gdk-pixbuf/gdk-pixbuf.h>
 #include <gio/gio.h>
 #include <glib/gstdio.h>
 #include <math.h>
@@ -204,6 +205,55 @@ test_tensors (void)
   g_assert_cmpint (memcmp (rgb, different, length), !=, 0);
 }
 
+/* (transfer full): the path of a PNG file of @width x @height pixels, red on the left and blue on the right */
+static gchar *
+draw_picture (const gchar *name, guint width, guint height)
+{
+  gchar *path = in_folder (name);
+  g_autoptr (GdkPixbuf) picture = gdk_pixbuf_new (GDK_COLORSPACE_RGB, FALSE, 8, width, height);
+  g_autoptr (GdkPixbuf) right = gdk_pixbuf_new_subpixbuf (picture, width / 2, 0, width - width / 2, height);
+  g_autoptr (GError) error = NULL;
+
+  gdk_pixbuf_fill (picture, 0xff0000ff);
+  gdk_pixbuf_fill (right, 0x0000ffff);
+  gdk_pixbuf_save (picture, path, "png", &error, NULL);
+  g_assert_no_error (error);
+  return path;
+}
+
+/* The first frame is the picture's under every seed, another one with another fit, and what follows is the seed's. */
+static void
+test_image (void)
+{
+  g_autofree gchar *path = draw_picture ("i.png", 300, 100);
+  const gchar *const one[] = { "--image", path, NULL }, *const other[] = { "--image", path, "--seed", "9", NULL };
+  const gchar *const bars[] = { "--image", path, "--fit", "letterbox", NULL };
+  gsize length;
+  g_autofree gchar *a = generate ("i.rgb", &length, one), *b = generate ("j.rgb", &length, other), *c = generate ("k.rgb", &length, bars);
+  g_autofree gchar *plain = generate ("m.rgb", &length, NULL);
+
+  g_assert_cmpmem (a, 3 * PIXELS, b, 3 * PIXELS);
+  g_assert_cmpint (memcmp (a + 3 * PIXELS, b + 3 * PIXELS, length - 3 * PIXELS), !=, 0);
+  g_assert_cmpint (memcmp (a, c, 3 * PIXELS), !=, 0);
+  g_assert_cmpint (memcmp (a, plain, 3 * PIXELS), !=, 0);
+}
+
+/* The tiny model has the sizes 96x64 and 64x96: with none asked for, that of the picture's proportions. */
+static void
+test_image_size (void)
+{
+  static const guint sides[][2] = { { 300, 200 }, { 20, 31 }, { 48, 48 } };
+  static const gchar *const headers[] = { "YUV4MPEG2 W96 H64 ", "YUV4MPEG2 W64 H96 ", "YUV4MPEG2 W96 H64 " };
+
+  for (guint i = 0; i < G_N_ELEMENTS (sides); i++) {
+    g_autofree gchar *path = draw_picture ("s.png", sides[i][0], sides[i][1]), *out = NULL, *err = NULL;
+    const gchar *const arguments[] = { "generate", "--model", model, "--prompt", "x", "--frames", "1", "--image", path, "--output", "-", NULL };
+
+    g_assert_cmpint (run (arguments, &out, &err), ==, 0);
+    g_assert_true (g_str_has_prefix (out, headers[i]));
+  }
+}
+
 static void
 test_reports (void)
 {
@@ -235,6 +285,7 @@ test_info (void)
 static void
 test_errors (void)
 {
+  g_autofree gchar *no_picture = in_folder ("no-picture");
   const struct {
     const gchar *arguments[12];
     const gchar *words;
@@ -253,9 +304,14 @@ test_errors (void)
     { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", model, "--device", "no such device" }, "no such device" },
     { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", model, "--noise", "/nonexistent.safetensors" }, "/nonexistent" },
     { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", model, "--save-steps" }, "--save-tensors" },
+    { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", model, "--image", "/nonexistent.png" }, "/nonexistent.png" },
+    { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", model, "--image", no_picture }, "no-picture" },
+    { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", model, "--fit", "crop" }, "--image" },
+    { { "generate", "--prompt", "x", "--output", "x.y4m", "--image", "x.png", "--fit", "half" }, "letterbox" },
     { { "info", "/nonexistent" }, "/nonexistent" },
   };
 
+  g_assert_true (g_file_set_contents (no_picture, "text", -1, NULL));
   for (guint i = 0; i < G_N_ELEMENTS (table); i++) {
     g_autofree gchar *out = NULL, *err = NULL;
     g_assert_cmpint (run (table[i].arguments, &out, &err), ==, 1);
@@ -294,6 +350,8 @@ main (int argc, char **argv)
   g_test_add_func ("/tool/y4m-420", test_half_chroma);
   g_test_add_func ("/tool/sheet", test_sheet);
   g_test_add_func ("/tool/tensors", test_tensors);
+  g_test_add_func ("/tool/image", test_image);
+  g_test_add_func ("/tool/image-size", test_image_size);
   g_test_add_func ("/tool/reports", test_reports);
   g_test_add_func ("/tool/info", test_info);
   g_test_add_func ("/tool/errors", test_errors);

@@ -46,6 +46,7 @@ class Body:
     depth: float
     pose: Pose
     sprite: sprites.Sprite = field(default=None, repr=False)
+    member: int = 0             # of the actor's count
 
     def box(self):
         """Left, top, right, bottom of the turned outline."""
@@ -104,7 +105,7 @@ def _changed(actor, pose, seconds):
 def bodies(actor, seconds, stage, grade, cut_out, pose=None, copies=None):
     """The bodies of an actor; `pose` where an interaction has set it."""
     out = []
-    for way, factor, phase in actor.members:
+    for member, (way, factor, phase) in enumerate(actor.members):
         own = pose
         if own is None:
             copy = _copy_for(actor, phase, factor) if actor.count > 1 else actor
@@ -120,7 +121,7 @@ def bodies(actor, seconds, stage, grade, cut_out, pose=None, copies=None):
         w, h = sprites.proportions(thing)
         width, height = actor.size * depth * w, actor.size * depth * h
         x = actor.x * stage.aspect + way + own.dx
-        out.append(Body(actor, x, 0.0, 0.0, width, height, depth, own, sprite))
+        out.append(Body(actor, x, 0.0, 0.0, width, height, depth, own, sprite, member))
     return out
 
 

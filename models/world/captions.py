@@ -3,7 +3,7 @@
 
 from . import abstract, cameras, interactions, light, looks, motions, places, sprites, things, weather, words
 
-LONGEST = 24          # words, about what the text encoder reads
+LONGEST = 22          # words, about what the text encoder reads
 SIZE_WORDS = {"tiny": ("tiny", "very small", "little"), "big": ("big", "large"), "giant": ("giant", "huge", "enormous", "gigantic")}
 NUMBERS = {2: ("two", "two", "2", "a pair of"), 3: ("three", "three", "3"), 4: ("four", "four", "4")}
 SHOTS = ("cinematic wide shot", "medium shot", "long shot", "film still", "beautiful shot", "cinematic shot")
@@ -234,12 +234,13 @@ def motion_name(actor):
 
 
 def vocabulary():
-    """Every word the grammar knows, and CLDR's names and keywords of our things, for the tokenizer."""
+    """Every word the grammar knows, and CLDR's names and keywords of everything, for the tokenizer."""
     out = set(sprites.COLOURS) | set(abstract.PALETTES) | set(FILLERS) | set(SHOTS) | set(ADJECTIVES)
-    annotations = words.cldr_annotations()
+    for name, keywords in words.cldr_annotations().values():
+        out.update((name, *keywords))
     for thing in things.THINGS:
         names = (thing.name, *words.names_of(thing))
-        out.update(names, (words.plural_of(thing, n) for n in names), annotations.get(thing.glyph, ("", ()))[1])
+        out.update(names, (words.plural_of(thing, n) for n in names))
     for table in (motions.MOTIONS, interactions.ACTIONS, interactions.RELATIONS):
         for item in table:
             out.update(form for phrase in item.phrases for form in phrase)

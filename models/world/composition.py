@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import cairo
 import numpy as np
 
-from . import abstract, actors, cameras, captions, light, looks, sprites, stage, weather
+from . import abstract, actors, cameras, captions, light, looks, stage, weather
 from .places import kit as kits
 from .places import Place
 
@@ -278,8 +278,3 @@ def _draw_layer(ctx, layer, view, seconds, size):
     ctx.set_source(pattern)
     ctx.rectangle(0, first, width, max(0, last - first))
     ctx.fill()
-
-
-def mean_colour(thing, colour=""):
-    """Mean RGB in 0..1 of a thing's picture, for the evaluation."""
-    return sprites.mean_colour(thing, colour)

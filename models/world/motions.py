@@ -151,7 +151,7 @@ def _cartwheels(a, t, s):
 
 # Up and down ------------------------------------------------------------------------------------------------------------------
 
-def _vertical(a, way, half=0.62):
+def _vertical(a, way, half=0.74):
     """Lift from a way upwards that wraps where the actor cannot be seen."""
     margin = half * a.size * a.depth
     return a.altitude - wrapped(a.altitude - way, -margin, 1 + margin)
@@ -198,7 +198,7 @@ BOUNCES = 7
 
 def _bounces(a, t, s):
     """Each bounce keeps LOSS of the speed; after BOUNCES of them a new push."""
-    first = math.sqrt(2 * 0.36 * GRAVITY * s.gravity)
+    first = math.sqrt(2 * 0.32 * GRAVITY * s.gravity)
     gravity = GRAVITY * s.gravity
     flights = [2 * first * LOSS**k / gravity for k in range(BOUNCES)]
     seconds, _ = _cycle(t, sum(flights), a.phase)

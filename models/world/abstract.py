@@ -180,13 +180,13 @@ def _fireworks(k, t):
         u, n = turns % 1, k.numbers[(int(turns) * 7 + rocket * 31) % 150:][:3]
         x, y = (n[0] - 0.5) * 0.8 * k.aspect, -0.3 + 0.3 * n[1]
         if u < 0.3:
-            light.paint_glow(k.ctx, x, 0.55 + (y - 0.55) * math.sin(u / 0.3 * math.pi / 2), 0.022, (1, 0.9, 0.6))
+            light.paint_glow(k.ctx, x, 0.55 + (y - 0.55) * math.sin(u / 0.3 * math.pi / 2), 0.03, (1, 0.9, 0.6))
             continue
         v = (u - 0.3) / 0.7
         for i in range(20):
             angle = math.tau * i / 20
             reach = 0.3 * (1 - (1 - v) ** 2) * (0.55 if i % 2 else 1)
-            light.paint_glow(k.ctx, x + reach * math.cos(angle), y + reach * math.sin(angle) + 0.14 * v * v, 0.022, k.palette[1 + (i + rocket) % 3], 1 - v)
+            light.paint_glow(k.ctx, x + reach * math.cos(angle), y + reach * math.sin(angle) + 0.14 * v * v, 0.045, k.palette[1 + (i + rocket) % 3], (1 - v) ** 0.6)
     k.ctx.restore()
 
 

@@ -125,6 +125,15 @@ def bodies(actor, seconds, stage, grade, cut_out, pose=None, copies=None):
     return out
 
 
+def reach(actor, interaction=None):
+    """How far from its middle it can be seen at most, to the left and right."""
+    w, h = sprites.proportions(actor.thing)
+    if actor.former:
+        w, h = (max(a, b) for a, b in zip((w, h), sprites.proportions(actor.former[1].thing)))
+    half = 0.5 * math.hypot(w, h) if actor.motion.turns or interaction else 0.56 * w + 0.06 * h
+    return 0.02 + half * actor.size * max(1.0, 1.12 * actor.depth if actor.motion.name == "comes closer" or interaction else actor.depth, *(actor.depth * m[1] for m in actor.members))
+
+
 def settle(body, stage, camera_x, margin):
     """Puts a body on its ground as the camera sees it; what leaves at one side comes back at the other."""
     actor, pose = body.actor, body.pose

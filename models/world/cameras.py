@@ -11,7 +11,8 @@ class View:
     """Lengths in heights of the picture."""
     x: float = 0.0         # way of the camera to the right
     y: float = 0.0         # way of the view downwards
-    zoom: float = 1.0      # of what is at depth 1; at least 1 and enough for y
+    zoom: float = 1.0      # of everything; at least 1 and enough for y
+    dolly: float = 1.0     # zoom of what is at depth 1; what is far grows less
     orbit: float = 0.0     # way of what is at depth 2 to the left; what is at depth 0 goes as far to the right
 
 
@@ -43,12 +44,12 @@ CAMERAS = [
     Camera("tilts down", ("the camera tilts down", "tilting down", "camera tilting downwards"),
            lambda t, way: View(0.0, -0.09 + 0.18 * _eased(t, 2.6), 1.22), False, 1.2),
     Camera("zooms in", ("the camera zooms in", "zooming in", "the camera moves closer", "slow push in"),
-           lambda t, way: View(0.0, 0.0, 1 + 0.5 * _eased(t, 3.2)), False, 1.25),
+           lambda t, way: View(dolly=1 + 0.5 * _eased(t, 3.2)), False, 1.25),
     Camera("zooms out", ("the camera zooms out", "zooming out", "the camera moves away", "slow pull out"),
-           lambda t, way: View(0.0, 0.0, 1 + 0.5 * (1 - _eased(t, 3.2))), False, 1.25),
+           lambda t, way: View(dolly=1 + 0.5 * (1 - _eased(t, 3.2))), False, 1.25),
     Camera("tracks", ("tracking shot", "the camera follows", "slow tracking shot", "the camera moves along"), lambda t, way: View(way), True),
     Camera("orbits", ("the camera orbits", "orbiting camera", "orbit shot", "the camera circles around"),
-           lambda t, way: View(0.0, 0.0, 1.04, 0.11 * math.sin(0.8 * t))),
+           lambda t, way: View(zoom=1.04, orbit=0.11 * math.sin(0.8 * t))),
     Camera("hand-held", ("hand-held camera", "handheld camera", "shaky camera", "hand-held shot"), _hand_held, False, 1.1),
 ]
 BY_NAME = {c.name: c for c in CAMERAS}

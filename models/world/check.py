@@ -159,7 +159,7 @@ def main():
     check_words(check)
     check_motions(check)
     with tempfile.TemporaryDirectory() as directory:
-        tokenizer.train(directory, count=6000)
+        tokenizer.train(directory)
         words_of = tokenizer.Tokenizer(directory)
         for i in range(number):
             options = options_of(rng, i)

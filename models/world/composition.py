@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import cairo
 import numpy as np
 
-from . import abstract, actors, cameras, captions, light, looks, stage, weather
+from . import abstract, actors, cameras, captions, light, looks, motions, stage, weather
 from .places import kit as kits
 from .places import Place
 
@@ -105,7 +105,7 @@ class Scene:
         out = []
         for actor, pose in zip(self.actors, poses):
             out += actors.bodies(actor, seconds, ground, grade, cut_out, pose)
-        margin = 0.08 + max([0.62 * b.actor.size * max(1.0, b.actor.depth) for b in out], default=0.0)
+        margin = max((actors.reach(b.actor, self.interaction) for b in out), default=0.0)
         for body in out:
             actors.settle(body, ground, view.x, margin)
         return sorted(out, key=lambda body: body.depth)
@@ -137,7 +137,7 @@ class Scene:
         ctx, view, (width, height) = ready.ctx, self.view(seconds), self.size
         for element in ready.behind:
             _draw_element(ctx, element, view, seconds, self.size)
-        weather.paint(ctx, self.weather, self.size, seconds, view.x, False)
+        weather.paint(ctx, self.weather, self.size, seconds, view.x, False, ready.bright)
         bodies = self.bodies(seconds, view, ready.grade)
         for body in bodies:
             _enter(ctx, view, body.depth, self.size)
@@ -146,7 +146,7 @@ class Scene:
             ctx.restore()
         for element in ready.before:
             _draw_element(ctx, element, view, seconds, self.size)
-        weather.paint(ctx, self.weather, self.size, seconds, view.x, True)
+        weather.paint(ctx, self.weather, self.size, seconds, view.x, True, ready.bright)
         bright = weather.flash(self.weather, seconds, self.seed)
         if bright > 0:
             weather.paint_flash(ctx, self.size, bright, seconds, self.seed)
@@ -154,13 +154,17 @@ class Scene:
             light.paint_overlay(ctx, self.light, self.size, *self._lit(bodies, view), seconds)
 
     def _lit(self, bodies, view):
-        """Pixels of what a spotlight follows: the first actor."""
-        mine = [b for b in bodies if b.actor is self.actors[0]] if self.actors else []
-        if not mine:
-            return self.size[0] / 2, 0.6 * self.size[1]
-        x, y = sum(b.x for b in mine) / len(mine), sum(b.foot - 0.5 * b.height for b in mine) / len(mine)
-        zoom, dx, dy = _seen(view, mine[0].depth, self.aspect)
-        return (zoom * x + dx) * self.size[1], (zoom * y + dy) * self.size[1]
+        """Where a spotlight falls and how wide it is: x, y in pixels, radius in heights. It follows a single actor that stays."""
+        middle = self.size[0] / 2, 0.6 * self.size[1]
+        goes = any(a.motion.speed or a.motion.name in motions.VERTICAL for a in self.actors) or (self.interaction and self.interaction.speed)
+        if not bodies or (goes and self.camera.name != "tracks") or self.camera.slides and not goes:
+            return *middle, 0.56
+        boxes = [b.box() for b in bodies]
+        x, y = sum(b[0] + b[2] for b in boxes) / 2 / len(boxes), sum(b[1] + b[3] for b in boxes) / 2 / len(boxes)
+        reach = max(max(abs(b[0] - x), abs(b[2] - x)) for b in boxes) + 0.16
+        zoom, dx, dy = _seen(view, bodies[0].depth, self.aspect)
+        x, y = (zoom * x + dx) * self.size[1], (zoom * y + dy) * self.size[1]
+        return min(self.size[0], max(0, x)), min(self.size[1], max(0, y)), min(0.9, reach)
 
 
 class Prepared:
@@ -181,6 +185,7 @@ class Prepared:
         place = graded.then(scene.weather.grade).then(scene.light.place)
         self.grade = graded.half(0.5).then(scene.weather.grade.half(0.6)).then(scene.light.actor)
         self.shadow = (0.5 if not scene.weather.grey else 0.34) * (0.7 if time.name == "night" else 1.0)
+        self.bright = 0.55 if time.name == "night" else 1.0
         if self.stage.medium == "water":
             self.shadow = 0.22
         self._paint_place(scene, time, place)
@@ -231,9 +236,8 @@ def _merge(run, size, form):
 
 def _seen(view, depth, aspect):
     """(zoom, x, y): a point p at that depth is seen at zoom * p + (x, y), in heights; the camera's way in x not counted."""
-    near = min(1.0, depth)
-    zoom = 1 + (view.zoom - 1) * (0.35 + 0.65 * near)
-    return zoom, aspect / 2 * (1 - zoom) - view.orbit * (depth - 1) * 0.9, (1 - zoom) / 2 - view.y * (0.6 + 0.4 * near)
+    zoom = view.zoom * (1 + (view.dolly - 1) * (0.35 + 0.65 * min(1.0, depth)))
+    return zoom, aspect / 2 * (1 - zoom) - view.orbit * (depth - 1), (1 - zoom) / 2 - view.y
 
 
 def _enter(ctx, view, depth, size):
@@ -269,7 +273,7 @@ def _draw_layer(ctx, layer, view, seconds, size):
     pattern = cairo.SurfacePattern(layer.surface)
     k = layer.scale / (zoom * height)
     x0, y0 = -x * height * k, -y * height * k - layer.top * layer.scale
-    if abs(k - 1) < 1e-9 and view.zoom == 1 and not view.orbit:
+    if abs(k - 1) < 1e-9 and zoom == 1:
         y0 = round(y0)
         x0 = round(x0) if not (layer.drift or view.x) else x0
     pattern.set_matrix(cairo.Matrix(k, 0, 0, k, x0, y0))

@@ -272,7 +272,7 @@ RELATIONS = [
     Interaction("next to", _words("next to", "beside", "near"), _arrange_next, None, 0.0, False),
     Interaction("in front of", _words("in front of", "before"), _arrange_depth(1.08, 0.72), None, 0.0, False),
     Interaction("behind", _words("behind", "in back of"), _arrange_depth(0.72, 1.08), None, 0.0, False),
-    Interaction("with far away", _words("with", "and far away", "and in the distance"), _arrange_far, None, 0.0, False),
+    Interaction("nearer than", _words("nearer than", "much closer than", "in the foreground before"), _arrange_far, None, 0.0, False),
     Interaction("on top of", _words("on top of", "on", "standing on"), _arrange_on, _on_top, 0.0, False),
 ]
 BY_NAME = {i.name: i for i in ACTIONS + RELATIONS}

@@ -83,7 +83,7 @@ LIGHTS = [
     Light("moonlight", ("in moonlight", "lit by the moon", "in pale blue moonlight"),
           Grade((0.34, 0.46, 0.78), (0.0, 0.02, 0.06), 0.5), Grade((0.56, 0.68, 1.0), (0.0, 0.02, 0.05), 0.6), "moon"),
     Light("spotlight", ("in a spotlight", "lit by a spotlight", "in the beam of a spotlight"),
-          Grade((0.72, 0.7, 0.74), (0.0, 0.0, 0.0), 0.9), Grade((1.1, 1.08, 1.0), (0.04, 0.04, 0.02), 1.05), "spot"),
+          Grade((0.86, 0.84, 0.86), (0.02, 0.02, 0.02), 0.9), Grade((1.14, 1.12, 1.04), (0.06, 0.06, 0.04), 1.05), "spot"),
     Light("neon light", ("in neon light", "lit by neon lights", "in pink and blue neon light"),
           Grade((0.52, 0.34, 0.74), (0.03, 0.0, 0.08), 0.9), Grade((0.92, 0.7, 1.02), (0.04, 0.0, 0.08), 1.0), "neon"),
     Light("candle light", ("by candle light", "in candlelight", "lit by candles"),
@@ -159,13 +159,13 @@ def _corner(width, height, rgb):
     return surface
 
 
-def paint_overlay(ctx, light, size, x, y, seconds):
-    """Lays the light over a finished picture; (x, y): pixels of where it falls."""
+def paint_overlay(ctx, light, size, x, y, reach, seconds):
+    """Lays the light over a finished picture; (x, y): pixels of where it falls, inside the picture; reach: its radius in heights at least."""
     width, height = size
     kind = light.overlay
     if kind == "spot":
-        ctx.set_source_rgba(0.0, 0.0, 0.03, 0.84)
-        ctx.mask_surface(_hole(width, height, int(0.46 * height)), round(x) - width, round(y) - height)
+        ctx.set_source_rgba(0.0, 0.0, 0.03, 0.8)
+        ctx.mask_surface(_hole(width, height, int(max(0.44, 0.1 * math.ceil(10 * reach)) * height)), round(x) - width, round(y) - height)
     elif kind == "candle":
         flicker = 1 + 0.06 * math.sin(9 * seconds) + 0.05 * math.sin(23.7 * seconds + 1)
         ctx.set_source_rgba(0.06, 0.015, 0.0, min(1.0, 0.8 / flicker))

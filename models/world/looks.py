@@ -36,7 +36,7 @@ def _curve(*points):
     return np.interp(np.arange(256), *zip(*points)).astype(np.uint8)
 
 
-_CONTRAST = _curve((0, 0), (64, 44), (128, 132), (192, 214), (255, 255))
+_CONTRAST = _curve((0, 0), (64, 56), (128, 136), (192, 214), (255, 255))
 _SEPIA = np.stack([_curve((0, 18 * k), (255, 255 * g)) for k, g in ((1.6, 1.0), (1.0, 0.87), (0.5, 0.68))], -1)
 _POSTER = _curve(*((i, min(255, (i // 43) * 43 + 24)) for i in range(256)))
 _FADED = _curve((0, 22), (128, 136), (255, 240))
@@ -71,8 +71,10 @@ def _hatching(h, w):
 def _pencil(frame, number):
     grey = _grey(frame)
     one, two = _hatching(*grey.shape)
-    tone = np.float32(248) - np.minimum(np.float32(1.9) * _edges(grey), 200)
-    tone -= one * np.clip(150 - grey.astype(np.float32), 0, 70) + two * np.clip(90 - grey.astype(np.float32), 0, 60)
+    mean = np.float32(grey[::8, ::8].mean())          # dark pictures are drawn as if they were brighter
+    tone = np.float32(248) - np.minimum(np.float32(1.9) * np.clip(110 / mean, 1, 3) * _edges(grey), 200)
+    grey = grey.astype(np.float32) + max(np.float32(0), 135 - mean)
+    tone -= one * np.clip(150 - grey, 0, 70) + two * np.clip(90 - grey, 0, 60)
     return np.repeat(np.clip(tone, 24, 250).astype(np.uint8)[..., None], 3, -1)
 
 
@@ -85,8 +87,8 @@ def _paper(h, w):
         image = Image.fromarray(random.standard_normal((cells, cells)).astype(np.float32))
         return np.asarray(image.resize((w, h), Image.BICUBIC))
     y, x = np.mgrid[0:h, 0:w]
-    y = np.clip(y + 2.2 * smooth(24) + 0.9 * smooth(70), 0, h - 1).astype(np.int32)
-    x = np.clip(x + 2.2 * smooth(24) + 0.9 * smooth(70), 0, w - 1).astype(np.int32)
+    y = np.clip(y + 1.6 * smooth(20) + 0.4 * smooth(50), 0, h - 1).astype(np.int32)
+    x = np.clip(x + 1.6 * smooth(20) + 0.4 * smooth(50), 0, w - 1).astype(np.int32)
     grain = np.clip(0.9 + 0.05 * smooth(100) + 0.07 * smooth(6), 0.6, 1.08)
     return (y * w + x), (256 * grain).astype(np.uint16)[..., None]
 
@@ -94,11 +96,11 @@ def _paper(h, w):
 def _watercolour(frame, number):
     h, w = frame.shape[:2]
     wobble, grain = _paper(h, w)
-    small = Image.fromarray(np.ascontiguousarray(frame)).reduce(3).resize((w, h), Image.BILINEAR)
+    small = Image.fromarray(np.ascontiguousarray(frame)).reduce(2).resize((w, h), Image.BILINEAR)
     soft = np.take(np.asarray(small).reshape(-1, 3), wobble, axis=0)
     edges = np.minimum(_edges(soft[..., 1]), 90)[..., None]
     ink = (255 - soft).astype(np.uint16)
-    return (255 - np.minimum((ink * grain >> 8) * 7 // 8 + (edges >> 2).astype(np.uint16), 240)).astype(np.uint8)
+    return (255 - np.minimum((ink * grain >> 8) * 7 // 8 + (edges // 3).astype(np.uint16), 240)).astype(np.uint8)
 
 
 def _pixel_art(frame, number):
@@ -115,7 +117,7 @@ def _comic(frame, number):
 
 def _cut_out(frame, number):
     h, w = frame.shape[:2]
-    return np.minimum(frame.astype(np.uint16) * (_paper(h, w)[1] + 24) >> 8, 255).astype(np.uint8)
+    return (frame.astype(np.uint16) * np.minimum(_paper(h, w)[1] + 20, 256) >> 8).astype(np.uint8)
 
 
 def _neon(frame, number):

@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass
 from typing import Callable
 
+from . import sprites
 from .stage import Pose, smooth, wrapped
 
 TAU = math.tau
@@ -20,6 +21,7 @@ class Motion:
     speed: float = 0.0         # of its way to the left or right on average; 0: stays in place
     paced: bool = True         # "slowly", "quickly" mean something
     simple: bool = False       # learned first
+    turns: bool = False        # far enough to be as wide as its diagonal
 
 
 def _wave(t, rate, phase=0.0):
@@ -30,6 +32,14 @@ def _cycle(t, period, phase=0.0):
     """Seconds into the cycle and its number."""
     turns = t / period + phase
     return (turns % 1) * period, math.floor(turns)
+
+
+def _support(a, angle):
+    """How far the middle of a turned thing has to rise so that its lowest corner touches the ground; round things roll smoothly."""
+    if a.thing.round or a.altitude is not None:
+        return 0.0
+    w, h = sprites.proportions(a.thing)
+    return 0.46 * a.size * max(0.0, w * abs(math.sin(angle)) + h * abs(math.cos(angle)) - h)
 
 
 # Ways to go -------------------------------------------------------------------------------------------------------------------
@@ -79,7 +89,8 @@ def _hops_along(a, t, s):
 
 def _rolls(a, t, s):
     way = 0.30 * a.heading * t
-    return Pose(way, 0.0, way / (0.5 * a.size * a.depth), 0.5)
+    angle = way / (0.5 * a.size * a.depth)
+    return Pose(way, _support(a, angle), angle)
 
 
 def _drives(a, t, s):
@@ -146,7 +157,7 @@ def _zigzags(a, t, s):
 def _cartwheels(a, t, s):
     way = 0.26 * a.heading * t
     turn = way / (0.42 * a.size)
-    return Pose(way, 0.05 * a.size * abs(math.sin(2 * turn)), turn)
+    return Pose(way, _support(a, turn), turn)
 
 
 # Up and down ------------------------------------------------------------------------------------------------------------------
@@ -212,7 +223,8 @@ def _bounces(a, t, s):
 
 
 def _spins(a, t, s):
-    return Pose(angle=3.0 * t + TAU * a.phase)
+    angle = 3.0 * t + TAU * a.phase
+    return Pose(lift=_support(a, angle), angle=angle)
 
 
 def _turns_around(a, t, s):
@@ -320,7 +332,8 @@ def _tips_over(a, t, s):
         lean = 1.45 - 0.9 * u * (1 - u)
     else:
         lean = 1.45 * (1 - smooth((seconds - 2.5) / 1.0))
-    return Pose(-0.35 * a.size * a.heading * math.sin(lean) * 0.5, 0.0, a.heading * lean, 0.0)
+    wide, high = (a.size * side for side in sprites.proportions(a.thing))
+    return Pose(-0.3 * high * a.heading * math.sin(lean), 0.45 * wide * math.sin(lean), a.heading * lean, 0.0)
 
 
 def _words(*forms):
@@ -333,51 +346,52 @@ WAYS = [
     Motion("walks", _words("walks/walk/walking", "strolls/stroll/strolling", "wanders/wander/wandering"), _walks, "ground", 0.17, True, True),
     Motion("runs", _words("runs/run/running", "races/race/racing", "sprints/sprint/sprinting"), _runs, "ground", 0.40, True, True),
     Motion("hops along", _words("hops along/hop along/hopping along", "skips/skip/skipping", "leaps/leap/leaping"), _hops_along, "ground", 0.30),
-    Motion("rolls", _words("rolls/roll/rolling", "rolls along/roll along/rolling along"), _rolls, "ground", 0.30),
+    Motion("rolls", _words("rolls/roll/rolling", "rolls along/roll along/rolling along"), _rolls, "ground", 0.30, turns=True),
     Motion("drives", _words("drives/drive/driving", "rides/ride/riding", "rolls by/roll by/rolling by"), _drives, "ground", 0.34, True, True),
     Motion("slides", _words("slides/slide/sliding", "glides over the ground/glide over the ground/gliding over the ground"), _slides, "ground", 0.21),
     Motion("dashes", _words("dashes/dash/dashing", "rushes/rush/rushing", "darts/dart/darting"), _dashes, "any", 0.33),
-    Motion("flies", _words("flies/fly/flying", "flies past/fly past/flying past"), _flies, "air", 0.34, True, True),
-    Motion("soars", _words("soars/soar/soaring", "sweeps/sweep/sweeping"), _glides, "air", 0.25),
+    Motion("flies", _words("flies/fly/flying", "flies past/fly past/flying past"), _flies, "air", 0.34, True, True, turns=True),
+    Motion("soars", _words("soars/soar/soaring", "sweeps/sweep/sweeping"), _glides, "air", 0.25, turns=True),
     Motion("swims", _words("swims/swim/swimming", "paddles/paddle/paddling"), _swims, "water", 0.21, True, True),
     Motion("sails", _words("sails/sail/sailing", "cruises/cruise/cruising"), _sails, "ground", 0.16, True, True),
     Motion("crawls", _words("crawls/crawl/crawling", "creeps/creep/creeping"), _crawls, "ground", 0.085),
-    Motion("zigzags", _words("zigzags/zigzag/zigzagging", "swerves/swerve/swerving"), _zigzags, "air", 0.27),
-    Motion("turns cartwheels", _words("turns cartwheels/turn cartwheels/turning cartwheels", "tumbles/tumble/tumbling"), _cartwheels, "any", 0.26),
+    Motion("zigzags", _words("zigzags/zigzag/zigzagging", "swerves/swerve/swerving"), _zigzags, "air", 0.27, turns=True),
+    Motion("turns cartwheels", _words("turns cartwheels/turn cartwheels/turning cartwheels", "tumbles/tumble/tumbling"), _cartwheels, "any", 0.26, turns=True),
 ]
 
 STAYING = [
     Motion("flies up", _words("flies up/fly up/flying up", "goes up/go up/going up", "takes off/take off/taking off"), _flies_up, "air", 0.0, True, True),
-    Motion("falls down", _words("falls down/fall down/falling down", "falls/fall/falling", "drops/drop/dropping"), _falls, "air", 0.0, True, True),
+    Motion("falls down", _words("falls down/fall down/falling down", "falls/fall/falling", "drops/drop/dropping"), _falls, "air", 0.0, True, True, turns=True),
     Motion("rises", _words("rises/rise/rising", "drifts upwards/drift upwards/drifting upwards", "floats up/float up/floating up"), _rises, "air"),
-    Motion("flutters down", _words("flutters down/flutter down/fluttering down", "drifts down/drift down/drifting down"), _flutters_down, "air"),
+    Motion("flutters down", _words("flutters down/flutter down/fluttering down", "drifts down/drift down/drifting down"), _flutters_down, "air", turns=True),
     Motion("stands still", _words("stands still/stand still/standing still", "stays/stay/staying", "rests/rest/resting", "waits/wait/waiting"),
            _still, "any", 0.0, False, True),
     Motion("jumps", _words("jumps/jump/jumping", "hops/hop/hopping", "jumps up and down/jump up and down/jumping up and down"), _jumps, "ground", 0.0, True, True),
     Motion("bounces", _words("bounces/bounce/bouncing", "bounces up and down/bounce up and down/bouncing up and down"), _bounces, "ground", 0.0, True, True),
-    Motion("spins", _words("spins/spin/spinning", "rotates/rotate/rotating", "whirls/whirl/whirling"), _spins, "any", 0.0, True, True),
+    Motion("spins", _words("spins/spin/spinning", "rotates/rotate/rotating", "whirls/whirl/whirling"), _spins, "any", 0.0, True, True, turns=True),
     Motion("turns around", _words("turns around/turn around/turning around", "pirouettes/pirouette/pirouetting"), _turns_around),
-    Motion("swings", _words("swings/swing/swinging", "swings back and forth/swing back and forth/swinging back and forth"), _swings, "air"),
+    Motion("swings", _words("swings/swing/swinging", "swings back and forth/swing back and forth/swinging back and forth"), _swings, "air", turns=True),
     Motion("sways", _words("sways/sway/swaying", "sways in the wind/sway in the wind/swaying in the wind"), _sways, "ground"),
-    Motion("rocks", _words("rocks/rock/rocking", "rocks from side to side/rock from side to side/rocking from side to side"), _rocks, "ground"),
-    Motion("grows", _words("grows/grow/growing", "gets bigger/get bigger/getting bigger"), _grows, "any", 0.0, True, True),
+    Motion("rocks", _words("rocks/rock/rocking", "rocks from side to side/rock from side to side/rocking from side to side"), _rocks, "ground", turns=True),
+    Motion("grows", _words("grows/grow/growing", "gets bigger/get bigger/getting bigger"), _grows, "any", 0.0, True, True, turns=True),
     Motion("shrinks", _words("shrinks/shrink/shrinking", "gets smaller/get smaller/getting smaller"), _shrinks, "any", 0.0, True, True),
     Motion("pulses", _words("pulses/pulse/pulsing", "throbs/throb/throbbing", "beats like a heart/beat like hearts/beating like a heart"), _pulses),
     Motion("floats", _words("floats/float/floating", "hovers/hover/hovering", "drifts/drift/drifting"), _floats, "air", 0.0, True, True),
     Motion("shakes", _words("shakes/shake/shaking", "trembles/tremble/trembling", "shivers/shiver/shivering"), _shakes, "any", 0.0, True, True),
-    Motion("nods", _words("nods/nod/nodding", "bows/bow/bowing"), _nods, "ground"),
-    Motion("wobbles", _words("wobbles/wobble/wobbling", "jiggles/jiggle/jiggling", "quivers/quiver/quivering"), _wobbles, "ground"),
-    Motion("dances", _words("dances/dance/dancing", "grooves/groove/grooving"), _dances, "ground"),
+    Motion("nods", _words("nods/nod/nodding", "bows/bow/bowing"), _nods, "ground", turns=True),
+    Motion("wobbles", _words("wobbles/wobble/wobbling", "jiggles/jiggle/jiggling", "quivers/quiver/quivering"), _wobbles, "ground", turns=True),
+    Motion("dances", _words("dances/dance/dancing", "grooves/groove/grooving"), _dances, "ground", turns=True),
     Motion("circles", _words("circles/circle/circling", "goes round in circles/go round in circles/going round in circles"), _circles, "air", 0.0, True, True),
-    Motion("loops the loop", _words("loops the loop/loop the loop/looping the loop", "flies loops/fly loops/flying loops"), _loops, "air"),
-    Motion("flies a figure of eight", _words("flies a figure of eight/fly a figure of eight/flying a figure of eight",), _eight, "air"),
+    Motion("loops the loop", _words("loops the loop/loop the loop/looping the loop", "flies loops/fly loops/flying loops"), _loops, "air", turns=True),
+    Motion("flies a figure of eight", _words("flies a figure of eight/fly a figure of eight/flying a figure of eight",), _eight, "air", turns=True),
     Motion("comes closer", _words("comes closer/come closer/coming closer", "approaches/approach/approaching"), _comes_closer, "ground"),
     Motion("goes away", _words("goes away/go away/going away", "walks away/walk away/walking away"), _goes_away, "ground"),
     Motion("flaps", _words("flaps its wings/flap their wings/flapping its wings", "flutters/flutter/fluttering"), _flaps, "air"),
-    Motion("tips over", _words("tips over/tip over/tipping over", "falls over/fall over/falling over"), _tips_over, "ground"),
+    Motion("tips over", _words("tips over/tip over/tipping over", "falls over/fall over/falling over"), _tips_over, "ground", turns=True),
 ]
 MOTIONS = WAYS + STAYING
 BY_NAME = {m.name: m for m in MOTIONS}
+VERTICAL = ("flies up", "falls down", "rises", "flutters down")     # these leave at the top or the bottom
 
 PACES = ((0.55, ("slowly", "gently", "lazily")), (1.0, ("",)), (1.7, ("quickly", "fast", "swiftly")))
 PACE_NAMES = {0.55: "slowly", 1.0: "", 1.7: "quickly"}

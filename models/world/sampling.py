@@ -63,6 +63,7 @@ USUAL_PLACES = {
 USUAL_PLACES = {kind: [places.BY_NAME[n.replace("_", " ")] for n in names.split()] for kind, names in USUAL_PLACES.items()}
 FLOATING = ("aircraft", "balloon", "sky", "insect")        # they hang in the air unless they walk
 SWIMMING = ("fish", "swimmer")
+ABLE = ("walker", "hopper", "crawler", "bird", "person", "insect", "fish", "swimmer", "car", "train")    # they act on others
 
 
 def _thing(rng, options):
@@ -106,9 +107,9 @@ def make_actor(rng, thing, motion, place, options, index=0, number=1, colour="")
     if rng.random() < options.sizes:
         actor.size_word = rng.choice(("tiny", "big", "giant") if number == 1 else ("tiny", "big"))
         actor.size *= {"tiny": 0.5, "big": 1.3, "giant": 1.7}[actor.size_word]
-    if rng.random() < options.counts:
-        actor.count = rng.choice((2, 3, 4) if number == 1 else (2, 3))
-        actor.size = min(actor.size, {2: 0.34, 3: 0.28, 4: 0.24}[actor.count])
+    if rng.random() < options.counts and number < 3:
+        actor.count = rng.choice((2, 3, 4)) if number == 1 else 2
+        actor.size = min(actor.size, {2: 0.34, 3: 0.28, 4: 0.24}[actor.count] if number == 1 else 0.22)
     actor.size = min(actor.size, 0.8 * aspect / wide)
     if motion.name in ("swings", "loops the loop", "circles", "grows", "comes closer") and not actor.size_word:
         actor.size *= 0.88
@@ -155,14 +156,14 @@ def _conditions(rng, scene, options):
 
 def _pair(rng, scene):
     """An interaction or a relation between the first two actors."""
-    a, b = scene.actors[:2]
-    able = a.thing.kind in ("walker", "hopper", "crawler", "bird", "person", "insect", "fish", "swimmer", "car", "train")
+    del scene.actors[2:]
+    a, b = scene.actors
     grounded = scene.place.medium == "ground"
-    if able and grounded and rng.random() < 0.6:
+    if a.thing.kind in ABLE and grounded and rng.random() < 0.6:
         heavy = b.thing.kind in ("building", "sky")
         choice = rng.choice([i for i in interactions.ACTIONS if not (i.light and heavy)])
-        if choice.name in ("chases", "follows", "meets", "dances with") and b.thing.kind in ("plant", "building", "sky", "food"):
-            choice = interactions.BY_NAME["circles around"]
+        if choice.name in ("chases", "follows", "meets", "dances with") and b.thing.kind not in ABLE:
+            choice = interactions.BY_NAME[rng.choice(("circles around", "jumps over", "passes in front of", "passes behind"))]
         a.motion = b.motion = motions.BY_NAME["stands still"]
         a.altitude = b.altitude = None
         a.pace = rng.choice([p for p, _ in motions.PACES])
@@ -171,7 +172,7 @@ def _pair(rng, scene):
         choice = rng.choice(interactions.RELATIONS if grounded else interactions.RELATIONS[:3])
         moving = choice.poses is None and rng.random() < 0.5
         for actor in (a, b):
-            if not moving or actor is b or actor.motion.speed or actor.motion.name in ("flies up", "falls down", "rises", "flutters down", "comes closer", "goes away"):
+            if not moving or actor is b or actor.motion.speed or actor.motion.name in (*motions.VERTICAL, "comes closer", "goes away"):
                 actor.motion, actor.pace = motions.BY_NAME["stands still"], 1.0
             if grounded:
                 actor.altitude = None

@@ -107,9 +107,10 @@ def _recolours(rng, scene, start, options):
 def _moves_on(rng, scene, start, options):
     """Another motion, flowing on from the old one; both stay in place, so that nothing jumps."""
     old = scene.actors[0]
-    staying = [m for m in motions.STAYING if m.name not in ("flies up", "falls down", "rises", "flutters down", "comes closer", "goes away", "spins", old.motion.name)]
-    if scene.interaction or old.motion.speed or old.motion not in staying + [old.motion] or old.motion.name in ("flies up", "falls down", "rises", "flutters down", "spins"):
+    ending = (*motions.VERTICAL, "comes closer", "goes away", "spins")
+    if scene.interaction or old.motion.speed or old.motion.name in ending:
         return None
+    staying = [m for m in motions.STAYING if m.name not in (*ending, old.motion.name)]
     hanging = old.altitude is not None
     fitting = [m for m in staying if (m.where == "air") == (old.motion.where == "air") or m.where == "any" or hanging]
     new = _after(scene)

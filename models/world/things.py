@@ -309,7 +309,7 @@ THINGS = _rows("walker", """
     🔨 hammer
     🧲 magnet
     🕯 candle | glows=fc6
-    🏮 lantern: red lantern | colour=red glows=f84
+    🏮 lantern: paper lantern | colour=red glows=f84
     💡 light bulb: bulb | glows=fe8
     🔮 crystal ball
     !🔔 bell
@@ -333,7 +333,7 @@ THINGS = _rows("walker", """
     🪙 coin: gold coin | round
     🪶 feather: quill
     ⚡ lightning bolt: thunderbolt | glows=ff6
-    🔷 square: blue square | colour=blue
+    🔷 square | colour=blue
     🔺 triangle | colour=red
     """) + _rows("sky", """
     !⭐ star | glows=fe8

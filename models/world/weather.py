@@ -94,15 +94,15 @@ def _fog(width, height):
     y, x = np.mgrid[0:height, 0:width]
     u, v = math.tau * x / width, y / height
     cloud = 0.5 + 0.24 * np.sin(u + 5 * v) + 0.16 * np.sin(2 * u - 9 * v + 1) + 0.10 * np.sin(3 * u + 14 * v + 2)
-    alpha = np.clip(cloud * (0.18 + 0.6 * np.exp(-((v - 0.72) / 0.24) ** 2)), 0, 0.72)
+    alpha = np.clip(cloud * (0.16 + 0.5 * np.exp(-((v - 0.72) / 0.24) ** 2)), 0, 0.72)
     memory = np.empty((height, width, 4), np.uint8)
     for channel, value in enumerate((0.90, 0.885, 0.87, 1.0)):
         memory[..., channel] = 255 * value * alpha
     return cairo.ImageSurface.create_for_data(memory, cairo.FORMAT_ARGB32, width, height), memory
 
 
-def paint(ctx, weather, size, seconds, way, front):
-    """What is behind the actors or, with `front`, before them; ctx in pixels, way of the camera in heights."""
+def paint(ctx, weather, size, seconds, way, front, bright=1.0):
+    """What is behind the actors or, with `front`, before them; ctx in pixels, way of the camera in heights; bright: 1 by day."""
     width, height = size
     for kind, depth, down, right in weather.layers:
         if (depth > 1) != front:
@@ -117,7 +117,7 @@ def paint(ctx, weather, size, seconds, way, front):
             pattern.set_matrix(cairo.Matrix(1, 0, 0, 1, round(-x) % width, round(-down * seconds * height) % height))
             pattern.set_filter(cairo.FILTER_NEAREST)
         ctx.set_source(pattern)
-        ctx.paint()
+        ctx.paint_with_alpha(bright) if bright < 1 else ctx.paint()
 
 
 def flash(weather, seconds, seed):

@@ -37,6 +37,13 @@ STOPPED = {w.replace("_", " ") for w in """
     wax_light wheel wheeler whirlybird whiz whizz wiz world
     """.split()}
 
+# Names in CLDR that describe the picture, not the thing, or name a colour that may be another one.
+ODD = {w.replace("_", " ") for w in """
+    snowman_without_snow person_running person_biking woman_dancing nesting_dolls merperson hourglass_done billed_cap Tokyo_tower tennis red_circle
+    high_voltage large_blue_diamond red_triangle_pointed_up closed_book couch_and_lamp pool_8_ball spouting_whale soft_ice_cream hot_beverage
+    cheese_wedge game_die bug ice red_paper_lantern red_heart red_apple
+    """.split()}
+
 
 def checksum(text):
     return zlib.crc32(text.encode())
@@ -90,7 +97,7 @@ def wordnet_synonyms():
 def names_of(thing):
     """Other names: our own, then CLDR's name where it is a plain one, then WordNet's."""
     cldr = cldr_annotations().get(thing.glyph, ("", ()))[0]
-    plain = cldr and "face" not in cldr and "’" not in cldr and ":" not in cldr and "-" not in cldr and "button" not in cldr
+    plain = cldr and cldr not in ODD and not set("’:-") & set(cldr) and "face" not in cldr
     found = [*thing.others, *((cldr.lower(),) if plain else ()), *wordnet_synonyms().get(thing.name, ())]
     taken = set(things.BY_NAME)
     return tuple(dict.fromkeys(w for w in found if w not in taken or w in thing.others))
@@ -122,7 +129,7 @@ def plural_of(thing, name):
 
 
 def with_article(noun):
-    vowel = noun[0] in "aeio" or noun.startswith(("um", "un", "ug")) and not noun.startswith(("uni", "use"))
+    vowel = noun[0] in "aeio" or noun.startswith("hour") or noun.startswith(("um", "un", "ug")) and not noun.startswith(("uni", "use"))
     return ("an " if vowel and not noun.startswith(("one", "eu")) else "a ") + noun
 
 

@@ -90,7 +90,10 @@ def _swirl(k, t):
 
 def _plasma(k, t):
     n = k.numbers
-    value = sum(_sin(np.float32(4 + 5 * n[i]) * (k.x * math.cos(6 * n[i + 9]) + k.y * math.sin(6 * n[i + 9])) + np.float32((0.5 + n[i + 4]) * t)) for i in range(3))
+    value = 0
+    for i in range(3):
+        across = k.x * math.cos(6 * n[i + 9]) + k.y * math.sin(6 * n[i + 9])
+        value += _sin(np.float32(4 + 5 * n[i]) * across + np.float32((0.5 + n[i + 4]) * t))
     k.field(0.14 * value + 0.12 * _sin(11 * k.radius - np.float32(1.4 * t)) + np.float32(0.5))
 
 
@@ -186,7 +189,8 @@ def _fireworks(k, t):
         for i in range(20):
             angle = math.tau * i / 20
             reach = 0.3 * (1 - (1 - v) ** 2) * (0.55 if i % 2 else 1)
-            light.paint_glow(k.ctx, x + reach * math.cos(angle), y + reach * math.sin(angle) + 0.14 * v * v, 0.045, k.palette[1 + (i + rocket) % 3], (1 - v) ** 0.6)
+            light.paint_glow(k.ctx, x + reach * math.cos(angle), y + reach * math.sin(angle) + 0.14 * v * v, 0.045,
+                             k.palette[1 + (i + rocket) % 3], (1 - v) ** 0.6)
     k.ctx.restore()
 
 

@@ -62,7 +62,8 @@ class Body:
 
 def _copy_for(actor, phase, depth):
     """The actor as one of several, for its motion."""
-    return Actor(actor.thing, actor.motion, actor.x, actor.size, actor.pace, actor.phase + phase, actor.colour, actor.heading, actor.depth * depth,
+    return Actor(actor.thing, actor.motion, actor.x, actor.size, actor.pace, actor.phase + phase, actor.colour, actor.heading,
+                 actor.depth * depth,
                  actor.altitude)
 
 
@@ -131,7 +132,8 @@ def reach(actor, interaction=None):
     if actor.former:
         w, h = (max(a, b) for a, b in zip((w, h), sprites.proportions(actor.former[1].thing)))
     half = 0.5 * math.hypot(w, h) if actor.motion.turns or interaction else 0.56 * w + 0.06 * h
-    return 0.02 + half * actor.size * max(1.0, 1.12 * actor.depth if actor.motion.name == "comes closer" or interaction else actor.depth, *(actor.depth * m[1] for m in actor.members))
+    return 0.02 + half * actor.size * max(1.0, 1.12 * actor.depth if actor.motion.name == "comes closer" or interaction else actor.depth,
+                                          *(actor.depth * m[1] for m in actor.members))
 
 
 def settle(body, stage, camera_x, margin):
@@ -162,7 +164,8 @@ def paint_shadow(ctx, body, stage, strength):
     flat = 0.16 * half + 0.006
     surface, _ = sprites.shadow()
     pattern = cairo.SurfacePattern(surface)
-    pattern.set_matrix(cairo.Matrix(32 / half, 0, 0, 16 / flat, 32 - 32 * (body.x + lean + 0.06 * half) / half, 16 - 16 * (body.ground - 0.1 * flat) / flat))
+    pattern.set_matrix(cairo.Matrix(32 / half, 0, 0, 16 / flat, 32 - 32 * (body.x + lean + 0.06 * half) / half,
+                                    16 - 16 * (body.ground - 0.1 * flat) / flat))
     ctx.set_source_rgba(0.02, 0.02, 0.06, strength * max(0.0, 1 - 1.25 * max(0.0, high)))
     ctx.mask(pattern)
 
@@ -187,14 +190,14 @@ def _paint_picture(ctx, body, pixels, alpha=1.0):
     ctx.paint_with_alpha(alpha) if alpha < 1 else ctx.paint()
 
 
-def paint(ctx, body, stage, pixels, gleams=False):
+def paint(ctx, body, stage, pixels, wet=False):
     """Draws a body; in water that it swims on, only what is above the surface, and its mirror image."""
     pose, thing = body.pose, body.actor.thing
     if thing.glows:
         light.paint_glow(ctx, body.x, body.foot - 0.5 * body.height, 1.15 * max(body.width, body.height), thing.glows, 0.5)
     swims = stage.medium == "surface" and body.actor.altitude is None
     up = pose.pivot * body.height
-    if swims or (gleams and stage.has_ground):
+    if swims or (wet and stage.has_ground):
         line = body.ground
         ctx.save()
         ctx.rectangle(-2, line, 6, 2)

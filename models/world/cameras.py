@@ -38,9 +38,12 @@ def _hand_held(t, way):
 
 CAMERAS = [
     Camera("", ("", "static camera", "the camera stands still", "static shot", "locked-off camera"), lambda t, way: View()),
-    Camera("pans left", ("the camera pans left", "camera moving left", "panning left", "slow pan to the left"), lambda t, way: View(-0.15 * t), True),
-    Camera("pans right", ("the camera pans right", "camera moving right", "panning right", "slow pan to the right"), lambda t, way: View(0.15 * t), True),
-    Camera("tilts up", ("the camera tilts up", "tilting up", "camera tilting upwards"), lambda t, way: View(0.0, 0.09 - 0.18 * _eased(t, 2.6), 1.22), False, 1.2),
+    Camera("pans left", ("the camera pans left", "camera moving left", "panning left", "slow pan to the left"), lambda t, way: View(-0.15 * t),
+           True),
+    Camera("pans right", ("the camera pans right", "camera moving right", "panning right", "slow pan to the right"), lambda t,
+           way: View(0.15 * t), True),
+    Camera("tilts up", ("the camera tilts up", "tilting up", "camera tilting upwards"), lambda t,
+           way: View(0.0, 0.09 - 0.18 * _eased(t, 2.6), 1.22), False, 1.2),
     Camera("tilts down", ("the camera tilts down", "tilting down", "camera tilting downwards"),
            lambda t, way: View(0.0, -0.09 + 0.18 * _eased(t, 2.6), 1.22), False, 1.2),
     Camera("zooms in", ("the camera zooms in", "zooming in", "the camera moves closer", "slow push in"),

@@ -7,7 +7,8 @@ LONGEST = 20          # words, about what the text encoder reads
 SIZE_WORDS = {"tiny": ("tiny", "very small", "little"), "big": ("big", "large"), "giant": ("giant", "huge", "enormous", "gigantic")}
 NUMBERS = {2: ("two", "two", "2", "a pair of"), 3: ("three", "three", "3"), 4: ("four", "four", "4")}
 SHOTS = ("cinematic wide shot", "medium shot", "long shot", "film still", "beautiful shot", "cinematic shot")
-FILLERS = ("highly detailed", "4k", "high quality", "beautiful", "professional footage", "masterpiece", "sharp focus", "great colours", "stunning", "best quality")
+FILLERS = ("highly detailed", "4k", "high quality", "beautiful", "professional footage", "masterpiece", "sharp focus", "great colours",
+           "stunning", "best quality")
 ADJECTIVES = ("lovely", "nice", "cute", "funny", "beautiful", "pretty")
 
 
@@ -101,7 +102,8 @@ class Parts:
 
     def when(self):
         """Time of day, weather and light."""
-        out = [self.choose(kind, part.phrases) for kind, part in (("time", self.scene.time), ("weather", self.scene.weather), ("light", self.scene.light)) if part.name]
+        out = [self.choose(kind, part.phrases) for kind, part in (("time", self.scene.time), ("weather", self.scene.weather),
+                                                                  ("light", self.scene.light)) if part.name]
         return " ".join(out)
 
     def camera(self):
@@ -151,17 +153,20 @@ FORMS = {
     "look first": lambda p: _joined(p.look() or "footage", f"{p.clause(2)} {p.where()}", p.camera()),
     "camera first": lambda p: _joined(p.camera(), f"{p.clause(0)} {p.where()}", p.look()),
     "shot of": lambda p: _joined(f"{words.with_article(_the_shot(p))} of {p.clause(2)} {p.where()}", p.camera(), p.look()),
-    "video of": lambda p: _joined(f"{p.rng.choice(('a video', 'a film', 'a clip', 'footage'))} of {p.clause(2)} {p.where()}", p.camera(), p.look()),
-    "animation of": lambda p: _joined(f"{p.rng.choice(('an animation', 'animation', 'an animated scene'))} of {p.clause(2)} {p.place()}", p.when(), p.camera(), p.look()),
+    "video of": lambda p: _joined(f"{p.rng.choice(('a video', 'a film', 'a clip', 'footage'))} of {p.clause(2)} {p.where()}", p.camera(),
+                                  p.look()),
+    "animation of": lambda p: _joined(f"{p.rng.choice(('an animation', 'animation', 'an animated scene'))} of {p.clause(2)} {p.place()}",
+                                      p.when(), p.camera(), p.look()),
     "there is": lambda p: _joined(f"there {'are' if _several(p) else 'is'} {p.clause(2)} {p.where()}", p.camera(), p.look()),
     "we see": lambda p: _joined(f"we see {p.clause(2)} {p.where()}", p.camera(), p.look()),
     "watch": lambda p: _joined(f"watch {p.clause(2)} {p.where()}", p.camera(), p.look()),
     "where": lambda p: _joined(f"{p.where()}, where {p.clause(0)}", p.camera(), p.look()),
     "in which": lambda p: _joined(f"a scene in which {p.clause(0)} {p.where()}", p.camera(), p.look()),
-    "show me": lambda p: _joined(f"{p.rng.choice(('show me', 'make a video of', 'i want to see'))} {p.clause(2)} {p.where()}", p.camera(), p.look()),
+    "show me": lambda p: _joined(f"{p.rng.choice(('show me', 'make a video of', 'i want to see'))} {p.clause(2)} {p.where()}", p.camera(),
+                                 p.look()),
     "telegraphic": lambda p: _joined(f"{p.clause(0, False)} {p.place()}", p.when(), p.camera(), p.look()),
     "lists": lambda p: _joined(p.clause(2, False), p.place(), p.when(), p.camera(), p.look()),
-    "scene": lambda p: _joined(f"scene: {p.place()}", p.clause(0), p.when(), p.camera(), p.look()),
+    "title": lambda p: _joined(f"scene: {p.place()}", p.clause(0), p.when(), p.camera(), p.look()),
     "it is": lambda p: _joined(f"{p.place()} {p.when()}".strip(), p.camera(), p.clause(3), p.look()),
     "style last": lambda p: _joined(f"{p.clause(2)}", p.where(), p.camera()) + (f", {p.look()} style" if p.scene.look.name else ""),
     "close-up": lambda p: _joined(f"{p.rng.choice(('a picture', 'a view', 'a close look'))} of {p.clause(2)} {p.where()}", p.camera(), p.look()),
@@ -214,13 +219,15 @@ def caption(rng, scene):
 def labels(scene):
     """What a judge is to find in the frames; lists are in the order of the caption."""
     if scene.abstract:
-        return {"things": [], "colours": [], "sizes": [], "motions": [], "paces": [motions.PACE_NAMES[scene.abstract.pace]], "count": [], "place": "",
+        return {"things": [], "colours": [], "sizes": [], "motions": [], "paces": [motions.PACE_NAMES[scene.abstract.pace]], "count": [],
+                "place": "",
                 "weather": "", "time": "", "light": "", "camera": "", "look": scene.look.name, "relation": "", "interaction": "",
                 "abstract": scene.abstract.kind.name, "palette": scene.abstract.palette}
     acts = scene.interaction and scene.interaction.live
     return {
         "things": [a.thing.name for a in scene.actors], "colours": [a.colour or a.thing.colour for a in scene.actors],
-        "sizes": [a.size_word for a in scene.actors], "motions": [motion_name(a) if not (acts and i < 2) else "" for i, a in enumerate(scene.actors)],
+        "sizes": [a.size_word for a in scene.actors], "motions": [motion_name(a) if not (acts and i < 2) else "" for i,
+                                                                  a in enumerate(scene.actors)],
         "paces": [motions.PACE_NAMES[a.pace] if a.motion.paced else "" for a in scene.actors], "count": [a.count for a in scene.actors],
         "place": scene.place.name, "weather": scene.weather.name, "time": scene.time.name, "light": scene.light.name,
         "camera": scene.camera.name, "look": scene.look.name,

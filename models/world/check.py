@@ -14,7 +14,8 @@ from . import captions, motions, places, scene, sampling, stage, things, words
 NEAR = 0.16           # heights that a body's middle may go between neighbouring frames (at the quickest pace of a throw)
 TEXT_ROWS = 28        # tokens that training reads, the end token among them
 FRAMES = 17           # of the clips that are timed: 5 latents
-LABELS = {"things", "colours", "sizes", "motions", "paces", "count", "place", "weather", "time", "light", "camera", "look", "relation", "interaction",
+LABELS = {"things", "colours", "sizes", "motions", "paces", "count", "place", "weather", "time", "light", "camera", "look", "relation",
+          "interaction",
           "abstract", "palette"}
 
 
@@ -36,14 +37,16 @@ def check_labels(check, s, text):
     found = s.labels()
     check.that(set(found) == LABELS, f"labels of {text!r}: {sorted(set(found) ^ LABELS)}")
     check.that(bool(text.strip()), f"no caption for {found}")
-    check.that(len({len(found[k]) for k in ("things", "colours", "sizes", "motions", "count")}) == 1, f"labels of {text!r} are not of one length")
+    check.that(len({len(found[k]) for k in ("things", "colours", "sizes", "motions", "count")}) == 1,
+               f"labels of {text!r} are not of one length")
 
 
 def check_held_out(check, s, options, text):
     if s.abstract:
         return
     held, number = sampling.held_out_share(s)
-    check.that(held == number if options.held_out else held == 0, f"{held} of {number} combinations held out in {text!r}, asked for: {options.held_out}")
+    check.that(held == number if options.held_out else held == 0,
+               f"{held} of {number} combinations held out in {text!r}, asked for: {options.held_out}")
 
 
 def check_tokens(check, words_of, text):
@@ -59,8 +62,10 @@ def check_motion(check, s, text, seconds=12.0):
         boxes = sorted_bodies(s, i / scene.FRAME_RATE)
         if before is not None and len(before) == len(boxes):
             for (x, y, w, h), (x1, y1, w1, h1) in zip(before, boxes):
-                gone = any(a + b / 2 < 0.01 or a - b / 2 > end - 0.01 for a, b, end in ((x, w, s.aspect), (x1, w1, s.aspect), (y, h, 1.0), (y1, h1, 1.0)))
-                check.that(gone or np.hypot(x1 - x, y1 - y) < NEAR, f"a jump of {np.hypot(x1 - x, y1 - y):.2f} at {i / scene.FRAME_RATE:.2f} s in {text!r}")
+                gone = any(a + b / 2 < 0.01 or a - b / 2 > end - 0.01 for a, b,
+                           end in ((x, w, s.aspect), (x1, w1, s.aspect), (y, h, 1.0), (y1, h1, 1.0)))
+                check.that(gone or np.hypot(x1 - x, y1 - y) < NEAR,
+                           f"a jump of {np.hypot(x1 - x, y1 - y):.2f} at {i / scene.FRAME_RATE:.2f} s in {text!r}")
                 check.that(0.02 < max(w1, h1) < 1.6, f"a body of {w1:.2f} x {h1:.2f} in {text!r}")
         before = boxes
 
@@ -109,7 +114,8 @@ def check_words(check):
     for _ in range(3000):
         thing = rng.choice(things.THINGS)
         name = words.choose(rng, "thing", (thing.name, *words.names_of(thing)), 0.1)
-        check.that(name == thing.name or not words.is_held_out("thing", thing.name, name), f"{name!r} for {thing.name} is held out and was chosen")
+        check.that(name == thing.name or not words.is_held_out("thing", thing.name, name),
+                   f"{name!r} for {thing.name} is held out and was chosen")
         check.that(not captions.is_held_out_form(captions._form(rng, False)), "a sentence form that is held out was chosen")
 
 
@@ -145,11 +151,11 @@ def measure(rng, number):
     clips = single = 0.0
     for _ in range(number):
         s = scene.sample(rng, scene.EVERYTHING)
-        began = time.perf_counter()
+        began = time.process_time()
         s.frame(0.0)
-        single += time.perf_counter() - began
+        single += time.process_time() - began
         s.frames(FRAMES - 1, 1 / scene.FRAME_RATE)
-        clips += time.perf_counter() - began
+        clips += time.process_time() - began
     return 1000 * clips / number / FRAMES, 1000 * single / number
 
 

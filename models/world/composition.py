@@ -142,7 +142,7 @@ class Scene:
         for body in bodies:
             _enter(ctx, view, body.depth, self.size)
             actors.paint_shadow(ctx, body, ready.stage, ready.shadow)
-            actors.paint(ctx, body, ready.stage, height, self.place.gleams or self.weather.name == "rain")
+            actors.paint(ctx, body, ready.stage, height, ready.wet)
             ctx.restore()
         for element in ready.before:
             _draw_element(ctx, element, view, seconds, self.size)
@@ -185,6 +185,7 @@ class Prepared:
         place = graded.then(scene.weather.grade).then(scene.light.place)
         self.grade = graded.half(0.5).then(scene.weather.grade.half(0.6)).then(scene.light.actor)
         self.shadow = (0.5 if not scene.weather.grey else 0.34) * (0.7 if time.name == "night" else 1.0)
+        self.wet = scene.place.paved and scene.weather.name in ("rain", "storm")
         self.bright = 0.55 if time.name == "night" else 1.0
         if self.stage.medium == "water":
             self.shadow = 0.22
@@ -198,7 +199,8 @@ class Prepared:
         if scene.weather.name == "storm":
             sky = tuple(kits.shade(c, 0.62) for c in sky)
         camera = scene.camera
-        kit = kits.Kit(random.Random(scene.seed), scene.size, self.stage, grade, sky, time=time, tile=2 if camera.slides else 1, detail=camera.detail,
+        kit = kits.Kit(random.Random(scene.seed), scene.size, self.stage, grade, sky, time=time, tile=2 if camera.slides else 1,
+                       detail=camera.detail,
                        cut_out=scene.look.cut_out, haze=min(0.9, kits.HAZE + scene.weather.haze), clear=scene.weather.grey < 0.5)
         scene.place.paint(kit)
         still = not camera.name

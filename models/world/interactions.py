@@ -74,18 +74,19 @@ def _arrange_over(rng, a, b):
 def _jump_over(a, b, t, aspect):
     """Jumps from one side to the other, waits, turns and jumps back."""
     reach = 0.5 * (_wide(a) + _wide(b)) + 0.08
-    period = 1.9 / a.pace
+    period = 2.5 / a.pace
     turns = t / period + 0.3 * a.phase
     u, back = turns % 1, math.floor(turns) % 2
     way, side = 0.0, -1 if back else 1
     lift = 0.0
-    if u > 0.55:
-        way = (u - 0.55) / 0.45
+    if u > 0.5:
+        way = (u - 0.5) / 0.5
         lift = (_high(b) + 0.12) * 4 * way * (1 - way)
-    crouch = 0.14 * math.sin(math.pi * min(1.0, max(0.0, (u - 0.35) / 0.2))) ** 2
+    crouch = 0.14 * math.sin(math.pi * min(1.0, max(0.0, (u - 0.3) / 0.2))) ** 2
     turned = side if u > 0.2 else -side * math.cos(math.pi * u / 0.2)
     turned = math.copysign(max(0.08, abs(turned)), turned)
-    return (Pose(side * a.heading * reach * (2 * way - 1), lift, -0.25 * side * a.heading * math.sin(TAU * way) * 0.4, 0.5, turned * (1 + crouch), 1 - crouch),
+    return (Pose(side * a.heading * reach * (2 * way - 1), lift, -0.25 * side * a.heading * math.sin(TAU * way) * 0.4, 0.5,
+                 turned * (1 + crouch), 1 - crouch),
             Pose(sy=1 + 0.015 * math.sin(2 * t)))
 
 
@@ -196,7 +197,8 @@ def _dance_together(a, b, t, aspect):
     reach = 0.5 * (0.5 * (_wide(a) + _wide(b)) + 0.05)
     out = []
     for side in (0, math.pi):
-        out.append(Pose(reach * math.cos(angle + side), 0.03 * abs(math.sin(TAU * beat)), 0.13 * math.sin(TAU * beat), 0.0, depth=1 + 0.1 * math.sin(angle + side)))
+        out.append(Pose(reach * math.cos(angle + side), 0.03 * abs(math.sin(TAU * beat)), 0.13 * math.sin(TAU * beat), 0.0,
+                        depth=1 + 0.1 * math.sin(angle + side)))
     return tuple(out)
 
 
@@ -249,12 +251,14 @@ def _words(*forms):
 
 
 ACTIONS = [
-    Interaction("chases", _words("chases/chase/chasing", "runs after/run after/running after", "hunts/hunt/hunting"), _arrange_chase, _chase, 0.38),
+    Interaction("chases", _words("chases/chase/chasing", "runs after/run after/running after", "hunts/hunt/hunting"), _arrange_chase, _chase,
+                0.38),
     Interaction("follows", _words("follows/follow/following", "walks behind/walk behind/walking behind"), _arrange_chase, _follow, 0.17),
     Interaction("jumps over", _words("jumps over/jump over/jumping over", "leaps over/leap over/leaping over"), _arrange_over, _jump_over),
     Interaction("circles around", _words("circles around/circle around/circling around", "runs around/run around/running around",
                                          "goes around/go around/going around"), _arrange_orbit, _orbit),
-    Interaction("meets", _words("meets/meet/meeting", "comes to meet/come to meet/coming to meet", "greets/greet/greeting"), _arrange_meet, _meet),
+    Interaction("meets", _words("meets/meet/meeting", "comes to meet/come to meet/coming to meet", "greets/greet/greeting"), _arrange_meet,
+                _meet),
     Interaction("passes behind", _words("passes behind/pass behind/passing behind", "walks past behind/walk past behind/walking past behind"),
                 _arrange_pass(True), _pass),
     Interaction("passes in front of", _words("passes in front of/pass in front of/passing in front of",
@@ -262,7 +266,8 @@ ACTIONS = [
     Interaction("pushes", _words("pushes/push/pushing", "shoves/shove/shoving"), _arrange_touching, _push, 0.15, True, True),
     Interaction("pulls", _words("pulls/pull/pulling", "drags/drag/dragging", "tows/tow/towing"), _arrange_touching, _pull, 0.15, True, True),
     Interaction("carries", _words("carries/carry/carrying", "transports/transport/transporting"), _arrange_carry, _carry, 0.17, True, True),
-    Interaction("juggles", _words("juggles/juggle/juggling", "throws up and catches/throw up and catch/throwing up and catching"), _arrange_throw, _throw,
+    Interaction("juggles", _words("juggles/juggle/juggling", "throws up and catches/throw up and catch/throwing up and catching"),
+                _arrange_throw, _throw,
                 0.0, True, True),
     Interaction("dances with", _words("dances with/dance with/dancing with",), _arrange_middle, _dance_together),
 ]

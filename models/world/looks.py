@@ -117,7 +117,7 @@ def _comic(frame, number):
 
 def _cut_out(frame, number):
     h, w = frame.shape[:2]
-    return (frame.astype(np.uint16) * np.minimum(_paper(h, w)[1] + 20, 256) >> 8).astype(np.uint8)
+    return (frame.astype(np.uint16) * np.minimum(_paper(h, w)[1] + 6, 256) >> 8).astype(np.uint8)
 
 
 def _neon(frame, number):

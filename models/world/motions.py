@@ -123,7 +123,8 @@ def _flies(a, t, s):
     rate, high, speed = 0.35, 0.075, 0.34
     climb = high * TAU * rate * math.cos(TAU * (rate * t + a.phase))
     flap = 0.10 * _wave(t, 3.2, a.phase) if a.thing.kind in ("bird", "insect") else 0.0
-    return Pose(speed * a.heading * t, high * _wave(t, rate, a.phase) + 0.05 * flap, -a.heading * math.atan2(climb, speed) * 0.7, 0.5, 1 - 0.3 * flap, 1 + flap)
+    return Pose(speed * a.heading * t, high * _wave(t, rate, a.phase) + 0.05 * flap, -a.heading * math.atan2(climb, speed) * 0.7, 0.5,
+                1 - 0.3 * flap, 1 + flap)
 
 
 def _glides(a, t, s):
@@ -134,7 +135,8 @@ def _glides(a, t, s):
 
 def _swims(a, t, s):
     beat = _wave(t, 1.3, a.phase)
-    return Pose(0.21 * a.heading * t + 0.012 * a.heading * _wave(t, 1.3, a.phase + 0.2), 0.03 * _wave(t, 0.4, a.phase), 0.07 * beat, 0.5, 1 + 0.045 * beat, 1 - 0.03 * beat)
+    return Pose(0.21 * a.heading * t + 0.012 * a.heading * _wave(t, 1.3, a.phase + 0.2), 0.03 * _wave(t, 0.4, a.phase), 0.07 * beat, 0.5,
+                1 + 0.045 * beat, 1 - 0.03 * beat)
 
 
 def _sails(a, t, s):
@@ -209,7 +211,7 @@ BOUNCES = 7
 
 def _bounces(a, t, s):
     """Each bounce keeps LOSS of the speed; after BOUNCES of them a new push."""
-    first = math.sqrt(2 * 0.32 * GRAVITY * s.gravity)
+    first = math.sqrt(2 * 0.3 * GRAVITY * s.gravity)
     gravity = GRAVITY * s.gravity
     flights = [2 * first * LOSS**k / gravity for k in range(BOUNCES)]
     seconds, _ = _cycle(t, sum(flights), a.phase)
@@ -218,7 +220,7 @@ def _bounces(a, t, s):
             break
         seconds -= flight
     lift = max(0.0, first * LOSS**k * seconds - gravity * seconds**2 / 2)
-    touch = max(0.0, 1 - min(seconds, flight - seconds) / 0.07) * 0.22 * LOSS**k
+    touch = max(0.0, 1 - min(seconds, flight - seconds) / 0.09) * 0.2 * LOSS**k
     return Pose(0.0, lift, 0.0, 0.0, 1 + 0.7 * touch, 1 - touch)
 
 
@@ -348,7 +350,8 @@ WAYS = [
     Motion("hops along", _words("hops along/hop along/hopping along", "skips/skip/skipping", "leaps/leap/leaping"), _hops_along, "ground", 0.30),
     Motion("rolls", _words("rolls/roll/rolling", "rolls along/roll along/rolling along"), _rolls, "ground", 0.30, turns=True),
     Motion("drives", _words("drives/drive/driving", "rides/ride/riding", "rolls by/roll by/rolling by"), _drives, "ground", 0.34, True, True),
-    Motion("slides", _words("slides/slide/sliding", "glides over the ground/glide over the ground/gliding over the ground"), _slides, "ground", 0.21),
+    Motion("slides", _words("slides/slide/sliding", "glides over the ground/glide over the ground/gliding over the ground"), _slides, "ground",
+           0.21),
     Motion("dashes", _words("dashes/dash/dashing", "rushes/rush/rushing", "darts/dart/darting"), _dashes, "any", 0.33),
     Motion("flies", _words("flies/fly/flying", "flies past/fly past/flying past"), _flies, "air", 0.34, True, True, turns=True),
     Motion("soars", _words("soars/soar/soaring", "sweeps/sweep/sweeping"), _glides, "air", 0.25, turns=True),
@@ -356,34 +359,48 @@ WAYS = [
     Motion("sails", _words("sails/sail/sailing", "cruises/cruise/cruising"), _sails, "ground", 0.16, True, True),
     Motion("crawls", _words("crawls/crawl/crawling", "creeps/creep/creeping"), _crawls, "ground", 0.085),
     Motion("zigzags", _words("zigzags/zigzag/zigzagging", "swerves/swerve/swerving"), _zigzags, "air", 0.27, turns=True),
-    Motion("turns cartwheels", _words("turns cartwheels/turn cartwheels/turning cartwheels", "tumbles/tumble/tumbling"), _cartwheels, "any", 0.26, turns=True),
+    Motion("turns cartwheels", _words("turns cartwheels/turn cartwheels/turning cartwheels", "tumbles/tumble/tumbling"), _cartwheels, "any",
+           0.26, turns=True),
 ]
 
 STAYING = [
-    Motion("flies up", _words("flies up/fly up/flying up", "goes up/go up/going up", "takes off/take off/taking off"), _flies_up, "air", 0.0, True, True),
-    Motion("falls down", _words("falls down/fall down/falling down", "falls/fall/falling", "drops/drop/dropping"), _falls, "air", 0.0, True, True, turns=True),
-    Motion("rises", _words("rises/rise/rising", "drifts upwards/drift upwards/drifting upwards", "floats up/float up/floating up"), _rises, "air"),
-    Motion("flutters down", _words("flutters down/flutter down/fluttering down", "drifts down/drift down/drifting down"), _flutters_down, "air", turns=True),
+    Motion("flies up", _words("flies up/fly up/flying up", "goes up/go up/going up", "takes off/take off/taking off"), _flies_up, "air", 0.0,
+           True, True),
+    Motion("falls down", _words("falls down/fall down/falling down", "falls/fall/falling", "drops/drop/dropping"), _falls, "air", 0.0, True,
+           True, turns=True),
+    Motion("rises", _words("rises/rise/rising", "drifts upwards/drift upwards/drifting upwards", "floats up/float up/floating up"), _rises,
+           "air"),
+    Motion("flutters down", _words("flutters down/flutter down/fluttering down", "drifts down/drift down/drifting down"), _flutters_down, "air",
+           turns=True),
     Motion("stands still", _words("stands still/stand still/standing still", "stays/stay/staying", "rests/rest/resting", "waits/wait/waiting"),
            _still, "any", 0.0, False, True),
-    Motion("jumps", _words("jumps/jump/jumping", "hops/hop/hopping", "jumps up and down/jump up and down/jumping up and down"), _jumps, "ground", 0.0, True, True),
-    Motion("bounces", _words("bounces/bounce/bouncing", "bounces up and down/bounce up and down/bouncing up and down"), _bounces, "ground", 0.0, True, True),
-    Motion("spins", _words("spins/spin/spinning", "rotates/rotate/rotating", "whirls/whirl/whirling"), _spins, "any", 0.0, True, True, turns=True),
+    Motion("jumps", _words("jumps/jump/jumping", "hops/hop/hopping", "jumps up and down/jump up and down/jumping up and down"), _jumps,
+           "ground", 0.0, True, True),
+    Motion("bounces", _words("bounces/bounce/bouncing", "bounces up and down/bounce up and down/bouncing up and down"), _bounces, "ground", 0.0,
+           True, True),
+    Motion("spins", _words("spins/spin/spinning", "rotates/rotate/rotating", "whirls/whirl/whirling"), _spins, "any", 0.0, True, True,
+           turns=True),
     Motion("turns around", _words("turns around/turn around/turning around", "pirouettes/pirouette/pirouetting"), _turns_around),
-    Motion("swings", _words("swings/swing/swinging", "swings back and forth/swing back and forth/swinging back and forth"), _swings, "air", turns=True),
+    Motion("swings", _words("swings/swing/swinging", "swings back and forth/swing back and forth/swinging back and forth"), _swings, "air",
+           turns=True),
     Motion("sways", _words("sways/sway/swaying", "sways in the wind/sway in the wind/swaying in the wind"), _sways, "ground"),
-    Motion("rocks", _words("rocks/rock/rocking", "rocks from side to side/rock from side to side/rocking from side to side"), _rocks, "ground", turns=True),
+    Motion("rocks", _words("rocks/rock/rocking", "rocks from side to side/rock from side to side/rocking from side to side"), _rocks, "ground",
+           turns=True),
     Motion("grows", _words("grows/grow/growing", "gets bigger/get bigger/getting bigger"), _grows, "any", 0.0, True, True, turns=True),
     Motion("shrinks", _words("shrinks/shrink/shrinking", "gets smaller/get smaller/getting smaller"), _shrinks, "any", 0.0, True, True),
-    Motion("pulses", _words("pulses/pulse/pulsing", "throbs/throb/throbbing", "beats like a heart/beat like hearts/beating like a heart"), _pulses),
+    Motion("pulses", _words("pulses/pulse/pulsing", "throbs/throb/throbbing", "beats like a heart/beat like hearts/beating like a heart"),
+           _pulses),
     Motion("floats", _words("floats/float/floating", "hovers/hover/hovering", "drifts/drift/drifting"), _floats, "air", 0.0, True, True),
     Motion("shakes", _words("shakes/shake/shaking", "trembles/tremble/trembling", "shivers/shiver/shivering"), _shakes, "any", 0.0, True, True),
     Motion("nods", _words("nods/nod/nodding", "bows/bow/bowing"), _nods, "ground", turns=True),
     Motion("wobbles", _words("wobbles/wobble/wobbling", "jiggles/jiggle/jiggling", "quivers/quiver/quivering"), _wobbles, "ground", turns=True),
     Motion("dances", _words("dances/dance/dancing", "grooves/groove/grooving"), _dances, "ground", turns=True),
-    Motion("circles", _words("circles/circle/circling", "goes round in circles/go round in circles/going round in circles"), _circles, "air", 0.0, True, True),
-    Motion("loops the loop", _words("loops the loop/loop the loop/looping the loop", "flies loops/fly loops/flying loops"), _loops, "air", turns=True),
-    Motion("flies a figure of eight", _words("flies a figure of eight/fly a figure of eight/flying a figure of eight",), _eight, "air", turns=True),
+    Motion("circles", _words("circles/circle/circling", "goes round in circles/go round in circles/going round in circles"), _circles, "air",
+           0.0, True, True),
+    Motion("loops the loop", _words("loops the loop/loop the loop/looping the loop", "flies loops/fly loops/flying loops"), _loops, "air",
+           turns=True),
+    Motion("flies a figure of eight", _words("flies a figure of eight/fly a figure of eight/flying a figure of eight",), _eight, "air",
+           turns=True),
     Motion("comes closer", _words("comes closer/come closer/coming closer", "approaches/approach/approaching"), _comes_closer, "ground"),
     Motion("goes away", _words("goes away/go away/going away", "walks away/walk away/walking away"), _goes_away, "ground"),
     Motion("flaps", _words("flaps its wings/flap their wings/flapping its wings", "flutters/flutter/fluttering"), _flaps, "air"),
@@ -399,14 +416,23 @@ PACE_NAMES = {0.55: "slowly", 1.0: "", 1.7: "quickly"}
 # What things of a kind can be expected to do; the rest is for fairy tales.
 USUAL = {
     "walker": "walks walks runs runs stands_still jumps nods dances comes_closer goes_away turns_around moves",
-    "hopper": "hops_along hops_along jumps jumps stands_still moves", "crawler": "crawls crawls stands_still moves walks",
-    "bird": "flies flies flaps walks stands_still soars circles jumps moves", "insect": "flies flies flaps circles zigzags floats flies_a_figure_of_eight moves",
-    "fish": "swims swims swims floats dashes turns_around moves", "swimmer": "swims swims floats jumps moves",
-    "person": "walks dances jumps stands_still turns_around runs nods comes_closer goes_away moves floats", "car": "drives drives drives dashes stands_still shakes moves",
-    "train": "drives drives shakes stands_still moves", "boat": "sails sails sails rocks dashes moves", "aircraft": "flies flies flies_up floats soars loops_the_loop moves",
-    "balloon": "rises rises flies_up floats swings moves flutters_down", "plant": "sways sways stands_still grows shakes wobbles",
-    "building": "stands_still stands_still shakes grows shrinks wobbles", "food": "rolls bounces falls_down spins wobbles stands_still rocks slides jumps",
-    "object": "bounces spins swings falls_down rocks slides stands_still tips_over wobbles shakes", "sky": "floats pulses spins rises falls_down grows shrinks moves",
+    "hopper": "hops_along hops_along jumps jumps stands_still moves",
+    "crawler": "crawls crawls stands_still moves walks",
+    "bird": "flies flies flaps walks stands_still soars circles jumps moves",
+    "insect": "flies flies flaps circles zigzags floats flies_a_figure_of_eight moves",
+    "fish": "swims swims swims floats dashes turns_around moves",
+    "swimmer": "swims swims floats jumps moves",
+    "person": "walks dances jumps stands_still turns_around runs nods comes_closer goes_away moves floats",
+    "car": "drives drives drives dashes stands_still shakes moves",
+    "train": "drives drives shakes stands_still moves",
+    "boat": "sails sails sails rocks dashes moves",
+    "aircraft": "flies flies flies_up floats soars loops_the_loop moves",
+    "balloon": "rises rises flies_up floats swings moves flutters_down",
+    "plant": "sways sways stands_still grows shakes wobbles",
+    "building": "stands_still stands_still shakes grows shrinks wobbles",
+    "food": "rolls bounces falls_down spins wobbles stands_still rocks slides jumps",
+    "object": "bounces spins swings falls_down rocks slides stands_still tips_over wobbles shakes",
+    "sky": "floats pulses spins rises falls_down grows shrinks moves",
 }
 USUAL = {kind: [BY_NAME[name.replace("_", " ")] for name in names.split()] for kind, names in USUAL.items()}
 ROUND = [BY_NAME["rolls"], BY_NAME["rolls"], BY_NAME["bounces"], BY_NAME["bounces"]]

@@ -30,9 +30,11 @@ class Options:
     held_out_words: bool = False           # captions may use the synonyms and sentence forms kept from training
 
 
-STARTER = Options(actors=(1.0, 0.0, 0.0), tiers=(1.0, 0.0, 0.0), simple=1.0, camera=0.0, look=0.0, sizes=0.0, counts=0.0, time=0.0, weather=0.0, light=0.0,
+STARTER = Options(actors=(1.0, 0.0, 0.0), tiers=(1.0, 0.0, 0.0), simple=1.0, camera=0.0, look=0.0, sizes=0.0, counts=0.0, time=0.0, weather=0.0,
+                  light=0.0,
                   abstract=0.0)
-EVERYTHING = Options(actors=(0.6, 0.33, 0.07), tiers=(0.2, 0.4, 0.4), camera=0.4, look=0.25, sizes=0.2, counts=0.18, time=0.3, weather=0.2, light=0.18, abstract=0.06)
+EVERYTHING = Options(actors=(0.6, 0.33, 0.07), tiers=(0.2, 0.4, 0.4), camera=0.4, look=0.25, sizes=0.2, counts=0.18, time=0.3, weather=0.2,
+                     light=0.18, abstract=0.06)
 
 
 def between(wide, **changes):
@@ -53,12 +55,24 @@ def is_held_out(thing, place, motion):
 
 
 USUAL_PLACES = {
-    "fish": "under_water under_water under_water sea", "swimmer": "under_water sea sea beach", "boat": "sea sea lake lake", "aircraft": "sky clouds city mountains sea",
-    "balloon": "sky clouds city meadow village playground", "car": "street city farm village desert street", "train": "mountains village farm city canyon",
-    "bird": "sky meadow lake garden farm forest", "insect": "meadow garden forest jungle garden", "plant": "meadow garden forest farm room mountains",
-    "building": "meadow village mountains beach snow desert", "food": "kitchen kitchen room garden stage", "object": "room bedroom stage beach street kitchen",
-    "sky": "sky clouds mountains sea meadow space", "walker": "meadow forest farm savanna jungle snow garden mountains village", "person": "stage street city castle playground snow moon",
-    "hopper": "meadow garden forest lake savanna", "crawler": "meadow garden forest beach desert jungle",
+    "fish": "under_water under_water under_water sea",
+    "swimmer": "under_water sea sea beach",
+    "boat": "sea sea lake lake",
+    "aircraft": "sky clouds city mountains sea",
+    "balloon": "sky clouds city meadow village playground",
+    "car": "street city farm village desert street",
+    "train": "mountains village farm city canyon",
+    "bird": "sky meadow lake garden farm forest",
+    "insect": "meadow garden forest jungle garden",
+    "plant": "meadow garden forest farm room mountains",
+    "building": "meadow village mountains beach snow desert",
+    "food": "kitchen kitchen room garden stage",
+    "object": "room bedroom stage beach street kitchen",
+    "sky": "sky clouds mountains sea meadow space",
+    "walker": "meadow forest farm savanna jungle snow garden mountains village",
+    "person": "stage street city castle playground snow moon",
+    "hopper": "meadow garden forest lake savanna",
+    "crawler": "meadow garden forest beach desert jungle",
 }
 USUAL_PLACES = {kind: [places.BY_NAME[n.replace("_", " ")] for n in names.split()] for kind, names in USUAL_PLACES.items()}
 FLOATING = ("aircraft", "balloon", "sky", "insect")        # they hang in the air unless they walk
@@ -86,8 +100,10 @@ def _hang(rng, actor, place, motion):
     if medium in ("space", "sky"):
         airborne = True
     elif medium == "water":
-        airborne = airborne or kind in SWIMMING or motion.where == "water" or (motion.where == "any" and kind not in ("crawler", "plant", "building", "car"))
-    elif medium == "surface" and kind in SWIMMING + ("boat",) and motion.name in ("floats", "swims", "moves", "dashes", "sails", "stands still", "turns around"):
+        airborne = airborne or kind in SWIMMING or motion.where == "water" or (motion.where == "any"
+                                                                               and kind not in ("crawler", "plant", "building", "car"))
+    elif medium == "surface" and kind in SWIMMING + ("boat",) and motion.name in ("floats", "swims", "moves", "dashes", "sails", "stands still",
+                                                                                  "turns around"):
         airborne = False
     if not airborne:
         actor.altitude = None
@@ -128,7 +144,8 @@ def _members(rng, actor, aspect, number):
         return
     wide = sprites.proportions(actor.thing)[0] * actor.size
     step = min(1.02 * wide + 0.02, 0.86 * aspect / number / n)
-    actor.members = tuple(((i - (n - 1) / 2) * step + rng.uniform(-0.1, 0.1) * step, 1 + (0.07 if i % 2 else -0.07) + rng.uniform(-0.02, 0.02), rng.uniform(0, 1))
+    actor.members = tuple(((i - (n - 1) / 2) * step + rng.uniform(-0.1, 0.1) * step, 1 + (0.07 if i % 2 else -0.07) + rng.uniform(-0.02, 0.02),
+                           rng.uniform(0, 1))
                           for i in range(n))
 
 

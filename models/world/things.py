@@ -92,15 +92,15 @@ THINGS = _rows("walker", """
     !🦖 t-rex: tyrannosaurus | left plural=t-rexes
     🐉 dragon | left
     !🦄 unicorn | left
-    🐧 penguin
+    🐧 penguin | left
     🐓 rooster: cock | left
     🐥 chick: baby chick
-    🦃 turkey
+    🦃 turkey | left
     🦚 peacock | left
     🦩 flamingo | left
     🦤 dodo | left
     🦭 seal: sea lion
-    🐊 crocodile: alligator
+    🐊 crocodile: alligator | left
     """) + _rows("hopper", """
     !🐇 rabbit: bunny, hare | left
     !🐸 frog: toad
@@ -115,7 +115,7 @@ THINGS = _rows("walker", """
     🪲 beetle | left
     🕷 spider
     🦂 scorpion | left
-    🐍 snake: serpent
+    🐍 snake: serpent | left
     🦎 lizard: gecko
     !🦀 crab
     🦞 lobster

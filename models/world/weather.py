@@ -30,7 +30,8 @@ WEATHERS = [
             (("far snow", 0.4, 0.10, 0.03), ("snow", 0.9, 0.17, 0.05), ("near snow", 1.3, 0.26, 0.08))),
     Weather("fog", ("in the fog", "in thick fog", "in the mist"), Grade((0.86, 0.88, 0.9), (0.08, 0.08, 0.085), 0.65), 0.8, 0.4,
             (("fog", 0.5, 0.0, 0.03), ("fog", 1.2, 0.0, -0.05))),
-    Weather("storm", ("in a thunderstorm", "in a storm with lightning", "in a storm"), Grade((0.56, 0.6, 0.7), (0.0, 0.0, 0.02), 0.65), 0.92, 0.2,
+    Weather("storm", ("in a thunderstorm", "in a storm with lightning", "in a storm"), Grade((0.56, 0.6, 0.7), (0.0, 0.0, 0.02), 0.65), 0.92,
+            0.2,
             (("far rain", 0.4, 1.3, -0.5), ("rain", 1.1, 2.0, -0.8))),
     Weather("wind", ("in the wind", "on a windy day", "in a strong wind"), NEUTRAL, 0.15, 0.0, (("dust", 1.1, 0.05, 1.1),)),
 ]

@@ -111,14 +111,15 @@ def plural(noun):
     first, _, last = noun.rpartition(" ")
     before = first + " " if first else ""
     irregular = {"mouse": "mice", "goose": "geese", "wolf": "wolves", "leaf": "leaves", "woman": "women", "man": "men", "fish": "fish", "sheep": "sheep",
-                 "loaf": "loaves", "calf": "calves", "buffalo": "buffaloes", "tomato": "tomatoes", "potato": "potatoes", "cargo": "cargoes", "child": "children"}
+                 "loaf": "loaves", "calf": "calves", "buffalo": "buffaloes", "tomato": "tomatoes", "potato": "potatoes"}
     if last in irregular:
         return before + irregular[last]
     for end, many in irregular.items():
         if end in ("man", "woman", "fish", "mouse") and last.endswith(end):
             return before + last[:-len(end)] + many
     if last.endswith(("s", "x", "z", "ch", "sh")):
-        return before + (last if last.endswith(("ss",)) is False and last.endswith("s") and not last.endswith(("us", "is")) else last + "es")
+        many = last.endswith("s") and not last.endswith(("ss", "us", "is"))     # "scissors" is a plural already
+        return before + (last if many else last + "es")
     if last.endswith("y") and last[-2:-1] not in "aeiou":
         return before + last[:-1] + "ies"
     return before + last + "s"

@@ -107,7 +107,8 @@ def space(k):
 
     def planets(ctx):
         colours = [(0.85, 0.48, 0.26), (0.32, 0.56, 0.9), (0.82, 0.72, 0.46), (0.62, 0.4, 0.75), (0.4, 0.75, 0.6)]
-        items = [(x, k.rng.choice((0.16, 0.24, 0.78, 0.86)), k.rng.uniform(0.06, 0.13), k.rng.choice(colours), k.rng.random() < 0.4) for x in k.row(1.3, 0.8)]
+        items = [(x, k.rng.choice((0.16, 0.24, 0.78, 0.86)), k.rng.uniform(0.06, 0.13), k.rng.choice(colours), k.rng.random() < 0.4)
+                 for x in k.row(1.3, 0.8)]
         k.each(items, lambda *item: _planet(k, ctx, *item), 0.3)
     k.layer(0.45, planets)
     k.stars(10, 1.0, 0.9)

@@ -108,7 +108,8 @@ def room(k):
                     while u < x + 0.25:
                         w = k.rng.uniform(0.012, 0.024)
                         h = k.rng.uniform(0.06, 0.095)
-                        k.ink(ctx, k.rng.choice([(0.75, 0.25, 0.25), (0.25, 0.42, 0.65), (0.85, 0.7, 0.35), (0.3, 0.55, 0.4), (0.9, 0.88, 0.82)]))
+                        k.ink(ctx, k.rng.choice([(0.75, 0.25, 0.25), (0.25, 0.42, 0.65), (0.85, 0.7, 0.35), (0.3, 0.55, 0.4),
+                                                 (0.9, 0.88, 0.82)]))
                         ctx.rectangle(u, 0.48 + 0.12 * row - h, w, h)
                         ctx.fill()
                         u += w + 0.002
@@ -185,7 +186,8 @@ def kitchen(k):
             k.ink(ctx, shade(colour, 0.6))
             ctx.rectangle(x - 0.04, 0.52 - tall, 0.08, 0.01)
             ctx.fill()
-        k.each([(x, k.rng.choice([(0.8, 0.3, 0.25), (0.7, 0.72, 0.75), (0.9, 0.75, 0.4), (0.35, 0.55, 0.45)]), k.rng.uniform(0.05, 0.1)) for x in k.row(2.6)], pot, 0.05)
+        k.each([(x, k.rng.choice([(0.8, 0.3, 0.25), (0.7, 0.72, 0.75), (0.9, 0.75, 0.4), (0.35, 0.55, 0.45)]), k.rng.uniform(0.05, 0.1))
+                for x in k.row(2.6)], pot, 0.05)
     k.layer(0.6, cupboards, 0.0, 0.76)
 
     def chequers(ctx):

@@ -179,7 +179,8 @@ class Kit:
         def paint(ctx):
             for _ in range(self.many(per_height)):
                 ctx.set_source_rgba(1, 1, self.rng.uniform(0.75, 1), self.rng.uniform(0.4, 1))
-                ctx.arc(self.rng.uniform(0, self.wide), bottom * self.rng.random() ** 1.2, self.rng.choice((0.002, 0.003, 0.003, 0.005)), 0, math.tau)
+                ctx.arc(self.rng.uniform(0, self.wide), bottom * self.rng.random() ** 1.2, self.rng.choice((0.002, 0.003, 0.003, 0.005)), 0,
+                        math.tau)
                 ctx.fill()
         self.layer(depth, paint, 0.0, bottom)
 
@@ -198,7 +199,8 @@ class Kit:
         def paint(ctx):
             items = []
             for x in self.row(per_height):
-                blobs = [(u * 1.5 + self.rng.uniform(-0.15, 0.15), -0.5 * (1 - u * u) * self.rng.uniform(0.5, 1), (1 - 0.55 * abs(u)) * self.rng.uniform(0.6, 0.85))
+                blobs = [(u * 1.5 + self.rng.uniform(-0.15, 0.15), -0.5 * (1 - u * u) * self.rng.uniform(0.5, 1),
+                          (1 - 0.55 * abs(u)) * self.rng.uniform(0.6, 0.85))
                          for u in (-1, -0.5, 0, 0.5, 1)]
                 items.append((x, self.rng.uniform(low, high), size * self.rng.uniform(0.7, 1.4), blobs))
             self.each(items, lambda x, y, s, blobs: cloud(ctx, x, y, s, blobs), 4 * size)
@@ -304,7 +306,8 @@ class Kit:
             ctx.fill()
 
     def stones(self, ctx, per_height, top, bottom, colour, size=0.03):
-        items = [(self.rng.uniform(0, self.wide), top + (bottom - top) * self.rng.random(), size * self.rng.uniform(0.4, 1.2)) for _ in range(self.many(per_height))]
+        items = [(self.rng.uniform(0, self.wide), top + (bottom - top) * self.rng.random(), size * self.rng.uniform(0.4, 1.2))
+                 for _ in range(self.many(per_height))]
         items.sort(key=lambda item: item[1])
 
         def draw(x, y, r):

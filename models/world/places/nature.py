@@ -10,13 +10,15 @@ GREEN = (0.36, 0.66, 0.26)
 
 def _firs(k, depth, per_height, base, low, high, colour, snow=False):
     def paint(ctx):
-        k.each([(x, k.rng.uniform(low, high)) for x in k.row(per_height)], lambda x, h: k.fir(ctx, x, base, h, k.jitter(colour, 0.06), snow), 0.4 * high)
+        k.each([(x, k.rng.uniform(low, high)) for x in k.row(per_height)], lambda x, h: k.fir(ctx, x, base, h, k.jitter(colour, 0.06), snow),
+               0.4 * high)
     k.layer(depth, paint, max(0.0, base - high), base + 0.02)
 
 
 def _trees(k, depth, per_height, base, low, high, colours):
     def paint(ctx):
-        k.each([(x, k.rng.uniform(low, high)) for x in k.row(per_height)], lambda x, h: k.tree(ctx, x, base, h, k.jitter(k.rng.choice(colours), 0.06)), 0.6 * high)
+        k.each([(x, k.rng.uniform(low, high)) for x in k.row(per_height)], lambda x,
+               h: k.tree(ctx, x, base, h, k.jitter(k.rng.choice(colours), 0.06)), 0.6 * high)
     k.layer(depth, paint, max(0.0, base - 1.05 * high), base + 0.02)
 
 
@@ -236,7 +238,8 @@ def mountains(k):
     def peaks(depth, colour, base, height, snow_line, count):
         def paint(ctx):
             step = k.wide / max(2, round(count * k.wide))
-            items = [((i + k.rng.uniform(0.3, 0.7)) * step, height * k.rng.uniform(0.65, 1.0), step * k.rng.uniform(0.8, 1.1)) for i in range(max(2, round(count * k.wide)))]
+            items = [((i + k.rng.uniform(0.3, 0.7)) * step, height * k.rng.uniform(0.65, 1.0), step * k.rng.uniform(0.8, 1.1))
+                     for i in range(max(2, round(count * k.wide)))]
 
             def draw(x, h, w):
                 top = base - h
@@ -264,7 +267,8 @@ def mountains(k):
     peaks(0.35, (0.46, 0.50, 0.60), 0.68, 0.34, 0.42, 1.3)
     k.hills(0.5, (0.36, 0.52, 0.32), 0.66, 0.02, 1.0)
     _firs(k, 0.6, 6, 0.72, 0.06, 0.11, (0.2, 0.4, 0.28))
-    k.plane((0.44, 0.64, 0.32), (0.27, 0.44, 0.2), 0.71, lambda ctx: (k.tufts(ctx, (0.28, 0.5, 0.2), 60, 0.75, 1.0), k.stones(ctx, 5, 0.76, 0.97, (0.6, 0.6, 0.6))))
+    k.plane((0.44, 0.64, 0.32), (0.27, 0.44, 0.2), 0.71, lambda ctx: (k.tufts(ctx, (0.28, 0.5, 0.2), 60, 0.75, 1.0),
+                                                                      k.stones(ctx, 5, 0.76, 0.97, (0.6, 0.6, 0.6))))
 
 
 def canyon(k):
@@ -293,7 +297,8 @@ def canyon(k):
     mesas(0.2, 0.6, 0.26, 1.8, (0.80, 0.50, 0.38))
     k.hills(0.35, (0.84, 0.58, 0.42), 0.59, 0.015, 1.0)
     mesas(0.5, 0.71, 0.36, 1.0, (0.78, 0.42, 0.26))
-    k.plane((0.86, 0.56, 0.36), (0.64, 0.36, 0.2), 0.69, lambda ctx: (k.stones(ctx, 8, 0.73, 0.98, (0.7, 0.42, 0.28)), k.tufts(ctx, (0.5, 0.5, 0.24), 12, 0.74, 0.98)))
+    k.plane((0.86, 0.56, 0.36), (0.64, 0.36, 0.2), 0.69, lambda ctx: (k.stones(ctx, 8, 0.73, 0.98, (0.7, 0.42, 0.28)),
+                                                                      k.tufts(ctx, (0.5, 0.5, 0.24), 12, 0.74, 0.98)))
 
 
 def cave(k):
@@ -321,10 +326,13 @@ def cave(k):
             def draw(x, w, h, up):
                 k.lit(ctx, x - w, x + w, colour, 0.5)
                 ctx.move_to(x - w, 0.0 if not up else 0.78)
-                ctx.curve_to(x - 0.4 * w, (0.3 * h) if not up else 0.78 - 0.3 * h, x - 0.1 * w, 0.7 * h if not up else 0.78 - 0.7 * h, x, h if not up else 0.78 - h)
-                ctx.curve_to(x + 0.1 * w, 0.7 * h if not up else 0.78 - 0.7 * h, x + 0.4 * w, 0.3 * h if not up else 0.78 - 0.3 * h, x + w, 0.0 if not up else 0.78)
+                ctx.curve_to(x - 0.4 * w, (0.3 * h) if not up else 0.78 - 0.3 * h, x - 0.1 * w, 0.7 * h if not up else 0.78 - 0.7 * h, x, h
+                             if not up else 0.78 - h)
+                ctx.curve_to(x + 0.1 * w, 0.7 * h if not up else 0.78 - 0.7 * h, x + 0.4 * w, 0.3 * h if not up else 0.78 - 0.3 * h, x + w, 0.0
+                             if not up else 0.78)
                 ctx.fill()
-            k.each([(x, k.rng.uniform(0.04, 0.08), long * k.rng.uniform(0.5, 1), i % 3 == 2) for i, x in enumerate(k.row(per_height))], draw, 0.1)
+            k.each([(x, k.rng.uniform(0.04, 0.08), long * k.rng.uniform(0.5, 1), i % 3 == 2) for i, x in enumerate(k.row(per_height))], draw,
+                   0.1)
         k.layer(depth, paint, 0.0, 0.8, grain=0.2)
     spikes(0.4, 6, 0.3, (0.36, 0.30, 0.36))
     spikes(0.8, 4, 0.22, (0.46, 0.38, 0.40))
@@ -340,5 +348,6 @@ def cave(k):
                 ctx.line_to(x + 0.014 + lean * h, 0.8 - 0.8 * h)
                 ctx.line_to(x + 0.018, 0.8)
                 ctx.fill()
-        k.each([(x, k.rng.uniform(0.05, 0.1), k.rng.choice([(0.5, 0.9, 1.0), (0.85, 0.55, 1.0), (0.5, 1.0, 0.75)])) for x in k.row(1.8)], draw, 0.1)
+        k.each([(x, k.rng.uniform(0.05, 0.1), k.rng.choice([(0.5, 0.9, 1.0), (0.85, 0.55, 1.0), (0.5, 1.0, 0.75)])) for x in k.row(1.8)], draw,
+               0.1)
     k.layer(0.95, crystals, 0.65, 0.82)

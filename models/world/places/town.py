@@ -44,7 +44,8 @@ def _towers(k, depth, base, low, high, walls, per_height):
             for row in range(rows):
                 for column in range(columns):
                     lit = k.rng.random() < (0.6 if k.night else 0.04)
-                    _window(k, ctx, x + w * (column + 0.25) / columns, top + 0.028 + 0.055 * row, 0.5 * w / columns, 0.03, lit, shade(mix(wall, (0.5, 0.68, 0.85), 0.6), 0.85))
+                    _window(k, ctx, x + w * (column + 0.25) / columns, top + 0.028 + 0.055 * row, 0.5 * w / columns, 0.03, lit,
+                            shade(mix(wall, (0.5, 0.68, 0.85), 0.6), 0.85))
         k.each(items, draw, 0.01)
     k.layer(depth, paint, max(0.0, base - high - 0.08), base)
 
@@ -141,7 +142,8 @@ def street(k):
                 ctx.line_to(x + w * (0.06 + 0.088 * (i + 1)), 0.645)
                 ctx.line_to(x + w * (0.06 + 0.088 * i), 0.645)
                 ctx.fill()
-        k.each([(i * w, k.rng.choice(colours), k.rng.choice((0.38, 0.44, 0.5)), k.rng.choice([(0.8, 0.25, 0.25), (0.2, 0.5, 0.4), (0.25, 0.4, 0.7)]), k.rng.random() < 0.5)
+        k.each([(i * w, k.rng.choice(colours), k.rng.choice((0.38, 0.44, 0.5)),
+                 k.rng.choice([(0.8, 0.25, 0.25), (0.2, 0.5, 0.4), (0.25, 0.4, 0.7)]), k.rng.random() < 0.5)
                 for i in range(count)], draw, 0.02)
     k.layer(0.75, houses, 0.18, 0.79, grain=0.05)
     _road(k, 0.78)
@@ -230,7 +232,8 @@ def garden(k):
     k.layer(0.4, hedge, 0.45, 0.72)
 
     def trees(ctx):
-        k.each([(x, k.rng.uniform(0.36, 0.46)) for x in k.row(0.9)], lambda x, h: k.tree(ctx, x, 0.73, h, k.rng.choice([(0.36, 0.6, 0.26), (0.95, 0.68, 0.78), (0.44, 0.64, 0.3)])), 0.3)
+        k.each([(x, k.rng.uniform(0.36, 0.46)) for x in k.row(0.9)], lambda x,
+               h: k.tree(ctx, x, 0.73, h, k.rng.choice([(0.36, 0.6, 0.26), (0.95, 0.68, 0.78), (0.44, 0.64, 0.3)])), 0.3)
     k.layer(0.6, trees, 0.2, 0.75)
     _fence(k, 0.8, 0.765)
 
@@ -312,9 +315,11 @@ def castle(k):
             ctx.fill()
             ctx.rectangle(x - 0.002, top - 0.06, 0.004, 0.07)
             ctx.fill()
-        k.each([(x, k.rng.uniform(0.05, 0.075), k.rng.uniform(0.32, 0.46), k.rng.choice([(0.3, 0.42, 0.7), (0.7, 0.28, 0.26)])) for x in k.row(2.2, 0.3)], tower, 0.1)
+        k.each([(x, k.rng.uniform(0.05, 0.075), k.rng.uniform(0.32, 0.46), k.rng.choice([(0.3, 0.42, 0.7), (0.7, 0.28, 0.26)]))
+                for x in k.row(2.2, 0.3)], tower, 0.1)
     k.layer(0.5, walls, 0.02, 0.77, grain=0.12)
-    k.plane((0.54, 0.68, 0.36), (0.34, 0.48, 0.22), 0.74, lambda ctx: (k.tufts(ctx, (0.32, 0.54, 0.22), 60, 0.78, 1.0), k.stones(ctx, 3, 0.8, 0.97, (0.64, 0.62, 0.6))))
+    k.plane((0.54, 0.68, 0.36), (0.34, 0.48, 0.22), 0.74, lambda ctx: (k.tufts(ctx, (0.32, 0.54, 0.22), 60, 0.78, 1.0),
+                                                                       k.stones(ctx, 3, 0.8, 0.97, (0.64, 0.62, 0.6))))
     k.blades((0.26, 0.48, 0.2), 0.09)
 
 
@@ -340,7 +345,8 @@ def village(k):
                 k.ink(ctx, (0.4, 0.26, 0.18))
                 ctx.rectangle(x - 0.07 * s, base - 0.26 * s, 0.15 * s, 0.26 * s)
                 ctx.fill()
-            walls, roofs = [(0.95, 0.92, 0.86), (0.93, 0.84, 0.66), (0.86, 0.78, 0.74)], [(0.72, 0.32, 0.24), (0.56, 0.36, 0.28), (0.42, 0.42, 0.48)]
+            walls, roofs = [(0.95, 0.92, 0.86), (0.93, 0.84, 0.66), (0.86, 0.78, 0.74)], [(0.72, 0.32, 0.24), (0.56, 0.36, 0.28),
+                                                                                          (0.42, 0.42, 0.48)]
             k.each([(x, k.rng.uniform(low, high), k.rng.choice(walls), k.rng.choice(roofs)) for x in k.row(per_height)], draw, 0.2)
         k.layer(depth, paint, base - 1.15 * high, base)
     k.hills(0.35, (0.48, 0.68, 0.36), 0.6, 0.04, 0.9)
@@ -404,4 +410,5 @@ def playground(k):
                 ctx.fill()
         k.each([(x, i % 2) for i, x in enumerate(k.row(1.6, 0.3))], draw, 0.35)
     k.layer(0.75, toys, 0.4, 0.79)
-    k.plane((0.52, 0.74, 0.36), (0.34, 0.56, 0.22), 0.7, lambda ctx: (k.tufts(ctx, (0.34, 0.6, 0.24), 70, 0.74, 1.0), k.flowers(ctx, 8, 0.76, 0.98, [(1, 1, 1), (1, 0.9, 0.3)])))
+    k.plane((0.52, 0.74, 0.36), (0.34, 0.56, 0.22), 0.7, lambda ctx: (k.tufts(ctx, (0.34, 0.6, 0.24), 70, 0.74, 1.0),
+                                                                      k.flowers(ctx, 8, 0.76, 0.98, [(1, 1, 1), (1, 0.9, 0.3)])))

@@ -176,7 +176,8 @@ def under_water(k):
                 for lean in (-0.5, -0.22, 0.05, 0.3, 0.55):
                     ctx.set_line_width(0.1 * h)
                     ctx.move_to(x, 0.85)
-                    ctx.curve_to(x + 0.2 * lean * h, 0.85 - 0.4 * h, x + lean * h, 0.85 - 0.5 * h, x + lean * h, 0.85 - h * (1 - 0.4 * abs(lean)))
+                    ctx.curve_to(x + 0.2 * lean * h, 0.85 - 0.4 * h, x + lean * h, 0.85 - 0.5 * h, x + lean * h,
+                                 0.85 - h * (1 - 0.4 * abs(lean)))
                     ctx.stroke()
             else:
                 for u, r in ((-0.4, 0.3), (0.35, 0.34), (0.0, 0.44)):

@@ -105,8 +105,8 @@ def place_colours(frames, texts):
 def thing_colours(frames, texts):
     """Mean distance in RGB between the picture's middle and the thing's own mean colour, and to all things' on average."""
     own, other = [], []
-    everything = np.mean([np.abs(sprites.mean_colour(t)[None] - np.array([sprites.mean_colour(u) for u in things.THINGS])).mean()
-                          for t in things.THINGS])
+    colours = np.array([sprites.mean_colour(t) for t in things.THINGS])
+    everything = np.abs(colours[:, None] - colours[None]).mean()
     for clip, text in zip(frames, texts):
         named = [t for t in things.THINGS if f" {t.name} " in f" {text} "]
         if len(named) != 1 or "," in text:

@@ -138,6 +138,7 @@ def proportions(thing):
     return w / max(w, h), h / max(w, h)
 
 
+@lru_cache(maxsize=800)
 def mean_colour(thing, colour=""):
     """Mean RGB in 0..1 of what is opaque, for the evaluation."""
     rgba = _shaded(thing, False, colour).astype(np.float32) / 255

@@ -202,6 +202,8 @@ THINGS = _rows("walker", """
     !🎈 balloon | colour=red
     🪁 kite
     🪂 parachute: skydiver
+    🫧 bubbles: soap bubbles | mass
+    💨 puff of smoke: smoke | plural=puffs_of_smoke
     """) + _rows("plant", """
     !🌳 tree: oak
     !🌲 fir tree: pine tree, fir, conifer

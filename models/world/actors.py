@@ -2,7 +2,7 @@
 """Actors: where each body is at a moment, its picture and its shadow. Lengths are in heights of the picture."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cairo
 
@@ -61,10 +61,9 @@ class Body:
 
 
 def _copy_for(actor, phase, depth):
-    """The actor as one of several, for its motion."""
-    return Actor(actor.thing, actor.motion, actor.x, actor.size, actor.pace, actor.phase + phase, actor.colour, actor.heading,
-                 actor.depth * depth,
-                 actor.altitude)
+    """The actor as one of several, for its motion and the one before."""
+    earlier = actor.earlier and (actor.earlier[0], _copy_for(actor.earlier[1], phase, depth))
+    return replace(actor, phase=actor.phase + phase, depth=actor.depth * depth, earlier=earlier)
 
 
 def _motion_pose(actor, seconds, stage):
@@ -103,7 +102,7 @@ def _changed(actor, pose, seconds):
     return (actor.thing, actor.colour) if u >= 0.5 else (before.thing, before.colour)
 
 
-def bodies(actor, seconds, stage, grade, cut_out, pose=None, copies=None):
+def bodies(actor, seconds, stage, grade, cut_out, pose=None):
     """The bodies of an actor; `pose` where an interaction has set it."""
     out = []
     for member, (way, factor, phase) in enumerate(actor.members):

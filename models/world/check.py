@@ -57,13 +57,17 @@ def check_tokens(check, words_of, text):
 
 def check_motion(check, s, text, seconds=12.0):
     """No body jumps while it can be seen; what is gone at one side may come back at the other."""
-    count, before = int(seconds * scene.FRAME_RATE), None
-    for i in range(count):
-        boxes = sorted_bodies(s, i / scene.FRAME_RATE)
+    check_flow(check, s.aspect, (sorted_bodies(s, i / scene.FRAME_RATE) for i in range(int(seconds * scene.FRAME_RATE))), text)
+
+
+def check_flow(check, aspect, moments, text):
+    """The same of the bodies at successive frames."""
+    before = None
+    for i, boxes in enumerate(moments):
         if before is not None and len(before) == len(boxes):
             for (x, y, w, h), (x1, y1, w1, h1) in zip(before, boxes):
                 gone = any(a + b / 2 < 0.01 or a - b / 2 > end - 0.01 for a, b,
-                           end in ((x, w, s.aspect), (x1, w1, s.aspect), (y, h, 1.0), (y1, h1, 1.0)))
+                           end in ((x, w, aspect), (x1, w1, aspect), (y, h, 1.0), (y1, h1, 1.0)))
                 check.that(gone or np.hypot(x1 - x, y1 - y) < NEAR,
                            f"a jump of {np.hypot(x1 - x, y1 - y):.2f} at {i / scene.FRAME_RATE:.2f} s in {text!r}")
                 check.that(0.02 < max(w1, h1) < 1.6, f"a body of {w1:.2f} x {h1:.2f} in {text!r}")
@@ -143,7 +147,12 @@ def check_stories(check, rng, words_of, number):
         change = story.acts[1].start
         frames = story.frames(4, change - 2 / scene.FRAME_RATE).astype(np.int16)
         steps = np.abs(frames[1:] - frames[:-1]).mean((1, 2, 3))
-        check.that(story.acts[1].fade or steps[1] < 30, f"a cut of {steps[1]:.0f} in {texts}")
+        check.that(story.acts[1].fade or steps[1] < 30 + steps[0], f"a cut of {steps[1]:.0f} in {texts}")
+        if not any(act.fade for act in story.acts):
+            times = [k / scene.FRAME_RATE for k in range(int(16 * (story.acts[-1].start + 3)))]
+            first = len(story.acts[0].scene.actors[0].members)
+            moments = [sorted_bodies(story.acts[story.act(t)].scene, t)[:first] for t in times]
+            check_flow(check, story.acts[0].scene.aspect, moments, str(texts))
 
 
 def measure(rng, number):

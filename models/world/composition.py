@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import cairo
 import numpy as np
 
-from . import abstract, actors, cameras, captions, light, looks, motions, stage, weather
+from . import actors, cameras, captions, light, looks, motions, stage, weather
 from .places import kit as kits
 from .places import Place
 
@@ -134,7 +134,7 @@ class Scene:
                 out[..., c] = ready.pixels[..., 2 - c]
 
     def _draw_place(self, ready, seconds):
-        ctx, view, (width, height) = ready.ctx, self.view(seconds), self.size
+        ctx, view, height = ready.ctx, self.view(seconds), self.size[1]
         for element in ready.behind:
             _draw_element(ctx, element, view, seconds, self.size)
         weather.paint(ctx, self.weather, self.size, seconds, view.x, False, ready.bright)

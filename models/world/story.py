@@ -65,7 +65,7 @@ def _after(scene):
 
 
 def _arrives(rng, scene, start, options):
-    if len(scene.actors) > 2 or scene.interaction or sum(a.count for a in scene.actors) > 3:
+    if len(scene.actors) > 2 or scene.interaction or sum(a.count for a in scene.actors) > 3 or scene.light.overlay == "spot":
         return None
     new = _after(scene)
     thing = sampling._thing(rng, options)

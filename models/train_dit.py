@@ -54,6 +54,7 @@ class Curriculum:
 
     def __init__(self, stage, wide):
         self.stage, self.wide = stage, wide
+        scene.load_words()  # before the drawing processes are forked
 
     def options(self, share):
         """`share` of the stage is over; `wide` is where its end stands between the starters (0) and everything (1)."""

@@ -11,7 +11,7 @@ import numpy as np
 import tokenizer
 from . import captions, motions, places, scene, sampling, stage, things, words
 
-NEAR = 0.16           # heights that a body's middle may go between neighbouring frames (at the quickest pace of a throw)
+NEAR = 0.18           # heights that a body's middle may go between neighbouring frames: what bounces quickly, squashed, comes to 0.165
 TEXT_ROWS = 28        # tokens that training reads, the end token among them
 FRAMES = 17           # of the clips that are timed: 5 latents
 LABELS = {"things", "colours", "sizes", "motions", "paces", "count", "place", "weather", "time", "light", "camera", "look", "relation",

@@ -4,7 +4,7 @@
 from __future__ import annotations  # fields are named as the modules of their classes
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cairo
 import numpy as np
@@ -37,6 +37,10 @@ class Scene:
     @property
     def aspect(self):
         return self.size[0] / self.size[1]
+
+    def at_size(self, size):
+        """The same scene in another size of the picture."""
+        return replace(self, size=size, prepared=None)
 
     def caption(self, rng=random):
         return captions.caption(rng, self)

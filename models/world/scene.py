@@ -4,5 +4,6 @@
 from .composition import FRAME_RATE, SIZES, Scene
 from .sampling import EVERYTHING, STARTER, Options, between, is_held_out, sample
 from .story import Story, sample_story
+from .words import load as load_words
 
-__all__ = ["EVERYTHING", "FRAME_RATE", "SIZES", "STARTER", "Options", "Scene", "Story", "between", "is_held_out", "sample", "sample_story"]
+__all__ = ["EVERYTHING", "FRAME_RATE", "SIZES", "STARTER", "Options", "Scene", "Story", "between", "is_held_out", "load_words", "sample", "sample_story"]

@@ -52,6 +52,8 @@ def _paint(rgb, base, colour):
 
 @lru_cache(maxsize=1)
 def _font():
+    if not os.path.exists(FONT_PATH):
+        raise SystemExit(f"no {FONT_PATH}: apt-get install fonts-noto-color-emoji, or name the font in SORA_EMOJI_FONT")
     return ImageFont.truetype(FONT_PATH, 109)
 
 

@@ -57,6 +57,8 @@ def is_held_out(kind, first, other):
 @lru_cache(maxsize=1)
 def cldr_annotations():
     """Unicode CLDR's English names and keywords: {glyph: (name, keywords)}."""
+    if not os.path.exists(CLDR_PATH):
+        raise SystemExit(f"no {CLDR_PATH}: apt-get install unicode-cldr-core, or name the file in SORA_CLDR_ANNOTATIONS")
     names, words = {}, {}
     for a in ElementTree.parse(CLDR_PATH).getroot().iter("annotation"):
         if a.get("type") == "tts":
@@ -101,6 +103,12 @@ def names_of(thing):
     found = [*thing.others, *((cldr.lower(),) if plain else ()), *wordnet_synonyms().get(thing.name, ())]
     taken = set(things.BY_NAME)
     return tuple(dict.fromkeys(w for w in found if w not in taken or w in thing.others))
+
+
+def load():
+    """Reads what is needed from CLDR and WordNet, once for all processes that are forked later."""
+    for thing in things.THINGS:
+        names_of(thing)
 
 
 def plural(noun):

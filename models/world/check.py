@@ -9,7 +9,7 @@ import time
 import numpy as np
 
 import tokenizer
-from . import captions, motions, places, scene, sampling, stage, things, words
+from . import cameras, captions, light, motions, places, sampling, scene, stage, things, words
 
 NEAR = 0.18           # heights that a body's middle may go between neighbouring frames: what bounces quickly, squashed, comes to 0.165
 TEXT_ROWS = 28        # tokens that training reads, the end token among them
@@ -135,6 +135,18 @@ def check_motions(check):
     check.that(stage.smooth(0.5) == 0.5, "ease")
 
 
+def check_places(check):
+    """Every place has three depths at least, at every time of day."""
+    depths = []
+    for place in places.PLACES:
+        for time_of_day in ("", *place.times):
+            s = scene.Scene(place, time=light.TIME_BY_NAME[time_of_day], camera=cameras.BY_NAME["pans left"], seed=0.3)
+            s.frame(0.0)
+            depths.append(len({e.depth for e in s.prepared.behind + s.prepared.before}))
+            check.that(depths[-1] >= 3, f"{depths[-1]} depths in {place.name} {time_of_day}")
+    return min(depths), max(depths)
+
+
 def check_stories(check, rng, words_of, number):
     for i in range(number):
         story = scene.sample_story(rng, scene.between(1.0, size=scene.SIZES[i % 3]))
@@ -173,6 +185,7 @@ def main():
     check, rng = Checks(), random.Random(11)
     check_words(check)
     check_motions(check)
+    low, high = check_places(check)
     with tempfile.TemporaryDirectory() as directory:
         tokenizer.train(directory)
         words_of = tokenizer.Tokenizer(directory)
@@ -191,7 +204,7 @@ def main():
     cut = np.mean(np.array(check.tokens) > TEXT_ROWS)
     check.that(cut < 0.03, f"{cut:.1%} of the captions are longer than {TEXT_ROWS} tokens")
     clip, single = measure(rng, max(40, number // 3))
-    print(f"{number} scenes; captions of {np.mean(check.tokens):.1f} tokens on average, {cut:.1%} longer than {TEXT_ROWS}; "
+    print(f"{len(places.PLACES)} places of {low} to {high} layers; {number} scenes; captions of {np.mean(check.tokens):.1f} tokens on average, {cut:.1%} longer than {TEXT_ROWS}; "
           f"{clip:.2f} ms a frame in clips of {FRAMES}, {single:.1f} ms a first frame")
     for what in check.wrong[:40]:
         print("wrong:", what)

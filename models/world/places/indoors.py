@@ -190,6 +190,20 @@ def kitchen(k):
                 for x in k.row(2.6)], pot, 0.05)
     k.layer(0.6, cupboards, 0.0, 0.76)
 
+    def lamps(ctx):
+        def draw(x, colour):
+            k.ink(ctx, (0.25, 0.25, 0.28))
+            ctx.rectangle(x - 0.003, 0, 0.006, 0.1)
+            ctx.fill()
+            k.lit(ctx, x - 0.06, x + 0.06, colour, 0.4)
+            ctx.arc(x, 0.15, 0.06, math.pi, 0)
+            ctx.fill()
+            ctx.set_source_rgb(1, 0.93, 0.7)
+            ctx.arc(x, 0.152, 0.022, 0, math.pi)
+            ctx.fill()
+        k.each([(x, k.rng.choice([(0.8, 0.32, 0.26), (0.25, 0.45, 0.5), (0.9, 0.72, 0.3)])) for x in k.row(1.0)], draw, 0.1)
+    k.layer(0.8, lamps, 0.0, 0.2)
+
     def chequers(ctx):
         n = 2 * max(2, round(3.4 * k.wide))
         rows = (0.75, 0.785, 0.83, 0.895, 1.0)

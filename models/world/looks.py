@@ -117,7 +117,8 @@ def _comic(frame, number):
 
 def _cut_out(frame, number):
     h, w = frame.shape[:2]
-    return (frame.astype(np.uint16) * np.minimum(_paper(h, w)[1] + 6, 256) >> 8).astype(np.uint8)
+    grain = 256 - (276 - np.minimum(_paper(h, w)[1], 276)) // 4
+    return (frame.astype(np.uint16) * grain >> 8).astype(np.uint8)
 
 
 def _neon(frame, number):

@@ -113,7 +113,8 @@ def room(k):
                         ctx.rectangle(u, 0.48 + 0.12 * row - h, w, h)
                         ctx.fill()
                         u += w + 0.002
-        k.each([(x, i % 3) for i, x in enumerate(k.row(2.0, 0.2))], draw, 0.4)
+        first = k.rng.randrange(3)
+        k.each([(x, (i + first) % 3) for i, x in enumerate(k.row(2.0, 0.2))], draw, 0.4)
     k.layer(0.5, things, 0.08, 0.76)
     _boards(k, (0.66, 0.45, 0.27))
 
@@ -244,7 +245,8 @@ def bedroom(k):
             k.shaded(ctx, 0.55, 0.66, (1, 1, 1), (0.82, 0.84, 0.9))
             ctx.rectangle(x + 0.03, 0.56, 0.12, 0.1)
             ctx.fill()
-        k.each([(x, i % 2) for i, x in enumerate(k.row(1.5, 0.2))], draw, 0.6)
+        first = k.rng.randrange(2)
+        k.each([(x, (i + first) % 2) for i, x in enumerate(k.row(1.5, 0.2))], draw, 0.6)
     k.layer(0.55, furniture, 0.1, 0.77)
     _boards(k, (0.78, 0.62, 0.44))
 

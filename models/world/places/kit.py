@@ -220,14 +220,16 @@ class Kit:
         return height
 
     def outline(self, ctx, crest, base, height, bottom=1.0, step=0.012):
-        """A path below the line base - height * crest."""
-        ctx.move_to(0, bottom)
+        """A path below the line base - height * crest; bottom None: the line alone."""
+        if bottom is not None:
+            ctx.move_to(0, bottom)
         count = max(8, int(self.wide / step))
         for i in range(count + 1):
             x = i * self.wide / count
             ctx.line_to(x, base - height * crest(x))
-        ctx.line_to(self.wide, bottom)
-        ctx.close_path()
+        if bottom is not None:
+            ctx.line_to(self.wide, bottom)
+            ctx.close_path()
 
     def hills(self, depth, colour, base, height, waves, sharp=False, rim=0.3, grain=0.12, detail=None, fall=0.22):
         """A ridge with a lit edge that darkens downwards; `detail` (ctx, crest) paints on it."""
@@ -246,7 +248,7 @@ class Kit:
                 detail(ctx, lambda x: base - height * crest(x))
                 ctx.restore()
             if rim:
-                ctx.append_path(path)
+                self.outline(ctx, crest, base, height, None, 0.008 if sharp else 0.014)
                 self.ink(ctx, mix(colour, (1, 1, 0.92), 0.6), rim)
                 ctx.set_line_width(0.007)
                 ctx.stroke()
@@ -268,7 +270,7 @@ class Kit:
                 detail(ctx)
                 ctx.restore()
             if rim:
-                ctx.append_path(path)
+                self.outline(ctx, edge, top, 1.0, None)
                 self.ink(ctx, mix(far, (1, 1, 0.92), 0.5), rim)
                 ctx.set_line_width(0.006)
                 ctx.stroke()

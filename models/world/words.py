@@ -13,7 +13,7 @@ CLDR_PATH = os.environ.get("SORA_CLDR_ANNOTATIONS", "/usr/share/unicode/cldr/com
 WORDNET_PATH = os.environ.get("SORA_WORDNET", "/usr/share/wordnet")
 
 # Noun files of WordNet (lexnames) in which a thing of the kind has to be: the first sense of "seal" is not the animal.
-ANIMAL, ARTEFACT, BODY, FOOD, OBJECT, PERSON, PHENOMENON, PLANT, SHAPE = 5, 6, 8, 13, 17, 18, 19, 20, 25
+ANIMAL, ARTEFACT, FOOD, OBJECT, PERSON, PLANT = 5, 6, 13, 17, 18, 20
 FILES = {
     **dict.fromkeys(("walker", "hopper", "crawler", "bird", "insect", "fish", "swimmer"), {ANIMAL}), "person": {PERSON, ARTEFACT},
     **dict.fromkeys(("car", "train", "boat", "aircraft", "balloon", "building"), {ARTEFACT}), "plant": {PLANT}, "food": {FOOD, PLANT},

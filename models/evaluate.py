@@ -4,6 +4,7 @@
 import argparse
 import json
 import random
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +17,17 @@ import sampler
 import tokenizer
 import train_vae
 import training
-from world import places, scene, things
+from world import light, places, scene, sprites, things
 
 PROMPTS = [
-    "a red balloon flies up over a city", "a cat stands still in a meadow", "a rocket flies up in the night sky",
+    "a red balloon flies up over a city", "a cat stands still in a meadow", "a rocket flies up in the sky at night",
     "a car moves left in the city", "a penguin jumps in the snow", "a sailboat moves right at sea",
-    "a pizza spins in space", "an elephant grows in the desert", "a ghost swings in a forest", "a robot moves right at sunset",
-    "a fish moves left under water", "a strawberry falls down in the blue sky", "a fire floats on the moon",
-    "a sunflower shakes in the rain", "a blue heart bounces on the beach", "a castle stands still in the mountains",
+    "a pizza spins in space", "an elephant grows in the desert", "a ghost swings in a forest", "a robot moves right in the desert at sunset",
+    "a fish moves left under water", "a strawberry falls down in the sky", "a fire floats on the moon",
+    "a sunflower shakes in a garden", "a blue heart bounces on the beach", "a castle stands still in the mountains",
     "a green ball jumps in a room", "a butterfly circles in the jungle", "a pumpkin shrinks in the city at night",
     "a frog and a duck jump in a meadow", "a bus moves left in the city, the camera pans left",
-    "a snowman stands still in the snow, black and white", "a crown spins slowly at sunset, the camera zooms in", "a tree stands still in the desert",
+    "a snowman stands still in the snow, black and white", "a crown spins slowly on a stage, the camera zooms in", "a tree stands still in the desert",
 ]
 
 
@@ -77,21 +78,25 @@ def place_colours(frames, texts):
     """Share of clips whose border looks most like the place that the prompt names.
 
     The border (24 pixels at the top, left and right) is compared in mean absolute difference with the mean border
-    of eight scenes of each place, so it needs no other network; the actor is seldom there.
+    of eight scenes of each place at the prompt's time of day, so it needs no other network; the actor is seldom there.
     """
     def border(x):
         return torch.cat([x[..., :24, :].flatten(-2), x[..., :24].flatten(-2), x[..., -24:].flatten(-2)], -1)
-    rng, means = random.Random(3), []
-    for place in places.PLACES:
-        drawn = [scene.Scene(place, [], seed=rng.random()).frame(0.0) for _ in range(8)]
-        means.append(border(train_vae.to_frames(np.stack(drawn)[None])[0]).mean(0))
-    means = torch.stack(means)
+
+    @lru_cache(maxsize=None)
+    def means(time):
+        rng, out = random.Random(3), []
+        for place in places.PLACES:
+            drawn = [scene.Scene(place, time=time, seed=rng.random()).frame(0.0) for _ in range(8)]
+            out.append(border(train_vae.to_frames(np.stack(drawn)[None])[0]).mean(0))
+        return torch.stack(out)
     right = total = 0
     for clip, text in zip(frames, texts):
         named = [i for i, p in enumerate(places.PLACES) if p.phrases[0] in text]
         if not named or "," in text:
             continue
-        distance = (border(clip[0])[None] - means).abs().mean((1, 2))
+        time = next((t for t in light.TIMES[1:] if t.phrases[0] in text), light.TIMES[0])
+        distance = (border(clip[0])[None] - means(time)).abs().mean((1, 2))
         right += int(distance.argmin()) == max(named, key=lambda i: len(places.PLACES[i].phrases[0]))
         total += 1
     return right / max(total, 1)
@@ -100,15 +105,15 @@ def place_colours(frames, texts):
 def thing_colours(frames, texts):
     """Mean distance in RGB between the picture's middle and the thing's own mean colour, and to all things' on average."""
     own, other = [], []
-    everything = np.mean([np.abs(things.mean_colour(t)[None] - np.array([things.mean_colour(u) for u in things.THINGS])).mean()
-                          for t in things.THINGS])
+    colours = np.array([sprites.mean_colour(t) for t in things.THINGS])
+    everything = np.abs(colours[:, None] - colours[None]).mean()
     for clip, text in zip(frames, texts):
         named = [t for t in things.THINGS if f" {t.name} " in f" {text} "]
         if len(named) != 1 or "," in text:
             continue
-        colour = next((c for c in things.HUES if f" {c} {named[0].name}" in f" {text}" and named[0].colour), "")
+        colour = next((c for c in sprites.COLOURS if f" {c} {named[0].name}" in f" {text}" and named[0].colour), "")
         middle = clip[0, :, 104:152, 104:152].mean((1, 2)).numpy()
-        own.append(np.abs(middle - things.mean_colour(named[0], colour)).mean())
+        own.append(np.abs(middle - sprites.mean_colour(named[0], colour)).mean())
         other.append(everything)
     return float(np.mean(own)), float(np.mean(other))
 

@@ -29,7 +29,8 @@ They were trained from nothing on scenes drawn by the code in models/world. The 
 are pictures of the Noto Color Emoji font (Copyright Google LLC; font under the SIL Open Font License
 1.1, pictures under the Apache License 2.0), taken from Debian's package fonts-noto-color-emoji. Other
 names of the actors come from Unicode CLDR's annotations (Unicode License v3), Debian's package
-unicode-cldr-core. No other picture, film or text was used.
+unicode-cldr-core, and from WordNet 3.0 (Copyright 2006 by Princeton University, WordNet License),
+Debian's package wordnet-base. No other picture, film or text was used.
 """
 
 

@@ -54,14 +54,13 @@ class Curriculum:
 
     def __init__(self, stage, wide):
         self.stage, self.wide = stage, wide
+        scene.load_words()  # before the drawing processes are forked
 
     def options(self, share):
         """`share` of the stage is over; `wide` is where its end stands between the starters (0) and everything (1)."""
         w = self.wide * (share if self.stage == "image" else 1.0)
         clip = self.stage == "clip"
-        return scene.Options(actors=(1 - 0.25 * w, 0.22 * w, 0.03 * w), tiers=(1 - 0.8 * w, 0.5 * w, 0.3 * w),
-                             camera=0.3 * w if clip else 0.0, look=0.1 * w, colour=0.35,
-                             still_poses=() if clip or share > 0.4 else ("spins",))
+        return scene.between(w, camera=0.4 * w if clip else 0.0, still_poses=() if clip or share > 0.4 else ("spins",))
 
 
 def draw_image(rng, options):
@@ -300,7 +299,7 @@ class Trainer:
         curriculum, words, length = Curriculum(args.stage, args.wide), tokenizer.Tokenizer(self.words), self.length
         frames = 1 if length == 1 else WARM_UP + 4 * length
         self.source = drawing.source(lambda rng, share: draw_sample(rng, curriculum.options(share), length, words),
-                                     (frames, scene.SIZE, scene.SIZE, 3), args, self.seed)
+                                     (frames, *scene.Options().size[::-1], 3), args, self.seed)
 
     def log(self, text):
         if self.team.first:

@@ -17,11 +17,12 @@ FRAMES = 8
 DEFAULTS = {"cpu": {"batch": 3, "crop": 96, "fresh": 1, "fill": 60, "pool": 300},
             "cuda": {"batch": 64, "crop": 128, "fresh": 16, "fill": 512, "pool": 6000}}
 NOISE = 0.05         # on normalised latents the decoder must bear what the sampler leaves
-OPTIONS = scene.Options(tiers=(0.3, 0.3, 0.4), camera=0.4, look=0.15)
+OPTIONS = scene.between(1.0, tiers=(0.3, 0.3, 0.4), look=0.15)
+WIDTH, HEIGHT = OPTIONS.size
 
 
 def draw_clip(rng, frames=FRAMES, options=OPTIONS):
-    """A clip (frames, 256, 256, 3) uint8; half of them begin as streams do, with the first frame repeated."""
+    """A clip (frames, H, W, 3) uint8; half of them begin as streams do, with the first frame repeated."""
     s = scene.sample(rng, options)
     if rng.random() < 0.5:
         return s.frames(frames, rng.uniform(0, 8))
@@ -39,7 +40,7 @@ class Pool:
 
     def __init__(self, source, rng, args):
         self.source, self.rng, self.batch, self.crop, self.fresh = source, rng, args.batch, args.crop, args.fresh
-        self.clips = torch.zeros(args.pool, FRAMES, scene.SIZE, scene.SIZE, 3, dtype=torch.uint8, device=args.device)
+        self.clips = torch.zeros(args.pool, FRAMES, HEIGHT, WIDTH, 3, dtype=torch.uint8, device=args.device)
         self.count = 0
         while self.count < args.fill:
             self.add(min(args.fill - self.count, 64), wait=True)
@@ -54,7 +55,7 @@ class Pool:
         self.add(self.fresh)
         out = []
         for i in self.rng.sample(range(min(self.count, len(self.clips))), self.batch):
-            y, x = (self.rng.randrange(0, scene.SIZE + 1 - self.crop, 4) for _ in range(2))
+            y, x = (self.rng.randrange(0, side + 1 - self.crop, 4) for side in (HEIGHT, WIDTH))
             out.append(self.clips[i, :, y:y + self.crop, x:x + self.crop])
         return to_frames(torch.stack(out))
 
@@ -75,7 +76,7 @@ def psnr(output, frames):
 
 def validation_clips(count=3, frames=9):
     rng = random.Random(20)
-    options = scene.Options(tiers=(0.3, 0.3, 0.4), camera=0.4, look=0.0, held_out=True, actors=(0.8, 0.2, 0.0))
+    options = scene.between(1.0, tiers=(0.3, 0.3, 0.4), look=0.0, held_out=True, actors=(0.8, 0.2, 0.0), together=0.0)
     return to_frames(np.stack([scene.sample(rng, options).frames(frames) for _ in range(count)]))
 
 
@@ -143,7 +144,7 @@ def train(args, team):
     step = state["step"] if state else 0
     seed = args.seed + 1000 * team.rank + step
     # Before the device is used: the drawing processes are forks.
-    source = drawing.source(lambda rng, share: (draw_clip(rng),), (FRAMES, scene.SIZE, scene.SIZE, 3), args, seed)
+    source = drawing.source(lambda rng, share: (draw_clip(rng),), (FRAMES, HEIGHT, WIDTH, 3), args, seed)
     model = model.to(args.device, memory_format=torch.channels_last)
     model.encoder.requires_grad_(not args.decoder_only)
     trained, adam, muon = make_optimisers(model, args.rate, team)

@@ -1,22 +1,58 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Camera moves: how far the places have slid and how close the view is; the camera follows the actors."""
+"""Camera moves: where the camera is, what it is turned to and how close the view is, for every moment."""
 
+import math
 from dataclasses import dataclass
 from typing import Callable
+
+
+@dataclass
+class View:
+    """Lengths in heights of the picture."""
+    x: float = 0.0         # way of the camera to the right
+    y: float = 0.0         # way of the view downwards
+    zoom: float = 1.0      # of everything; at least 1 and enough for y
+    dolly: float = 1.0     # zoom of what is at depth 1; what is far grows less
+    orbit: float = 0.0     # way of what is at depth 2 to the left; what is at depth 0 goes as far to the right
 
 
 @dataclass(frozen=True)
 class Camera:
     name: str
     phrases: tuple
-    view: Callable  # seconds -> slide of the nearest layer in widths of the picture, zoom
+    view: Callable         # (seconds, way of a tracked actor in heights) -> View
+    slides: bool = False   # for ever: the layers need to be wide
+    detail: float = 1.0    # resolution of the layers
+
+
+def _eased(t, seconds):
+    """From 0 to 1 as a move that begins gently and never quite ends."""
+    return 1 - math.exp(-max(0.0, t) / seconds)
+
+
+def _hand_held(t, way):
+    x = 0.012 * math.sin(1.9 * t) + 0.007 * math.sin(4.3 * t + 1) + 0.003 * math.sin(9.1 * t + 2)
+    y = 0.009 * math.sin(2.3 * t + 0.5) + 0.006 * math.sin(5.1 * t) + 0.003 * math.sin(8.3 * t)
+    return View(x, y, 1.07)
 
 
 CAMERAS = [
-    Camera("", ("",), lambda t: (0.0, 1.0)),
-    Camera("pans left", ("the camera pans left", "camera moving left", "panning left"), lambda t: (0.22 * t, 1.0)),
-    Camera("pans right", ("the camera pans right", "camera moving right", "panning right"), lambda t: (-0.22 * t, 1.0)),
-    Camera("zooms in", ("the camera zooms in", "zooming in", "the camera moves closer"), lambda t: (0.0, 1 + 0.18 * min(t, 3.0))),
-    Camera("zooms out", ("the camera zooms out", "zooming out", "the camera moves away"), lambda t: (0.0, 1.54 - 0.18 * min(t, 3.0))),
+    Camera("", ("", "static camera", "the camera stands still", "static shot", "locked-off camera"), lambda t, way: View()),
+    Camera("pans left", ("the camera pans left", "camera moving left", "panning left", "slow pan to the left"), lambda t, way: View(-0.15 * t),
+           True),
+    Camera("pans right", ("the camera pans right", "camera moving right", "panning right", "slow pan to the right"), lambda t,
+           way: View(0.15 * t), True),
+    Camera("tilts up", ("the camera tilts up", "tilting up", "camera tilting upwards"), lambda t,
+           way: View(0.0, 0.09 - 0.18 * _eased(t, 2.6), 1.22), False, 1.2),
+    Camera("tilts down", ("the camera tilts down", "tilting down", "camera tilting downwards"),
+           lambda t, way: View(0.0, -0.09 + 0.18 * _eased(t, 2.6), 1.22), False, 1.2),
+    Camera("zooms in", ("the camera zooms in", "zooming in", "the camera moves closer", "slow push in"),
+           lambda t, way: View(dolly=1 + 0.5 * _eased(t, 3.2)), False, 1.25),
+    Camera("zooms out", ("the camera zooms out", "zooming out", "the camera moves away", "slow pull out"),
+           lambda t, way: View(dolly=1 + 0.5 * (1 - _eased(t, 3.2))), False, 1.25),
+    Camera("tracks", ("tracking shot", "the camera follows", "slow tracking shot", "the camera moves along"), lambda t, way: View(way), True),
+    Camera("orbits", ("the camera orbits", "orbiting camera", "orbit shot", "the camera circles around"),
+           lambda t, way: View(zoom=1.04, orbit=0.11 * math.sin(0.8 * t))),
+    Camera("hand-held", ("hand-held camera", "handheld camera", "shaky camera", "hand-held shot"), _hand_held, False, 1.1),
 ]
 BY_NAME = {c.name: c for c in CAMERAS}

@@ -1,27 +1,26 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The actors: everyday things, their picture in Noto Color Emoji, other words for them, where they face."""
+"""The things that act: their glyph in Noto Color Emoji, their kind, other words for them, where they face."""
 
-import os
 from dataclasses import dataclass
-from functools import lru_cache
-
-import cairo
-import numpy as np
-from PIL import Image, ImageDraw, ImageFont
-
-FONT_PATH = os.environ.get("SORA_EMOJI_FONT", "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
-WIDTH, HEIGHT = 136, 128  # the size of a bitmap in the font
 
 
 @dataclass(frozen=True)
 class Thing:
     name: str
     glyph: str
+    kind: str               # what it can be expected to do: see KINDS
     others: tuple = ()      # synonyms
     facing: int = 0         # -1: the picture looks left, 1: right, 0: neither
     tier: int = 0           # 2: a starter, learned first; 1: core; 0: the rest
-    colour: str = ""        # of the picture in the font, where it can be painted in another one
+    colour: str = ""        # of the picture in the font, where the thing's colour is free
+    plural: str = ""        # where it is not regular
+    round: bool = False     # it can roll
+    glows: tuple = ()       # red, green, blue of the light it gives
+    mass: bool = False      # no article: "fire", "cherries"
 
+
+KINDS = ("walker", "hopper", "crawler", "bird", "insect", "fish", "swimmer", "person", "car", "train", "boat", "aircraft", "balloon",
+         "plant", "building", "food", "object", "sky")
 
 STARTERS = {
     "cat", "dog", "elephant", "fish", "duck", "penguin", "butterfly", "whale", "turtle", "octopus", "frog", "car", "bus", "train", "rocket",
@@ -30,112 +29,327 @@ STARTERS = {
 }
 
 
-def _t(name, glyph, others="", facing=0, core=0, colour=""):
-    return Thing(name, glyph, tuple(w for w in others.split(",") if w), facing, 2 if name in STARTERS else core, colour)
+def _rows(kind, rows):
+    """Rows of 'glyph name: other, other | key value ...'; a leading ! marks a core thing."""
+    out = []
+    for row in rows.strip().split("\n"):
+        words, _, marks = row.strip().partition(" | ")
+        glyph, _, names = words.partition(" ")
+        core = glyph.startswith("!")
+        name, _, others = names.partition(": ")
+        given = dict(mark.split("=") for mark in marks.split() if "=" in mark)
+        flags = [mark for mark in marks.split() if "=" not in mark]
+        facing = -1 if "left" in flags else 1 if "right" in flags else 0
+        glows = tuple(int(c, 16) / 15 for c in given["glows"]) if "glows" in given else ()
+        tier = 2 if name in STARTERS else int(core)
+        out.append(Thing(name, glyph.lstrip("!"), kind, tuple(o for o in others.split(", ") if o), facing, tier, given.get("colour", ""),
+                         given.get("plural", "").replace("_", " "), "round" in flags, glows, "mass" in flags))
+    return out
 
 
-THINGS = [
-    # animals
-    _t("cat", "🐈", "kitty,kitten", -1, 1), _t("dog", "🐕", "puppy,hound", -1, 1), _t("horse", "🐎", "pony,stallion", -1, 1),
-    _t("cow", "🐄", "", -1), _t("pig", "🐖", "hog", -1, 1), _t("sheep", "🐑", "lamb", -1, 1),
-    _t("elephant", "🐘", "", -1, 1), _t("tiger", "🐅", "", -1), _t("rabbit", "🐇", "bunny,hare", -1, 1),
-    _t("mouse", "🐁", "", -1), _t("monkey", "🐒", "ape", -1), _t("chicken", "🐓", "rooster,hen", -1),
-    _t("chick", "🐥", "baby chick"), _t("duck", "🦆", "", -1, 1), _t("owl", "🦉", "", 0, 1), _t("eagle", "🦅", "hawk", -1),
-    _t("parrot", "🦜", "", -1), _t("swan", "🦢", "", -1), _t("flamingo", "🦩", "", -1), _t("peacock", "🦚", "", -1),
-    _t("penguin", "🐧", "", 0, 1), _t("fish", "🐟", "", -1, 1), _t("tropical fish", "🐠", "colourful fish", -1, 1),
-    _t("pufferfish", "🐡", "blowfish", -1), _t("shark", "🦈", "", -1, 1), _t("whale", "🐳", "", -1, 1),
-    _t("dolphin", "🐬", "", -1, 1), _t("octopus", "🐙", "squid", 0, 1), _t("crab", "🦀", "", 0, 1), _t("lobster", "🦞", ""),
-    _t("snail", "🐌", "", -1, 1), _t("butterfly", "🦋", "moth", 0, 1), _t("bee", "🐝", "honeybee", -1, 1),
-    _t("ladybug", "🐞", "ladybird,beetle", -1, 1), _t("caterpillar", "🐛", "worm", -1), _t("spider", "🕷", ""),
-    _t("turtle", "🐢", "tortoise", -1, 1), _t("snake", "🐍", "serpent"), _t("lizard", "🦎", "gecko", -1),
-    _t("crocodile", "🐊", "alligator"), _t("dinosaur", "🦕", "sauropod", -1, 1), _t("dragon", "🐉", "", -1),
-    _t("unicorn", "🦄", "", -1, 1), _t("lion", "🦁", "", 0, 1), _t("bear", "🐻", "", 0, 1), _t("panda", "🐼", "", 0, 1),
-    _t("koala", "🐨", ""), _t("fox", "🦊", "", 0, 1), _t("frog", "🐸", "toad", 0, 1), _t("giraffe", "🦒", "", -1, 1),
-    _t("zebra", "🦓", "", -1), _t("camel", "🐪", "dromedary", -1, 1), _t("kangaroo", "🦘", "", -1), _t("hedgehog", "🦔", "", -1),
-    _t("squirrel", "🐿", "chipmunk", -1), _t("sloth", "🦥", "", 0), _t("bat", "🦇", ""),
-    # what drives, flies and floats
-    _t("car", "🚗", "automobile", -1, 1, "red"), _t("bus", "🚌", "coach", -1, 1), _t("truck", "🚚", "lorry", -1),
-    _t("fire engine", "🚒", "fire truck", -1, 1), _t("police car", "🚓", "", -1), _t("ambulance", "🚑", "", -1),
-    _t("taxi", "🚕", "cab", -1, 1), _t("racing car", "🏎", "race car", -1), _t("tractor", "🚜", "", -1, 1),
-    _t("bicycle", "🚲", "bike", -1, 1), _t("motorcycle", "🏍", "motorbike", -1), _t("scooter", "🛵", "moped", -1),
-    _t("train", "🚂", "locomotive,steam train", -1, 1), _t("airplane", "✈", "plane,aeroplane", 1, 1),
-    _t("helicopter", "🚁", "chopper", -1, 1), _t("rocket", "🚀", "spaceship", 1, 1),
-    _t("flying saucer", "🛸", "ufo", 0, 1), _t("satellite", "🛰", ""), _t("sailboat", "⛵", "sailing boat,yacht", 0, 1),
-    _t("ship", "🚢", "liner,boat", 0), _t("speedboat", "🚤", "motorboat", -1), _t("balloon", "🎈", "", 0, 1, "red"),
-    _t("kite", "🪁", "", 0), _t("parachute", "🪂", "skydiver", 0),
-    # plants and buildings
-    _t("tree", "🌳", "", 0, 1), _t("fir tree", "🌲", "pine tree,fir", 0, 1), _t("palm tree", "🌴", "palm", 0, 1),
-    _t("cactus", "🌵", "", 0, 1), _t("sunflower", "🌻", "", 0, 1), _t("rose", "🌹", "", 0, 1), _t("tulip", "🌷", "", 0, 1, "pink"),
-    _t("mushroom", "🍄", "toadstool", 0, 1, "red"), _t("maple leaf", "🍁", "leaf", 0), _t("christmas tree", "🎄", "", 0, 1),
-    _t("house", "🏠", "home", 0, 1), _t("castle", "🏰", "fortress", 0, 1), _t("tent", "⛺", "", 0), _t("tower", "🗼", ""),
-    _t("ferris wheel", "🎡", "big wheel", 0, 1),
-    _t("fountain", "⛲", ""), _t("church", "⛪", "chapel"), _t("volcano", "🌋", ""),
-    # food
-    _t("apple", "🍎", "", 0, 1, "red"), _t("banana", "🍌", "", 0, 1), _t("strawberry", "🍓", "", 0, 1), _t("cherries", "🍒", "cherry"),
-    _t("orange", "🍊", "tangerine"), _t("lemon", "🍋", "", 0, 1), _t("watermelon", "🍉", "melon", 0, 1), _t("pineapple", "🍍", "", 0, 1),
-    _t("grapes", "🍇", "bunch of grapes"), _t("carrot", "🥕", ""), _t("tomato", "🍅", ""), _t("corn", "🌽", "maize"),
-    _t("pizza", "🍕", "slice of pizza", 0, 1), _t("cake", "🎂", "birthday cake", 0, 1), _t("ice cream", "🍦", "ice-cream cone", 0, 1),
-    _t("hamburger", "🍔", "burger", 0, 1), _t("donut", "🍩", "doughnut", 0, 1), _t("cookie", "🍪", "biscuit"),
-    _t("lollipop", "🍭", "candy"), _t("egg", "🥚", ""), _t("cup of coffee", "☕", "coffee", 0),
-    # toys, tools, music
-    _t("soccer ball", "⚽", "football", 0, 1), _t("basketball", "🏀", "", 0, 1), _t("tennis racket", "🎾", "racket"), _t("volleyball", "🏐", ""),
-    _t("teddy bear", "🧸", "teddy", 0, 1), _t("guitar", "🎸", "electric guitar", 0, 1), _t("drum", "🥁", "", 0), _t("trumpet", "🎺", "horn", 0),
-    _t("violin", "🎻", "fiddle"), _t("robot", "🤖", "android", 0, 1), _t("ghost", "👻", "spirit,spook", 0, 1), _t("alien", "👽", "", 0, 1),
-    _t("pumpkin", "🎃", "jack-o'-lantern", 0, 1), _t("snowman", "⛄", "", 0, 1), _t("crown", "👑", "", 0, 1), _t("gift", "🎁", "present", 0, 1),
-    _t("hat", "🎩", "top hat"), _t("shoe", "👟", "sneaker", 0), _t("umbrella", "☂", "parasol", 0, 1, "blue"), _t("key", "🔑", ""),
-    _t("clock", "🕐", ""), _t("camera", "📷", ""), _t("book", "📕", "", 0, 1, "red"), _t("candle", "🕯", "", 0), _t("bell", "🔔", "", 0, 1),
-    _t("diamond", "💎", "gem,jewel", 0, 1), _t("light bulb", "💡", "bulb", 0), _t("magnet", "🧲", ""), _t("paint palette", "🎨", "palette"),
-    _t("television", "📺", "tv"), _t("telephone", "☎", "phone"), _t("anchor", "⚓", ""), _t("trophy", "🏆", "cup"),
-    # sky and shapes
-    _t("star", "⭐", "", 0, 1), _t("heart", "❤", "", 0, 1, "red"), _t("sun", "🌞", "", 0, 1), _t("moon", "🌙", "crescent moon", 0, 1),
-    _t("cloud", "☁", "", 0, 1), _t("rainbow", "🌈", "", 0, 1), _t("fire", "🔥", "flame", 0, 1), _t("snowflake", "❄", ""),
-    _t("planet", "🪐", "ringed planet,saturn", 0, 1), _t("earth", "🌍", "globe", 0, 1), _t("ball", "🔴", "", 0, 1, "red"),
-]
+THINGS = _rows("walker", """
+    !🐈 cat: kitty, kitten | left colour=yellow
+    🐈‍⬛ black cat | left
+    !🐕 dog: puppy, hound, doggy | left
+    🐩 poodle | left
+    !🐎 horse: pony, stallion | left
+    !🐄 cow | left
+    !🐖 pig: hog, piggy | left
+    !🐑 sheep: lamb | left plural=sheep
+    🐐 goat: billy goat | left
+    🐏 ram | left
+    !🐘 elephant | left
+    🦣 mammoth | left
+    🐅 tiger | left
+    🐆 leopard: cheetah | left
+    🐁 mouse | left plural=mice
+    🐒 monkey: ape | left
+    🦍 gorilla | left
+    !🦁 lion
+    !🐻 bear: brown bear
+    🐻‍❄️ polar bear
+    !🐼 panda: panda bear
+    🐨 koala
+    !🦊 fox | plural=foxes
+    🐺 wolf | plural=wolves
+    🦝 raccoon
+    🐗 wild boar: boar | left
+    !🦒 giraffe | left
+    🦓 zebra | left
+    !🐪 camel: dromedary | left
+    🦌 deer: stag | left plural=deer
+    🦏 rhinoceros: rhino | left plural=rhinoceroses
+    🦛 hippopotamus: hippo | left plural=hippopotamuses
+    🦙 llama: alpaca | left
+    🦬 bison: buffalo | left plural=bison
+    🦔 hedgehog | left
+    🐿 squirrel: chipmunk | left
+    🦥 sloth
+    🦨 skunk | left
+    🦡 badger | left
+    🦫 beaver | left
+    !🦕 dinosaur: sauropod, brontosaurus | left
+    !🦖 t-rex: tyrannosaurus | left plural=t-rexes
+    🐉 dragon | left
+    !🦄 unicorn | left
+    🐧 penguin | left
+    🐓 rooster: cock | left
+    🐥 chick: baby chick
+    🦃 turkey | left
+    🦚 peacock | left
+    🦩 flamingo | left
+    🦤 dodo | left
+    🦭 seal: sea lion
+    🐊 crocodile: alligator | left
+    """) + _rows("hopper", """
+    !🐇 rabbit: bunny, hare | left
+    !🐸 frog: toad
+    🦘 kangaroo | left
+    🦗 cricket: grasshopper | left
+    """) + _rows("crawler", """
+    !🐌 snail: slug | left
+    !🐢 turtle: tortoise | left
+    🐛 caterpillar: worm | left
+    🐜 ant | left
+    !🐞 ladybug: ladybird | left colour=red
+    🪲 beetle | left
+    🕷 spider
+    🦂 scorpion | left
+    🐍 snake: serpent | left
+    🦎 lizard: gecko
+    !🦀 crab
+    🦞 lobster
+    """) + _rows("bird", """
+    !🐦 bird: little bird | left colour=blue
+    !🦆 duck: drake, mallard | left
+    🦢 swan | left
+    !🦉 owl
+    🦅 eagle: hawk | left
+    🦜 parrot | left
+    🕊 dove: pigeon | left
+    """) + _rows("insect", """
+    !🦋 butterfly: moth | plural=butterflies colour=orange
+    !🐝 bee: honeybee, bumblebee | left
+    🦇 bat
+    🪰 fly: housefly | left plural=flies
+    🦟 mosquito: gnat | left plural=mosquitoes
+    🧚 fairy: pixie | plural=fairies
+    """) + _rows("fish", """
+    !🐟 fish | left plural=fish colour=blue
+    !🐠 tropical fish: angelfish | left plural=tropical_fish colour=yellow
+    🐡 pufferfish: blowfish | left plural=pufferfish colour=orange
+    !🦈 shark | left
+    !🐙 octopus | plural=octopuses colour=red
+    🦑 squid | plural=squid colour=pink
+    🦐 shrimp: prawn | left
+    """) + _rows("swimmer", """
+    !🐳 whale | left
+    !🐬 dolphin: porpoise | left colour=blue
+    🦦 otter: sea otter
+    """) + _rows("person", """
+    !🤖 robot: android
+    !👻 ghost: spirit, spook
+    !👽 alien: extraterrestrial
+    !⛄ snowman: snow man | plural=snowmen
+    🧙 wizard: magician, sorcerer
+    🧜 mermaid
+    🤡 clown
+    👸 princess
+    🤴 prince
+    !🧑‍🚀 astronaut: spaceman, cosmonaut
+    🎅 santa claus: santa, father christmas
+    🥷 ninja
+    🦸 superhero: superheroine | plural=superheroes
+    !💃 dancer: dancing woman | left
+    🏃 runner: jogger | left
+    🚴 cyclist | left
+    🧸 teddy bear: teddy
+    🪆 nesting doll: doll
+    👾 space monster: space invader
+    💀 skull
+    """) + _rows("car", """
+    !🚗 car: automobile | left colour=red
+    🚙 jeep: suv | left colour=blue
+    🛻 pickup truck: pickup | left colour=red
+    🚐 van: minibus | left plural=vans
+    !🚌 bus: coach | left plural=buses
+    🚚 truck: lorry, delivery truck | left
+    !🚒 fire engine: fire truck | left
+    🚓 police car: patrol car | left
+    🚑 ambulance | left
+    !🚕 taxi: cab | left
+    !🏎 racing car: race car, racer | left colour=red
+    !🚜 tractor | left colour=green
+    !🚲 bicycle: bike | left
+    🏍 motorcycle: motorbike | left colour=red
+    🛵 scooter: moped | left colour=yellow
+    🛹 skateboard
+    """) + _rows("train", """
+    !🚂 train: locomotive, steam train | left
+    🚋 tram: streetcar, tramcar
+    """) + _rows("boat", """
+    !⛵ sailboat: sailing boat, yacht | left
+    🚢 ship: liner, ocean liner | left
+    🚤 speedboat: motorboat | left
+    🛶 canoe: kayak
+    """) + _rows("aircraft", """
+    !✈ airplane: plane, aeroplane | right
+    !🚁 helicopter: chopper | left
+    !🚀 rocket: spaceship | right
+    !🛸 flying saucer: ufo
+    🛰 satellite
+    """) + _rows("balloon", """
+    !🎈 balloon | colour=red
+    🪁 kite
+    🪂 parachute: skydiver
+    🫧 bubbles: soap bubbles | mass
+    💨 puff of smoke: smoke | plural=puffs_of_smoke
+    """) + _rows("plant", """
+    !🌳 tree: oak
+    !🌲 fir tree: pine tree, fir, conifer
+    !🌴 palm tree: palm
+    !🌵 cactus | plural=cacti
+    !🌻 sunflower
+    !🌹 rose | colour=red
+    !🌷 tulip | colour=pink
+    🌼 yellow flower: blossom, daisy | plural=yellow_flowers
+    !🍄 mushroom: toadstool | colour=red
+    🪴 potted plant: houseplant
+    🍀 four leaf clover: clover
+    🍁 maple leaf | plural=maple_leaves
+    🎄 christmas tree
+    💐 bunch of flowers: bouquet | plural=bunches_of_flowers
+    """) + _rows("building", """
+    !🏠 house: home
+    🛖 hut: cabin
+    !🏰 castle: fortress
+    ⛺ tent | colour=orange
+    🗼 tower
+    !🎡 ferris wheel: big wheel
+    🎠 carousel horse: carousel
+    ⛲ fountain
+    !⛪ church: chapel | plural=churches
+    🗽 statue of liberty: statue | plural=statues_of_liberty
+    🗿 stone head: moai
+    🌋 volcano | plural=volcanoes glows=f62
+    """) + _rows("food", """
+    !🍎 apple | round colour=red
+    🍐 pear
+    🍑 peach | round plural=peaches
+    !🍌 banana
+    !🍓 strawberry | plural=strawberries
+    🍒 cherries: cherry | mass
+    🍊 orange: tangerine, mandarin | round
+    !🍋 lemon: citron | round
+    !🍉 watermelon: melon
+    🍍 pineapple
+    🥝 kiwi: kiwi fruit | round
+    🥑 avocado
+    🍇 grapes: bunch of grapes | mass
+    !🥕 carrot
+    🍅 tomato | round plural=tomatoes
+    🌽 corn: maize | plural=corn_cobs mass
+    🥦 broccoli | mass plural=broccoli
+    🍆 eggplant: aubergine
+    🌶 hot pepper: chili, chilli pepper
+    🧀 cheese: piece of cheese | mass plural=pieces_of_cheese
+    !🥐 croissant
+    🍞 bread: loaf of bread | mass plural=loaves_of_bread
+    !🍕 pizza: slice of pizza
+    !🎂 cake: birthday cake
+    🧁 cupcake: muffin
+    🍰 slice of cake: shortcake | plural=slices_of_cake
+    !🍦 ice cream: ice-cream cone
+    !🍔 hamburger: burger, cheeseburger
+    🌭 hot dog: hotdog
+    🍟 french fries: fries, chips | mass
+    🍿 popcorn | mass
+    !🍩 donut: doughnut | round
+    🍪 cookie: biscuit | round
+    🍭 lollipop: candy
+    🍫 chocolate: chocolate bar | mass plural=chocolate_bars
+    🥚 egg
+    🥥 coconut | round
+    🍯 honey pot: pot of honey
+    ☕ cup of coffee: coffee | plural=cups_of_coffee
+    🫖 teapot | colour=red
+    """) + _rows("object", """
+    !🔴 ball | round colour=red
+    !⚽ soccer ball: football | round
+    !🏀 basketball | round
+    🏐 volleyball | round
+    ⚾ baseball | round
+    🎾 tennis racket: racket
+    🎱 billiard ball: eight ball | round
+    🧶 ball of wool: yarn | round colour=pink plural=balls_of_wool
+    !🎸 guitar: electric guitar | colour=red
+    !🥁 drum
+    🎺 trumpet: horn
+    🎷 saxophone: sax | plural=saxophones
+    🎻 violin: fiddle
+    !🎃 pumpkin: jack-o'-lantern | round glows=fa2
+    !👑 crown
+    !🎁 gift: present | colour=red
+    🎩 hat: top hat
+    🧢 cap: baseball cap | colour=blue
+    👕 t-shirt: tee shirt | colour=blue
+    👗 dress | plural=dresses colour=blue
+    👟 shoe: sneaker | colour=blue
+    👢 boot
+    🎒 backpack: rucksack, school bag | colour=red
+    !☂ umbrella: parasol | colour=purple
+    🔑 key
+    🕐 clock: wall clock | round
+    ⏰ alarm clock
+    ⌛ hourglass: sandglass | plural=hourglasses
+    📷 camera: photo camera
+    🔭 telescope
+    !📕 book | colour=red
+    ✏ pencil
+    🎨 paint palette: palette
+    ✂ scissors: pair of scissors | mass
+    🔨 hammer
+    🧲 magnet
+    🕯 candle | glows=fc6
+    🏮 lantern: paper lantern | colour=red glows=f84
+    💡 light bulb: bulb | glows=fe8
+    🔮 crystal ball
+    !🔔 bell
+    !💎 diamond: gem, jewel
+    📺 television: tv, tv set
+    ☎ telephone: phone
+    📱 smartphone: mobile phone, cell phone
+    💻 laptop: laptop computer
+    🪑 chair: wooden chair
+    🛋 sofa: couch
+    📦 box: cardboard box, parcel | plural=boxes
+    🧺 basket
+    🪣 bucket: pail | colour=blue
+    🎲 die: dice | plural=dice
+    🧩 puzzle piece: jigsaw piece
+    ⚓ anchor
+    🏆 trophy: gold cup | plural=trophies
+    🧊 ice cube
+    🪨 rock: stone, boulder
+    🛡 shield
+    🪙 coin: gold coin | round
+    🪶 feather: quill
+    ⚡ lightning bolt: thunderbolt | glows=ff6
+    🔷 square | colour=blue
+    🔺 triangle | colour=red
+    """) + _rows("sky", """
+    !⭐ star | glows=fe8
+    !❤ heart | colour=red
+    !🌞 sun | round glows=fd6
+    !🌙 moon: crescent moon | glows=fea
+    !☁ cloud
+    !🌈 rainbow
+    !🔥 fire: flame | mass plural=fires glows=f83
+    ❄ snowflake | round
+    !🪐 planet: ringed planet, saturn
+    !🌍 earth: globe | round
+    💧 drop of water: droplet | plural=drops_of_water
+    ☄ comet
+    """)
 BY_NAME = {t.name: t for t in THINGS}
-assert all(name in BY_NAME for name in STARTERS)
-
-HUES = {"red": 0.0, "orange": 0.075, "yellow": 0.14, "green": 0.34, "blue": 0.6, "purple": 0.77, "pink": 0.9}
-
-
-def _shift_hue(rgb, turn):
-    """Turns the hue of saturated pixels; rgb (H, W, 3) in 0..1."""
-    top, low = rgb.max(-1), rgb.min(-1)
-    span = np.maximum(top - low, 1e-6)
-    r, g, b = np.moveaxis(rgb, -1, 0)
-    hue = np.where(top == r, ((g - b) / span) % 6, np.where(top == g, (b - r) / span + 2, (r - g) / span + 4)) / 6
-    hue = (hue + turn) % 1
-    k = (np.array([5.0, 3.0, 1.0])[None, None] + hue[..., None] * 6) % 6
-    return top[..., None] - span[..., None] * np.clip(np.minimum(k, 4 - k), 0, 1)
-
-
-def _glyph(thing):
-    """The font's bitmap as straight RGBA in 0..1."""
-    font = ImageFont.truetype(FONT_PATH, 109)
-    image = Image.new("RGBA", (WIDTH, HEIGHT), (0, 0, 0, 0))
-    ImageDraw.Draw(image).text((0, 0), thing.glyph, font=font, embedded_color=True)
-    return np.asarray(image).astype(np.float32) / 255
-
-
-@lru_cache(maxsize=1024)
-def picture(thing, mirrored=False, colour=""):
-    """A cairo surface of the thing, WIDTH x HEIGHT, and the array that holds its memory."""
-    rgba = _glyph(thing)
-    if colour and colour != thing.colour:
-        rgb = _shift_hue(rgba[..., :3], HUES[colour] - HUES[thing.colour])
-        if colour in ("yellow", "orange"):
-            saturation = (rgb.max(-1) - rgb.min(-1))[..., None]
-            rgb = rgb + 0.25 * saturation * (1 - rgb)
-        rgba = np.concatenate([rgb, rgba[..., 3:]], -1)
-    if mirrored:
-        rgba = rgba[:, ::-1]
-    alpha = rgba[..., 3:]
-    pixels = np.concatenate([rgba[..., 2::-1] * alpha, alpha], -1)
-    memory = np.ascontiguousarray((pixels * 255).round().astype(np.uint8))
-    return cairo.ImageSurface.create_for_data(memory, cairo.FORMAT_ARGB32, WIDTH, HEIGHT), memory
-
-
-def mean_colour(thing, colour=""):
-    """Mean RGB in 0..1 of what is opaque, for the evaluation."""
-    _, memory = picture(thing, False, colour)
-    alpha = memory[..., 3:].astype(np.float32)
-    return (memory[..., 2::-1].astype(np.float32).sum((0, 1)) / alpha.sum()).clip(0, 1)
+assert STARTERS <= BY_NAME.keys() and len(BY_NAME) == len(THINGS) and {t.kind for t in THINGS} == set(KINDS)

@@ -61,6 +61,12 @@ sora_stream_options_set_guidance_scale (SoraStreamOptions *options, gdouble scal
 }
 
 void
+sora_stream_options_set_sampler (SoraStreamOptions *options, SoraSamplerType sampler)
+{
+  options->sampler = sampler;
+}
+
+void
 sora_stream_options_set_steps (SoraStreamOptions *options, guint steps)
 {
   options->steps = steps;

@@ -5,6 +5,7 @@
 #include <gio/gio.h>
 #include <sora/device.h>
 #include <sora/model.h>
+#include <sora/sampler.h>
 
 G_BEGIN_DECLS
 
@@ -13,8 +14,7 @@ G_BEGIN_DECLS
  *
  * What to generate. For one thread at a time; sora_stream_new() copies it.
  *
- * prompt ""; negative prompt ""; guidance scale -1 (the model's own; 1 = off); steps 0 (the model's own); shift -1 (the
- * model's own); seed 0; size 0x0 (the model's first choice); length 0 (endless if causal, else the model's own clip); no image.
+ * prompt ""; negative prompt ""; guidance scale -1 (the model's own; 1 = off); sampler, steps 0 and shift -1 (the model's own); seed 0; size 0x0 (the model's first choice); length 0 (endless if causal, else the model's own clip); no image.
  */
 typedef struct _SoraStreamOptions SoraStreamOptions;
 
@@ -24,6 +24,8 @@ SORA_API void sora_stream_options_set_prompt (SoraStreamOptions *options, const 
 SORA_API void sora_stream_options_set_negative_prompt (SoraStreamOptions *options, const gchar *prompt);
 /* -1, or 0 to 100: v = v_negative + scale (v_prompt - v_negative) */
 SORA_API void sora_stream_options_set_guidance_scale (SoraStreamOptions *options, gdouble scale);
+/* any value of the type */
+SORA_API void sora_stream_options_set_sampler (SoraStreamOptions *options, SoraSamplerType sampler);
 /* 0, or 1 to 1000 denoising steps */
 SORA_API void sora_stream_options_set_steps (SoraStreamOptions *options, guint steps);
 /* -1, or above 0: the flow-matching time shift */

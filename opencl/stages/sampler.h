@@ -9,7 +9,7 @@ G_BEGIN_DECLS
 
 /* What a stream fixes. */
 typedef struct {
-  SoraSamplerType type;
+  SoraSamplerType type;         /* not SORA_SAMPLER_DEFAULT */
   SoraPredictionType prediction;
   guint steps;
   gdouble shift;

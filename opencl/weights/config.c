@@ -7,6 +7,11 @@
 
 #include "weights/json.h"
 
+const gchar *const sora_sampler_names[] = {
+  [SORA_SAMPLER_DEFAULT] = "default", [SORA_SAMPLER_EULER] = "euler", [SORA_SAMPLER_UNIPC] = "unipc",
+  [SORA_SAMPLER_DPMPP_2M] = "dpmpp-2m", [SORA_SAMPLER_RENOISE] = "renoise", NULL,
+};
+
 #define NEED SORA_JSON_REQUIRED
 #define MAYBE SORA_JSON_OPTIONAL
 
@@ -38,9 +43,9 @@ check (SoraJsonReader *reader, gboolean condition, const gchar *what)
     sora_json_reader_fail (reader, SORA_MODEL_ERROR_FORMAT, "%s", what);
 }
 
-/* The index of the string field @name in @choices, which ends with NULL. */
+/* The index of the string field @name in @choices, which ends with NULL; @code: of the error if it is none of them. */
 static guint
-read_choice (SoraJsonReader *reader, const gchar *name, const gchar *const *choices)
+read_choice (SoraJsonReader *reader, const gchar *name, const gchar *const *choices, SoraModelError code)
 {
   const gchar *found = NULL;
   g_autofree gchar *list = NULL;
@@ -51,7 +56,7 @@ read_choice (SoraJsonReader *reader, const gchar *name, const gchar *const *choi
       return i;
   }
   list = g_strjoinv ("\" or \"", (gchar **) choices);
-  sora_json_reader_fail (reader, SORA_MODEL_ERROR_FORMAT, "\"%s\": expected \"%s\", found \"%s\"", name, list, found ? found : "");
+  sora_json_reader_fail (reader, code, "\"%s\": expected \"%s\", found \"%s\"", name, list, found ? found : "");
   return 0;
 }
 
@@ -110,11 +115,12 @@ read_frame_rate (SoraStreamingConfig *config, SoraJsonReader *reader)
 static void
 read_sampling (SoraStreamingConfig *config, SoraJsonReader *reader)
 {
-  static const gchar *const samplers[] = { "euler", "renoise", NULL };
   static const gchar *const predictions[] = { "flow", "sample", NULL };
 
-  config->sampler = read_choice (reader, "sampler", samplers) == 0 ? SORA_SAMPLER_EULER : SORA_SAMPLER_RENOISE;
-  config->prediction = read_choice (reader, "prediction_type", predictions) == 0 ? SORA_PREDICTION_FLOW : SORA_PREDICTION_SAMPLE;
+  config->sampler = SORA_SAMPLER_EULER
+      + read_choice (reader, "sampler", sora_sampler_names + SORA_SAMPLER_EULER, SORA_MODEL_ERROR_FORMAT);
+  config->prediction = read_choice (reader, "prediction_type", predictions, SORA_MODEL_ERROR_FORMAT) == 0 ? SORA_PREDICTION_FLOW
+      : SORA_PREDICTION_SAMPLE;
   sora_json_read_uint (reader, "steps", NEED, 1, 1000, &config->steps);
   sora_json_read_double (reader, "shift", NEED, 0.01, 100, &config->shift);
   sora_json_read_double (reader, "guidance_scale", NEED, 0, 100, &config->guidance_scale);

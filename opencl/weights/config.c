@@ -26,13 +26,21 @@ expect_string (SoraJsonReader *reader, const gchar *name, const gchar *expected)
     sora_json_reader_fail (reader, SORA_MODEL_ERROR_UNSUPPORTED, "\"%s\": only \"%s\" is supported, found \"%s\"", name, expected, found);
 }
 
-/* A field of a variant of the architecture that is not supported: it must be absent, null or false. */
+static gboolean
+is_false_or_empty (JsonNode *node)
+{
+  if (JSON_NODE_HOLDS_ARRAY (node))
+    return json_array_get_length (json_node_get_array (node)) == 0;
+  return JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_BOOLEAN && !json_node_get_boolean (node);
+}
+
+/* A field of a variant that is not supported: it must be absent, null, false or an empty array. */
 static void
 expect_unset (SoraJsonReader *reader, const gchar *name, const gchar *what)
 {
   JsonNode *node = sora_json_reader_has (reader, name) ? json_object_get_member (reader->object, name) : NULL;
 
-  if (node && !(JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_BOOLEAN && !json_node_get_boolean (node)))
+  if (node && !is_false_or_empty (node))
     sora_json_reader_fail (reader, SORA_MODEL_ERROR_UNSUPPORTED, "\"%s\" is set: %s is not supported", name, what);
 }
 
@@ -166,12 +174,58 @@ set_wan_defaults (SoraStreamingConfig *config, guint latent_channels)
     .text_length = 512,
     .frame_rate = { ti2v ? 24 : 16, 1 },
     .n_sizes = 2,
-    .sampler = SORA_SAMPLER_EULER,
+    .sampler = SORA_SAMPLER_UNIPC,
     .prediction = SORA_PREDICTION_FLOW,
     .steps = 50, .shift = ti2v ? 5 : 3, .guidance_scale = 5,
   };
   config->block_latents = config->window_latents = config->default_latents;
   memcpy (config->sizes, ti2v ? ti2v_sizes : sizes, sizeof (sizes));
+}
+
+/* scheduler/scheduler_config.json */
+
+static void
+expect_true (SoraJsonReader *reader, const gchar *name, gboolean by_default)
+{
+  gboolean value = by_default;
+
+  sora_json_read_boolean (reader, name, MAYBE, &value);
+  if (!reader->error && !value)
+    sora_json_reader_fail (reader, SORA_MODEL_ERROR_UNSUPPORTED, "\"%s\" must be true", name);
+}
+
+/* The multi-step schedulers have many variants; diffusers' defaults stand for what is missing. */
+static void
+expect_multistep (SoraJsonReader *reader, gboolean unipc)
+{
+  guint order = 2;
+
+  expect_string (reader, "prediction_type", "flow_prediction");
+  expect_string (reader, "solver_type", unipc ? "bh2" : "midpoint");
+  expect_string (reader, "algorithm_type", "dpmsolver++");
+  expect_string (reader, "final_sigmas_type", "zero");
+  expect_true (reader, "use_flow_sigmas", FALSE);
+  expect_true (reader, "lower_order_final", TRUE);
+  expect_true (reader, "predict_x0", TRUE);
+  sora_json_read_uint (reader, "solver_order", MAYBE, 1, 16, &order);
+  if (!reader->error && order != 2)
+    sora_json_reader_fail (reader, SORA_MODEL_ERROR_UNSUPPORTED, "\"solver_order\": only 2 is supported, found %u", order);
+}
+
+static void
+read_scheduler (SoraStreamingConfig *config, SoraJsonReader *reader)
+{
+  static const gchar *const classes[] = { "UniPCMultistepScheduler", "DPMSolverMultistepScheduler", "FlowMatchEulerDiscreteScheduler", NULL };
+  static const SoraSamplerType samplers[] = { SORA_SAMPLER_UNIPC, SORA_SAMPLER_DPMPP_2M, SORA_SAMPLER_EULER };
+  static const gchar *const variants[] = { "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas",
+    "use_dynamic_shifting", "shift_terminal", "invert_sigmas", "stochastic_sampling", "thresholding", "disable_corrector", "solver_p" };
+
+  config->sampler = samplers[read_choice (reader, "_class_name", classes, SORA_MODEL_ERROR_UNSUPPORTED)];
+  for (guint i = 0; i < G_N_ELEMENTS (variants); i++)
+    expect_unset (reader, variants[i], "this variant of the scheduler");
+  if (config->sampler != SORA_SAMPLER_EULER)
+    expect_multistep (reader, config->sampler == SORA_SAMPLER_UNIPC);
+  sora_json_read_double (reader, config->sampler == SORA_SAMPLER_EULER ? "shift" : "flow_shift", NEED, 0.01, 100, &config->shift);
 }
 
 gboolean
@@ -181,8 +235,7 @@ sora_streaming_config_init_wan (SoraStreamingConfig *config, guint latent_channe
 
   set_wan_defaults (config, latent_channels);
   sora_json_reader_open (&reader, scheduler_path);
-  /* the multi-step schedulers call it flow_shift */
-  sora_json_read_double (&reader, sora_json_reader_has (&reader, "flow_shift") ? "flow_shift" : "shift", NEED, 0.01, 100, &config->shift);
+  read_scheduler (config, &reader);
   return sora_json_reader_close (&reader, error);
 }
 

@@ -144,6 +144,8 @@ resolve_options (SoraModel *model, SoraStreamOptions *options, GError **error)
   return check_sampler (options, error) && check_size (model, options, error) && check_image (options, error) && check_length (model, options, error)
       && check_range ("steps", options->steps, 1, 1000, error)
       && check_range ("guidance scale", options->guidance_scale, 0, MAX_GUIDANCE_SCALE, error)
+      && check_range ("the beginning of guidance", options->guidance_begin, 0, 1, error)
+      && check_range ("the end of guidance", options->guidance_end, options->guidance_begin, 1, error)
       && check_range ("shift", options->shift, 0.01, 100, error);
 }
 
@@ -195,6 +197,7 @@ declare_sampler (SoraStream *stream)
     .steps = stream->options->steps, .shift = stream->options->shift,
     .context_timestep = own->causal ? own->context_timestep : held_timestep, .context_noise = own->causal ? own->context_noise : 0,
     .n_floats = latent_floats (stream, stream->block_latents), .n_branches = stream->n_branches,
+    .guidance_begin = stream->options->guidance_begin, .guidance_end = stream->options->guidance_end,
   };
 
   stream->sampler = sora_sampler_new (&settings, stream->arena);
@@ -513,7 +516,7 @@ tap_memory (SoraStream *stream, const gchar *name, cl_mem mem, gsize offset)
 }
 
 static void
-tap_step (guint step, cl_mem output, gpointer user_data)
+tap_step (guint step, cl_mem output, guint n_branches, gpointer user_data)
 {
   SoraStream *stream = user_data;
   g_autofree gchar *prompt_name = g_strdup_printf ("step_%u_output", step);
@@ -521,7 +524,7 @@ tap_step (guint step, cl_mem output, gpointer user_data)
   g_autofree gchar *latents_name = g_strdup_printf ("step_%u_latents", step);
 
   tap_memory (stream, prompt_name, output, 0);
-  if (stream->n_branches == 2)
+  if (n_branches == 2)
     tap_memory (stream, negative_name, output, latent_floats (stream, stream->block_latents));
   tap_memory (stream, latents_name, stream->latents, 0);
 }

@@ -106,11 +106,20 @@ write_context (SoraSampler *sampler, SoraQueue *queue, const SoraSamplerBlock *b
   sora_combine_run (queue, &combine, n);
 }
 
-/* Adds @weight times the guided output, from float @first on. */
-static void
-add_output (SoraSampler *sampler, SoraCombine *combine, guint first, gdouble weight, gdouble guidance)
+/* Where a step is in the schedule, its middle is: step i of n at (i + 1/2) / n. */
+static guint
+count_branches (const SoraSamplerSettings *settings, guint step)
 {
-  gboolean guided = sampler->settings.n_branches == 2;
+  gdouble place = (step + 0.5) / settings->steps;
+
+  return place >= settings->guidance_begin && place <= settings->guidance_end ? settings->n_branches : 1;
+}
+
+/* Adds @weight times the step's output, guided if it has two branches, from float @first on. */
+static void
+add_output (SoraSampler *sampler, SoraCombine *combine, guint first, guint step, gdouble weight, gdouble guidance)
+{
+  gboolean guided = count_branches (&sampler->settings, step) == 2;
 
   combine->p = sampler->output;
   combine->p_offset = first;
@@ -132,7 +141,7 @@ apply_direct_step (SoraSampler *sampler, SoraQueue *queue, cl_mem latents, guint
     .y = latents, .y_offset = first,
   };
 
-  add_output (sampler, &combine, first, s->output, guidance);
+  add_output (sampler, &combine, first, step, s->output, guidance);
   sora_combine_run (queue, &combine, n - first);
 }
 
@@ -153,7 +162,7 @@ store_estimate (SoraSampler *sampler, SoraQueue *queue, cl_mem latents, guint fi
     .y = sampler->estimates, .y_offset = estimate_offset (sampler, step, 0) + first,
   };
 
-  add_output (sampler, &combine, first, s->clean_output, guidance);
+  add_output (sampler, &combine, first, step, s->clean_output, guidance);
   sora_combine_run (queue, &combine, sampler->settings.n_floats - first);
 }
 
@@ -199,12 +208,13 @@ run_steps (SoraSampler *sampler, SoraTransformer *transformer, SoraTransformerSt
 
   upload_step_noises (sampler, queue, block);
   for (guint step = 0; step < settings->steps && !sora_queue_has_failed (queue); step++) {
+    guint n_branches = count_branches (settings, step);
     for (guint i = 0; i < block->n_latents; i++)
       rows[i] = i < block->n_held ? settings->steps : step;
-    sora_transformer_run (transformer, state, queue, block->latents, block->n_latents, rows, sampler->output, FALSE);
+    sora_transformer_run (transformer, state, queue, block->latents, block->n_latents, rows, n_branches, sampler->output, FALSE);
     apply_step (sampler, queue, block->latents, held_floats (sampler, block), step, guidance);
     if (on_step)
-      on_step (step, sampler->output, user_data);
+      on_step (step, sampler->output, n_branches, user_data);
   }
 }
 
@@ -235,5 +245,5 @@ sora_sampler_commit (SoraSampler *sampler, SoraTransformer *transformer, SoraTra
     write_context (sampler, queue, block, block->latents, settings->n_floats, sampler->context);
     context = sampler->context;
   }
-  sora_transformer_run (transformer, state, queue, context, block->n_latents, rows, NULL, TRUE);
+  sora_transformer_run (transformer, state, queue, context, block->n_latents, rows, settings->n_branches, NULL, TRUE);
 }

@@ -172,7 +172,9 @@ test_last_step (void)
 static void
 test_extremes (void)
 {
-  static const struct { guint steps; gdouble shift; } ends[] = { { 1, 0.01 }, { 2, 0.01 }, { 1000, 0.01 }, { 1, 100 }, { 2, 100 }, { 1000, 100 } };
+  static const struct { guint steps; gdouble shift; } ends[] = {
+    { 1, 0.01 }, { 2, 0.01 }, { 1000, 0.01 }, { 1, 100 }, { 2, 100 }, { 1000, 100 },
+  };
 
   for (guint sampler = SORA_SAMPLER_EULER; sampler <= SORA_SAMPLER_RENOISE; sampler++)
     for (guint k = 0; k < G_N_ELEMENTS (ends); k++) {

@@ -194,12 +194,21 @@ expect_true (SoraJsonReader *reader, const gchar *name, gboolean by_default)
     sora_json_reader_fail (reader, SORA_MODEL_ERROR_UNSUPPORTED, "\"%s\" must be true", name);
 }
 
+/* An integer field that must be @expected where it is present. */
+static void
+expect_uint (SoraJsonReader *reader, const gchar *name, guint expected)
+{
+  guint found = expected;
+
+  sora_json_read_uint (reader, name, MAYBE, 0, G_MAXINT, &found);
+  if (!reader->error && found != expected)
+    sora_json_reader_fail (reader, SORA_MODEL_ERROR_UNSUPPORTED, "\"%s\": only %u is supported, found %u", name, expected, found);
+}
+
 /* The multi-step schedulers have many variants; diffusers' defaults stand for what is missing. */
 static void
 expect_multistep (SoraJsonReader *reader, gboolean unipc)
 {
-  guint order = 2;
-
   expect_string (reader, "prediction_type", "flow_prediction");
   expect_string (reader, "solver_type", unipc ? "bh2" : "midpoint");
   expect_string (reader, "algorithm_type", "dpmsolver++");
@@ -207,9 +216,7 @@ expect_multistep (SoraJsonReader *reader, gboolean unipc)
   expect_true (reader, "use_flow_sigmas", FALSE);
   expect_true (reader, "lower_order_final", TRUE);
   expect_true (reader, "predict_x0", TRUE);
-  sora_json_read_uint (reader, "solver_order", MAYBE, 1, 16, &order);
-  if (!reader->error && order != 2)
-    sora_json_reader_fail (reader, SORA_MODEL_ERROR_UNSUPPORTED, "\"solver_order\": only 2 is supported, found %u", order);
+  expect_uint (reader, "solver_order", 2);
 }
 
 static void
@@ -221,6 +228,7 @@ read_scheduler (SoraStreamingConfig *config, SoraJsonReader *reader)
     "use_dynamic_shifting", "shift_terminal", "invert_sigmas", "stochastic_sampling", "thresholding", "disable_corrector", "solver_p" };
 
   config->sampler = samplers[read_choice (reader, "_class_name", classes, SORA_MODEL_ERROR_UNSUPPORTED)];
+  expect_uint (reader, "num_train_timesteps", 1000);
   for (guint i = 0; i < G_N_ELEMENTS (variants); i++)
     expect_unset (reader, variants[i], "this variant of the scheduler");
   if (config->sampler != SORA_SAMPLER_EULER)

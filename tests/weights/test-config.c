@@ -148,6 +148,7 @@ test_wan_schedulers (void)
     { "lower_order_final\": true", "lower_order_final\": false", "\"lower_order_final\"" },
     { "predict_x0\": true", "predict_x0\": false", "\"predict_x0\"" },
     { "solver_order\": 2", "solver_order\": 3", "\"solver_order\": only 2" },
+    { "num_train_timesteps\": 1000", "num_train_timesteps\": 100", "\"num_train_timesteps\": only 1000" },
     { "disable_corrector\": []", "disable_corrector\": [0]", "\"disable_corrector\"" },
     { "karras_sigmas\": false", "karras_sigmas\": true", "\"use_karras_sigmas\"" },
   };

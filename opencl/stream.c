@@ -141,7 +141,8 @@ resolve_options (SoraModel *model, SoraStreamOptions *options, GError **error)
     options->shift = own->shift;
   if (options->length == 0)
     options->length = sora_model_get_clip_frames (model);
-  return check_sampler (options, error) && check_size (model, options, error) && check_image (options, error) && check_length (model, options, error)
+  return check_sampler (options, error) && check_size (model, options, error) && check_image (options, error)
+      && check_length (model, options, error)
       && check_range ("steps", options->steps, 1, 1000, error)
       && check_range ("guidance scale", options->guidance_scale, 0, MAX_GUIDANCE_SCALE, error)
       && check_range ("the beginning of guidance", options->guidance_begin, 0, 1, error)
@@ -161,7 +162,8 @@ count_block_latents (SoraModel *model, const SoraStreamOptions *options)
 }
 
 /* Kernels address the floats of an activation with 32 bits. The largest ones are the keys and values of the window, the feed-forward's
- * hidden layer, and the latents of every branch, step and estimate. (No product here reaches 2^64: config.c and the checks above bound the factors.) */
+ * hidden layer, and the latents of every branch, step and estimate. (No product here reaches 2^64: config.c and the checks above bound the
+ * factors.) */
 static gboolean
 check_extent (SoraStream *stream, GError **error)
 {

@@ -55,7 +55,8 @@ void sora_transformer_set_text (SoraTransformer *transformer, SoraTransformerSta
  * @commit: whether this pass's keys and values enter the cache as the past of later blocks (a window that is full drops its
  *   oldest block)
  *
- * One evaluation. Enqueues only. A cancelled one has changed nothing that a later one reads. With @commit, what is not needed for the cache need not be computed if @output is NULL.
+ * One evaluation. Enqueues only. A cancelled one has changed nothing that a later one reads. With @commit, what is not needed for the
+ * cache need not be computed if @output is NULL.
  */
 void sora_transformer_run (SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue, cl_mem latents,
     guint n_latents, const guint *timestep_rows, guint n_branches, cl_mem output, gboolean commit);

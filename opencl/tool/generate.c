@@ -133,7 +133,7 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     { "seed", 's', 0, G_OPTION_ARG_INT64, &args->seed, "same seed, same frames (default: 0)", "N" },
     { "frames", 'f', 0, G_OPTION_ARG_INT64, &args->frames, "length (default: the model's clip, or 3 seconds)", "N" },
     { "size", 0, 0, G_OPTION_ARG_STRING, &args->size, "pixels (default: the model's, the one nearest to the image if there is one)", "WIDTHxHEIGHT" },
-    { "sampler", 0, 0, G_OPTION_ARG_STRING, &args->sampler_name, "default, euler, unipc, dpmpp-2m or renoise (default: the model's own)", "NAME" },
+    { "sampler", 0, 0, G_OPTION_ARG_STRING, &args->sampler_name, "default (the model's own), euler, unipc, dpmpp-2m or renoise", "NAME" },
     { "steps", 0, 0, G_OPTION_ARG_INT, &args->steps, "denoising steps, 1 to 1000 (default: the model's own)", "N" },
     { "guidance-scale", 'g', 0, G_OPTION_ARG_DOUBLE, &args->guidance_scale, "1 is none (default: the model's own)", "SCALE" },
     { "guidance-interval", 0, 0, G_OPTION_ARG_STRING, &args->guidance_interval,

@@ -258,7 +258,8 @@ test_image_size (void)
 static void
 test_sampling (void)
 {
-  static const gchar *const own[] = { "--sampler", "default", NULL }, *const euler[] = { "--sampler", "euler", "--guidance-interval", "0:1", NULL };
+  static const gchar *const own[] = { "--sampler", "default", NULL };
+  static const gchar *const euler[] = { "--sampler", "euler", "--guidance-interval", "0:1", NULL };
   static const gchar *const others[][5] = { { "--sampler", "unipc" }, { "--sampler", "dpmpp-2m" }, { "--sampler", "renoise" },
     { "--shift", "5" }, { "--guidance-interval", "0.2:0.8" } };
   gsize length, other_length;

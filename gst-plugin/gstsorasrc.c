@@ -41,7 +41,11 @@ enum
   PROP_NEGATIVE_PROMPT,
   PROP_IMAGE,
   PROP_GUIDANCE_SCALE,
+  PROP_GUIDANCE_BEGIN,
+  PROP_GUIDANCE_END,
+  PROP_SAMPLER,
   PROP_STEPS,
+  PROP_SHIFT,
   PROP_SEED,
   PROP_DURATION,
   PROP_FIT,
@@ -51,7 +55,11 @@ enum
 };
 
 #define DEFAULT_GUIDANCE_SCALE -1.0
+#define DEFAULT_GUIDANCE_BEGIN 0.0
+#define DEFAULT_GUIDANCE_END 1.0
+#define DEFAULT_SAMPLER SORA_SAMPLER_DEFAULT
 #define DEFAULT_STEPS 0
+#define DEFAULT_SHIFT -1.0
 #define DEFAULT_SEED -1
 #define DEFAULT_DURATION -1
 #define DEFAULT_FIT GST_SORA_SRC_FIT_CROP
@@ -60,8 +68,10 @@ enum
 
 typedef struct {
   gchar *model, *device, *prompt, *negative_prompt, *image;
-  gdouble guidance_scale;
+  gdouble guidance_scale, guidance_begin, guidance_end;
+  SoraSamplerType sampler;
   guint steps;
+  gdouble shift;
   gint64 seed;     /* -1: random */
   gint64 duration; /* ns; -1: endless */
   GstSoraSrcFit fit;
@@ -382,7 +392,10 @@ start_worker (GstSoraSrc *self)
   sora_stream_options_set_length (options, self->length);
   g_mutex_lock (&self->lock);
   sora_stream_options_set_negative_prompt (options, self->settings.negative_prompt);
+  sora_stream_options_set_guidance_interval (options, self->settings.guidance_begin, self->settings.guidance_end);
+  sora_stream_options_set_sampler (options, self->settings.sampler);
   sora_stream_options_set_steps (options, self->settings.steps);
+  sora_stream_options_set_shift (options, self->settings.shift);
   sora_stream_options_set_seed (options, self->used_seed);
   prompt = g_strdup (self->settings.prompt);
   guidance_scale = self->settings.guidance_scale;
@@ -929,8 +942,20 @@ gst_sora_src_set_property (GObject *object, guint id, const GValue *value, GPara
       if (self->worker)
         gst_sora_worker_set_guidance_scale (self->worker, settings->guidance_scale);
       break;
+    case PROP_GUIDANCE_BEGIN:
+      settings->guidance_begin = g_value_get_double (value);
+      break;
+    case PROP_GUIDANCE_END:
+      settings->guidance_end = g_value_get_double (value);
+      break;
+    case PROP_SAMPLER:
+      settings->sampler = g_value_get_enum (value);
+      break;
     case PROP_STEPS:
       settings->steps = g_value_get_uint (value);
+      break;
+    case PROP_SHIFT:
+      settings->shift = g_value_get_double (value);
       break;
     case PROP_SEED:
       settings->seed = g_value_get_int64 (value);
@@ -985,8 +1010,20 @@ gst_sora_src_get_property (GObject *object, guint id, GValue *value, GParamSpec 
     case PROP_GUIDANCE_SCALE:
       g_value_set_double (value, settings->guidance_scale);
       break;
+    case PROP_GUIDANCE_BEGIN:
+      g_value_set_double (value, settings->guidance_begin);
+      break;
+    case PROP_GUIDANCE_END:
+      g_value_set_double (value, settings->guidance_end);
+      break;
+    case PROP_SAMPLER:
+      g_value_set_enum (value, settings->sampler);
+      break;
     case PROP_STEPS:
       g_value_set_uint (value, settings->steps);
+      break;
+    case PROP_SHIFT:
+      g_value_set_double (value, settings->shift);
       break;
     case PROP_SEED:
       g_value_set_int64 (value, self->used_seed >= 0 ? self->used_seed : settings->seed);
@@ -1030,15 +1067,51 @@ install_text_properties (GObjectClass *class)
       "size that is nearest to the picture's proportions is taken (NULL or empty: none)", NULL, READY_FLAGS));
 }
 
+#define GST_TYPE_SORA_SRC_SAMPLER (gst_sora_src_sampler_get_type ())
+
+static GType
+gst_sora_src_sampler_get_type (void)
+{
+  static gsize type = 0;
+  static const GEnumValue values[] = {
+    { SORA_SAMPLER_DEFAULT, "The model's own", "default" },
+    { SORA_SAMPLER_EULER, "Euler steps along the flow", "euler" },
+    { SORA_SAMPLER_UNIPC, "UniPC of order 2, as Wan models are mostly run", "unipc" },
+    { SORA_SAMPLER_DPMPP_2M, "DPM-Solver++ (2M)", "dpmpp-2m" },
+    { SORA_SAMPLER_RENOISE, "Fresh noise after each step, for models distilled to few steps", "renoise" },
+    { 0, NULL, NULL },
+  };
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstSoraSrcSampler", values));
+  return type;
+}
+
 static void
-install_sampling_properties (GObjectClass *class)
+install_guidance_properties (GObjectClass *class)
 {
   g_object_class_install_property (class, PROP_GUIDANCE_SCALE, g_param_spec_double ("guidance-scale",
       "Guidance scale", "How strictly the prompt is followed, a factor; while playing it takes effect with the next block "
       "(-1: the model's own, 1: no guidance, and none later if it is 1 at the start)", -1, 100, DEFAULT_GUIDANCE_SCALE,
       PLAYING_FLAGS | GST_PARAM_CONTROLLABLE));
+  g_object_class_install_property (class, PROP_GUIDANCE_BEGIN, g_param_spec_double ("guidance-begin", "Guidance begin",
+      "Share of the denoising steps before which there is no guidance, which makes them cost half", 0, 1, DEFAULT_GUIDANCE_BEGIN,
+      READY_FLAGS));
+  g_object_class_install_property (class, PROP_GUIDANCE_END, g_param_spec_double ("guidance-end", "Guidance end",
+      "Share of the denoising steps after which there is no guidance, not below guidance-begin", 0, 1, DEFAULT_GUIDANCE_END,
+      READY_FLAGS));
+}
+
+static void
+install_sampling_properties (GObjectClass *class)
+{
+  g_object_class_install_property (class, PROP_SAMPLER, g_param_spec_enum ("sampler", "Sampler",
+      "The way from noise to frames", GST_TYPE_SORA_SRC_SAMPLER, DEFAULT_SAMPLER, READY_FLAGS));
   g_object_class_install_property (class, PROP_STEPS, g_param_spec_uint ("steps", "Steps",
       "Denoising steps for each block (0: the model's own)", 0, 1000, DEFAULT_STEPS, READY_FLAGS));
+  g_object_class_install_property (class, PROP_SHIFT, g_param_spec_double ("shift", "Shift",
+      "Flow-matching time shift: the higher, the more of the steps are at high noise (-1: the model's own)", -1, 100, DEFAULT_SHIFT,
+      READY_FLAGS));
   g_object_class_install_property (class, PROP_SEED, g_param_spec_int64 ("seed", "Seed",
       "Number that the noise is drawn from: the same seed gives the same frames (-1: random; from PAUSED on the number "
       "drawn can be read)", -1, G_MAXINT64, DEFAULT_SEED, READY_FLAGS));
@@ -1088,9 +1161,11 @@ gst_sora_src_class_init (GstSoraSrcClass *class)
   object_class->set_property = gst_sora_src_set_property;
   object_class->get_property = gst_sora_src_get_property;
   install_text_properties (object_class);
+  install_guidance_properties (object_class);
   install_sampling_properties (object_class);
   install_stream_properties (object_class);
   gst_type_mark_as_plugin_api (GST_TYPE_SORA_SRC_FIT, 0);
+  gst_type_mark_as_plugin_api (GST_TYPE_SORA_SRC_SAMPLER, 0);
 
   element_class->send_event = GST_DEBUG_FUNCPTR (gst_sora_src_send_event);
   element_class->change_state = GST_DEBUG_FUNCPTR (gst_sora_src_change_state);
@@ -1120,7 +1195,11 @@ gst_sora_src_init (GstSoraSrc *self)
     .prompt = g_strdup (""),
     .negative_prompt = g_strdup (""),
     .guidance_scale = DEFAULT_GUIDANCE_SCALE,
+    .guidance_begin = DEFAULT_GUIDANCE_BEGIN,
+    .guidance_end = DEFAULT_GUIDANCE_END,
+    .sampler = DEFAULT_SAMPLER,
     .steps = DEFAULT_STEPS,
+    .shift = DEFAULT_SHIFT,
     .seed = DEFAULT_SEED,
     .duration = DEFAULT_DURATION,
     .fit = DEFAULT_FIT,

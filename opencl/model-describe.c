@@ -58,6 +58,11 @@ append_time (GString *text, SoraModel *model)
     g_string_append_printf (text, "length        clips of %u frames\n", sora_model_get_clip_frames (model));
 }
 
+static const gchar *const sampler_words[] = {
+  [SORA_SAMPLER_EULER] = "Euler", [SORA_SAMPLER_UNIPC] = "UniPC", [SORA_SAMPLER_DPMPP_2M] = "DPM-Solver++ (2M)",
+  [SORA_SAMPLER_RENOISE] = "few-step with re-noising",
+};
+
 static void
 append_defaults (GString *text, SoraModel *model)
 {
@@ -68,8 +73,7 @@ append_defaults (GString *text, SoraModel *model)
     g_string_append_printf (text, " %ux%u", streaming->sizes[i][0], streaming->sizes[i][1]);
   g_string_append_printf (text, "\nframe rate    %d/%d\n", streaming->frame_rate[0], streaming->frame_rate[1]);
   g_string_append_printf (text, "sampler       %s, %u steps, shift %g, guidance scale %g\n",
-      streaming->sampler == SORA_SAMPLER_EULER ? "Euler" : "few-step with re-noising", streaming->steps, streaming->shift,
-      streaming->guidance_scale);
+      sampler_words[streaming->sampler], streaming->steps, streaming->shift, streaming->guidance_scale);
 }
 
 gchar *

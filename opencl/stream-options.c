@@ -12,6 +12,7 @@ sora_stream_options_new (void)
   options->prompt = g_strdup ("");
   options->negative_prompt = g_strdup ("");
   options->guidance_scale = -1;
+  options->guidance_end = 1;
   options->shift = -1;
   return options;
 }
@@ -58,6 +59,19 @@ void
 sora_stream_options_set_guidance_scale (SoraStreamOptions *options, gdouble scale)
 {
   options->guidance_scale = scale;
+}
+
+void
+sora_stream_options_set_guidance_interval (SoraStreamOptions *options, gdouble begin, gdouble end)
+{
+  options->guidance_begin = begin;
+  options->guidance_end = end;
+}
+
+void
+sora_stream_options_set_sampler (SoraStreamOptions *options, SoraSamplerType sampler)
+{
+  options->sampler = sampler;
 }
 
 void

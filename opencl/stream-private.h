@@ -9,6 +9,8 @@ G_BEGIN_DECLS
 struct _SoraStreamOptions {
   gchar *prompt, *negative_prompt;
   gdouble guidance_scale;       /* -1: the model's own */
+  gdouble guidance_begin, guidance_end; /* shares of the schedule */
+  SoraSamplerType sampler;
   guint steps;                  /* 0: the model's own */
   gdouble shift;                /* -1: the model's own */
   guint64 seed;

@@ -105,6 +105,16 @@ check_length (SoraModel *model, const SoraStreamOptions *options, GError **error
 }
 
 static gboolean
+check_sampler (const SoraStreamOptions *options, GError **error)
+{
+  if (options->sampler >= SORA_SAMPLER_EULER && options->sampler <= SORA_SAMPLER_RENOISE)
+    return TRUE;
+  g_set_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION, "there is no sampler %d: it must be one of SoraSamplerType",
+      options->sampler);
+  return FALSE;
+}
+
+static gboolean
 check_image (const SoraStreamOptions *options, GError **error)
 {
   if (!options->image || (options->image_width == options->width && options->image_height == options->height))
@@ -121,6 +131,8 @@ resolve_options (SoraModel *model, SoraStreamOptions *options, GError **error)
 {
   const SoraStreamingConfig *own = &model->streaming;
 
+  if (options->sampler == SORA_SAMPLER_DEFAULT)
+    options->sampler = own->sampler;
   if (options->steps == 0)
     options->steps = own->steps;
   if (options->guidance_scale < 0)
@@ -129,9 +141,12 @@ resolve_options (SoraModel *model, SoraStreamOptions *options, GError **error)
     options->shift = own->shift;
   if (options->length == 0)
     options->length = sora_model_get_clip_frames (model);
-  return check_size (model, options, error) && check_image (options, error) && check_length (model, options, error)
+  return check_sampler (options, error) && check_size (model, options, error) && check_image (options, error)
+      && check_length (model, options, error)
       && check_range ("steps", options->steps, 1, 1000, error)
       && check_range ("guidance scale", options->guidance_scale, 0, MAX_GUIDANCE_SCALE, error)
+      && check_range ("the beginning of guidance", options->guidance_begin, 0, 1, error)
+      && check_range ("the end of guidance", options->guidance_end, options->guidance_begin, 1, error)
       && check_range ("shift", options->shift, 0.01, 100, error);
 }
 
@@ -147,7 +162,8 @@ count_block_latents (SoraModel *model, const SoraStreamOptions *options)
 }
 
 /* Kernels address the floats of an activation with 32 bits. The largest ones are the keys and values of the window, the feed-forward's
- * hidden layer, and the latents of every branch and step. (No product here reaches 2^64: config.c and the checks above bound the factors.) */
+ * hidden layer, and the latents of every branch, step and estimate. (No product here reaches 2^64: config.c and the checks above bound the
+ * factors.) */
 static gboolean
 check_extent (SoraStream *stream, GError **error)
 {
@@ -157,8 +173,9 @@ check_extent (SoraStream *stream, GError **error)
   guint64 pixels = (guint64) stream->latent_height * stream->latent_width, tokens = pixels / (c->patch_size[1] * c->patch_size[2]);
   guint64 block = (guint64) stream->block_latents * stream->n_branches;
   guint64 window = (guint64) (own->causal ? own->window_latents : stream->block_latents) * stream->n_branches;
-  guint64 noises = own->sampler == SORA_SAMPLER_RENOISE ? stream->options->steps : 1;
-  guint64 latents = stream->block_latents * pixels * stream->model->vae.latent_channels * MAX (noises, stream->n_branches);
+  guint64 noises = stream->options->sampler == SORA_SAMPLER_RENOISE ? stream->options->steps : 1;
+  guint64 copies = MAX (MAX (noises, stream->n_branches), sora_scheduler_count_estimates (stream->options->sampler));
+  guint64 latents = stream->block_latents * pixels * stream->model->vae.latent_channels * copies;
   guint64 floats = MAX (MAX (window * tokens * 2 * dim, block * tokens * c->ffn_dim), latents);
 
   if (floats <= G_MAXUINT32)
@@ -178,10 +195,11 @@ declare_sampler (SoraStream *stream)
   const SoraStreamingConfig *own = &stream->model->streaming;
   gdouble held_timestep = stream->image ? 0 : -1;
   SoraSamplerSettings settings = {
-    .type = own->sampler, .prediction = own->prediction,
+    .type = stream->options->sampler, .prediction = own->prediction,
     .steps = stream->options->steps, .shift = stream->options->shift,
     .context_timestep = own->causal ? own->context_timestep : held_timestep, .context_noise = own->causal ? own->context_noise : 0,
     .n_floats = latent_floats (stream, stream->block_latents), .n_branches = stream->n_branches,
+    .guidance_begin = stream->options->guidance_begin, .guidance_end = stream->options->guidance_end,
   };
 
   stream->sampler = sora_sampler_new (&settings, stream->arena);
@@ -500,7 +518,7 @@ tap_memory (SoraStream *stream, const gchar *name, cl_mem mem, gsize offset)
 }
 
 static void
-tap_step (guint step, cl_mem output, gpointer user_data)
+tap_step (guint step, cl_mem output, guint n_branches, gpointer user_data)
 {
   SoraStream *stream = user_data;
   g_autofree gchar *prompt_name = g_strdup_printf ("step_%u_output", step);
@@ -508,7 +526,7 @@ tap_step (guint step, cl_mem output, gpointer user_data)
   g_autofree gchar *latents_name = g_strdup_printf ("step_%u_latents", step);
 
   tap_memory (stream, prompt_name, output, 0);
-  if (stream->n_branches == 2)
+  if (n_branches == 2)
     tap_memory (stream, negative_name, output, latent_floats (stream, stream->block_latents));
   tap_memory (stream, latents_name, stream->latents, 0);
 }

@@ -5,4 +5,5 @@
 #include <sora/device.h>
 #include <sora/error.h>
 #include <sora/model.h>
+#include <sora/sampler.h>
 #include <sora/stream.h>

@@ -5,6 +5,7 @@
 #include <gio/gio.h>
 #include <sora/device.h>
 #include <sora/model.h>
+#include <sora/sampler.h>
 
 G_BEGIN_DECLS
 
@@ -13,8 +14,9 @@ G_BEGIN_DECLS
  *
  * What to generate. For one thread at a time; sora_stream_new() copies it.
  *
- * prompt ""; negative prompt ""; guidance scale -1 (the model's own; 1 = off); steps 0 (the model's own); shift -1 (the
- * model's own); seed 0; size 0x0 (the model's first choice); length 0 (endless if causal, else the model's own clip); no image.
+ * prompt ""; negative prompt ""; guidance scale -1 (the model's own; 1 = off), in the interval 0 to 1 (every step); sampler
+ * %SORA_SAMPLER_DEFAULT, steps 0 and shift -1 (the model's own); seed 0; size 0x0 (the model's first choice); length 0 (endless if causal,
+ * else the model's own clip); no image.
  */
 typedef struct _SoraStreamOptions SoraStreamOptions;
 
@@ -24,6 +26,11 @@ SORA_API void sora_stream_options_set_prompt (SoraStreamOptions *options, const 
 SORA_API void sora_stream_options_set_negative_prompt (SoraStreamOptions *options, const gchar *prompt);
 /* -1, or 0 to 100: v = v_negative + scale (v_prompt - v_negative) */
 SORA_API void sora_stream_options_set_guidance_scale (SoraStreamOptions *options, gdouble scale);
+/* 0 <= begin <= end <= 1: the shares of the schedule between which there is guidance; step i of n lies at (i + 1/2) / n. Outside the
+ * negative prompt is not evaluated, which costs half. */
+SORA_API void sora_stream_options_set_guidance_interval (SoraStreamOptions *options, gdouble begin, gdouble end);
+/* Every sampler goes with every model; one that is distilled to few steps is likely to do best with its own. */
+SORA_API void sora_stream_options_set_sampler (SoraStreamOptions *options, SoraSamplerType sampler);
 /* 0, or 1 to 1000 denoising steps */
 SORA_API void sora_stream_options_set_steps (SoraStreamOptions *options, guint steps);
 /* -1, or above 0: the flow-matching time shift */
@@ -96,8 +103,8 @@ typedef void (*SoraProgressFunc) (gdouble fraction, const gchar *what, gpointer 
  * SoraTapFunc:
  * @name: whenever a prompt is encoded, "tokens" [tokens] and "text_embeddings" [tokens, text_dim], and "negative_" of both with
  *   guidance; for every block, [channels, latents, height, width], "noise", after each step i "step_i_output" and
- *   "step_i_negative_output" (the network's) and "step_i_latents" (an image's latent in them as the network is given it), at last
- *   "latents"
+ *   "step_i_negative_output" (the network's, where there is guidance) and "step_i_latents" (an image's latent in them as the network is
+ *   given it), at last "latents"
  * @data: floats, row-major in @shape
  *
  * Sees a stage's tensors as they are made. Called in the thread that pulls.

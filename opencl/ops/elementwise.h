@@ -6,7 +6,7 @@
 
 G_BEGIN_DECLS
 
-/* y = a·x + b·p + c·n + d·e, n floats; @p, @n, @e: (nullable). Serves Euler steps, guidance and re-noising. y may be x. */
+/* y = a·x + b·p + c·n + d·e, n floats; @p, @n, @e: (nullable). Serves the steps of every sampler, guidance and noise. y may be x. */
 typedef struct {
   cl_mem x, p, n, e, y;
   guint x_offset, p_offset, n_offset, e_offset, y_offset;       /* floats */

@@ -10,11 +10,13 @@
 
 struct _SoraSampler {
   SoraSamplerSettings settings;
-  gdouble *sigmas;              /* [steps + 1], 1 … 0 */
-  gdouble *timesteps;           /* [steps + 1]: 1000 sigma of each step, then the context's */
+  SoraSchedulerStep *plan;      /* [steps] */
+  guint n_estimates;            /* 0: the sampler has no use for them */
+  gdouble *timesteps;           /* [steps + 1]: each step's, then the context's */
   gfloat *host_noise;           /* [n_floats] */
   cl_mem output;                /* [n_branches, n_floats]: the network's */
   cl_mem noise;                 /* [n_noises, n_floats]: fresh noise of each step but the last; row 0 also the context's */
+  cl_mem estimates;             /* [n_estimates, n_floats]: of the clean latents; step i's in row i % n_estimates */
   cl_mem context;               /* [n_floats]: clean latents with the context's noise */
 };
 
@@ -30,14 +32,17 @@ sora_sampler_new (const SoraSamplerSettings *settings, SoraArena *arena)
   SoraSampler *sampler = g_new0 (SoraSampler, 1);
 
   sampler->settings = *settings;
-  sampler->sigmas = sora_scheduler_sigmas (settings->steps, settings->shift);
+  sampler->plan = sora_scheduler_plan (settings->type, settings->prediction, settings->steps, settings->shift);
+  sampler->n_estimates = sora_scheduler_count_estimates (settings->type);
   sampler->timesteps = g_new (gdouble, settings->steps + 1);
   for (guint i = 0; i < settings->steps; i++)
-    sampler->timesteps[i] = 1000 * sampler->sigmas[i];
+    sampler->timesteps[i] = sampler->plan[i].timestep;
   sampler->timesteps[settings->steps] = MAX (settings->context_timestep, 0);
   sampler->host_noise = g_new (gfloat, settings->n_floats);
   sora_arena_add (arena, &sampler->output, settings->n_branches * settings->n_floats);
   sora_arena_add (arena, &sampler->noise, n_noises (settings) * settings->n_floats);
+  if (sampler->n_estimates > 0)
+    sora_arena_add (arena, &sampler->estimates, sampler->n_estimates * settings->n_floats);
   sora_arena_add (arena, &sampler->context, settings->n_floats);
   return sampler;
 }
@@ -47,7 +52,7 @@ sora_sampler_free (SoraSampler *sampler)
 {
   if (!sampler)
     return;
-  g_free (sampler->sigmas);
+  g_free (sampler->plan);
   g_free (sampler->timesteps);
   g_free (sampler->host_noise);
   g_free (sampler);
@@ -101,23 +106,96 @@ write_context (SoraSampler *sampler, SoraQueue *queue, const SoraSamplerBlock *b
   sora_combine_run (queue, &combine, n);
 }
 
-/* latents = x · latents + output · (guided output) + noise · fresh noise, by the scheduler's coefficients, from float @first on */
-static void
-apply_step (SoraSampler *sampler, SoraQueue *queue, cl_mem latents, guint first, guint step, gdouble guidance)
+/* Where a step is in the schedule, its middle is: step i of n at (i + 1/2) / n. */
+static guint
+count_branches (const SoraSamplerSettings *settings, guint step)
 {
-  const SoraSamplerSettings *settings = &sampler->settings;
-  SoraSchedulerStep s = sora_scheduler_step (settings->type, settings->prediction, sampler->sigmas[step],
-      sampler->sigmas[step + 1]);
-  gboolean guided = settings->n_branches == 2;
+  gdouble place = (step + 0.5) / settings->steps;
+
+  return place >= settings->guidance_begin && place <= settings->guidance_end ? settings->n_branches : 1;
+}
+
+/* Adds @weight times the step's output, guided if it has two branches, from float @first on. */
+static void
+add_output (SoraSampler *sampler, SoraCombine *combine, guint first, guint step, gdouble weight, gdouble guidance)
+{
+  gboolean guided = count_branches (&sampler->settings, step) == 2;
+
+  combine->p = sampler->output;
+  combine->p_offset = first;
+  combine->b = guided ? weight * guidance : weight;
+  combine->n = guided ? sampler->output : NULL;
+  combine->n_offset = sampler->settings.n_floats + first;
+  combine->c = weight * (1 - guidance);
+}
+
+/* latents = x · latents + output · (guided output) + noise · fresh noise, from float @first on */
+static void
+apply_direct_step (SoraSampler *sampler, SoraQueue *queue, cl_mem latents, guint first, guint step, gdouble guidance)
+{
+  const SoraSchedulerStep *s = &sampler->plan[step];
+  guint n = sampler->settings.n_floats;
   SoraCombine combine = {
-    .x = latents, .x_offset = first, .a = s.x,
-    .p = sampler->output, .p_offset = first, .b = guided ? s.output * guidance : s.output,
-    .n = guided ? sampler->output : NULL, .n_offset = settings->n_floats + first, .c = s.output * (1 - guidance),
-    .e = s.noise != 0 ? sampler->noise : NULL, .e_offset = step * settings->n_floats + first, .d = s.noise,
+    .x = latents, .x_offset = first, .a = s->x,
+    .e = s->noise != 0 ? sampler->noise : NULL, .e_offset = step * n + first, .d = s->noise,
     .y = latents, .y_offset = first,
   };
 
-  sora_combine_run (queue, &combine, settings->n_floats - first);
+  add_output (sampler, &combine, first, step, s->output, guidance);
+  sora_combine_run (queue, &combine, n - first);
+}
+
+/* The row of the estimate that was made @back steps before @step. */
+static guint
+estimate_offset (SoraSampler *sampler, guint step, guint back)
+{
+  return (step + sampler->n_estimates - back) % sampler->n_estimates * sampler->settings.n_floats;
+}
+
+/* Estimates the clean latents: clean_x · latents + clean_output · (guided output). */
+static void
+store_estimate (SoraSampler *sampler, SoraQueue *queue, cl_mem latents, guint first, guint step, gdouble guidance)
+{
+  const SoraSchedulerStep *s = &sampler->plan[step];
+  SoraCombine combine = {
+    .x = latents, .x_offset = first, .a = s->clean_x,
+    .y = sampler->estimates, .y_offset = estimate_offset (sampler, step, 0) + first,
+  };
+
+  add_output (sampler, &combine, first, step, s->clean_output, guidance);
+  sora_combine_run (queue, &combine, sampler->settings.n_floats - first);
+}
+
+/* latents = x · latents + Σ estimates[k] · (the estimate of k steps before). One that this block has not made has the weight 0, and is
+ * not read. */
+static void
+apply_multistep (SoraSampler *sampler, SoraQueue *queue, cl_mem latents, guint first, guint step)
+{
+  const SoraSchedulerStep *s = &sampler->plan[step];
+  cl_mem estimates[SORA_SCHEDULER_ESTIMATES];
+
+  for (guint k = 0; k < SORA_SCHEDULER_ESTIMATES; k++)
+    estimates[k] = s->estimates[k] != 0 ? sampler->estimates : NULL;
+  SoraCombine combine = {
+    .x = latents, .x_offset = first, .a = s->x,
+    .p = estimates[0], .p_offset = estimate_offset (sampler, step, 0) + first, .b = s->estimates[0],
+    .n = estimates[1], .n_offset = estimate_offset (sampler, step, 1) + first, .c = s->estimates[1],
+    .e = estimates[2], .e_offset = estimate_offset (sampler, step, 2) + first, .d = s->estimates[2],
+    .y = latents, .y_offset = first,
+  };
+  sora_combine_run (queue, &combine, sampler->settings.n_floats - first);
+}
+
+/* By the scheduler's coefficients, from float @first on. */
+static void
+apply_step (SoraSampler *sampler, SoraQueue *queue, cl_mem latents, guint first, guint step, gdouble guidance)
+{
+  if (sampler->n_estimates == 0) {
+    apply_direct_step (sampler, queue, latents, first, step, guidance);
+    return;
+  }
+  store_estimate (sampler, queue, latents, first, step, guidance);
+  apply_multistep (sampler, queue, latents, first, step);
 }
 
 /* Every step of what is not held. */
@@ -130,12 +208,13 @@ run_steps (SoraSampler *sampler, SoraTransformer *transformer, SoraTransformerSt
 
   upload_step_noises (sampler, queue, block);
   for (guint step = 0; step < settings->steps && !sora_queue_has_failed (queue); step++) {
+    guint n_branches = count_branches (settings, step);
     for (guint i = 0; i < block->n_latents; i++)
       rows[i] = i < block->n_held ? settings->steps : step;
-    sora_transformer_run (transformer, state, queue, block->latents, block->n_latents, rows, sampler->output, FALSE);
+    sora_transformer_run (transformer, state, queue, block->latents, block->n_latents, rows, n_branches, sampler->output, FALSE);
     apply_step (sampler, queue, block->latents, held_floats (sampler, block), step, guidance);
     if (on_step)
-      on_step (step, sampler->output, user_data);
+      on_step (step, sampler->output, n_branches, user_data);
   }
 }
 
@@ -166,5 +245,5 @@ sora_sampler_commit (SoraSampler *sampler, SoraTransformer *transformer, SoraTra
     write_context (sampler, queue, block, block->latents, settings->n_floats, sampler->context);
     context = sampler->context;
   }
-  sora_transformer_run (transformer, state, queue, context, block->n_latents, rows, NULL, TRUE);
+  sora_transformer_run (transformer, state, queue, context, block->n_latents, rows, settings->n_branches, NULL, TRUE);
 }

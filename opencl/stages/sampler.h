@@ -9,13 +9,14 @@ G_BEGIN_DECLS
 
 /* What a stream fixes. */
 typedef struct {
-  SoraSamplerType type;
+  SoraSamplerType type;         /* not SORA_SAMPLER_DEFAULT */
   SoraPredictionType prediction;
   guint steps;
   gdouble shift;
   gdouble context_timestep, context_noise;      /* of the cache's pass and of held latents; timestep < 0: there are neither */
   gsize n_floats;               /* of one block's latents */
   guint n_branches;
+  gdouble guidance_begin, guidance_end; /* shares of the schedule, 0 ... 1, between which both branches are evaluated, if there are two */
 } SoraSamplerSettings;
 
 /* Schedule and working memory of one stream. For one thread at a time. */
@@ -39,14 +40,14 @@ typedef struct {
   guint64 seed, index;          /* these give the noise of a re-noising sampler and of the context */
 } SoraSamplerBlock;
 
-/* Sees each step once it is enqueued: @output is the network's, [n_branches][n_latents, height, width, channels]; the latents are those
+/* Sees each step once it is enqueued: @output is the network's, [@n_branches][n_latents, height, width, channels]; the latents are those
  * after the step, held ones as the network is given them. */
-typedef void (*SoraSamplerStepFunc) (guint step, cl_mem output, gpointer user_data);
+typedef void (*SoraSamplerStepFunc) (guint step, cl_mem output, guint n_branches, gpointer user_data);
 
 /**
  * sora_sampler_denoise:
  * @block: its latents are the initial noise, and are replaced by the clean latents
- * @guidance: v = v_negative + guidance (v_prompt - v_negative); with one branch it is not used
+ * @guidance: v = v_negative + guidance (v_prompt - v_negative); where one branch is evaluated it is not used
  * @on_step: (nullable) (scope call)
  *
  * What is held enters every step as the cache's latents do, at the context's timestep and with the context's noise, the same in every

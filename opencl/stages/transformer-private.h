@@ -92,9 +92,9 @@ sora_transformer_layer_cache (const SoraTransformerState *state, guint layer)
   return &state->caches[state->max_past > 0 ? layer : 0];
 }
 
-/* Rotates the un-rotated keys of latent frames @first ... @first + @n - 1 of the window. */
+/* Rotates the un-rotated keys of latent frames @first ... @first + @n - 1 of the window, of the first @n_branches branches. */
 void sora_transformer_rotate_keys (SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue, guint layer,
-    guint first, guint n);
+    guint n_branches, guint first, guint n);
 
 /* Takes the current block, @n_latents, into the past; what leaves the window is dropped. */
 void sora_transformer_remember (SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue, guint n_latents);

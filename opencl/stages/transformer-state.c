@@ -100,13 +100,14 @@ sora_transformer_state_prepare (SoraTransformer *t, SoraTransformerState *s, Sor
 }
 
 void
-sora_transformer_rotate_keys (SoraTransformer *t, SoraTransformerState *s, SoraQueue *queue, guint layer, guint first, guint n)
+sora_transformer_rotate_keys (SoraTransformer *t, SoraTransformerState *s, SoraQueue *queue, guint layer, guint n_branches,
+    guint first, guint n)
 {
   const SoraTransformerCache *cache = sora_transformer_layer_cache (s, layer);
   guint branches = sora_transformer_layer_branches (s, layer), dim = t->dim;
   guint position = first * s->tokens, count = n * s->tokens;
 
-  for (guint b = 0; b < branches; b++) {
+  for (guint b = 0; b < n_branches; b++) {
     guint row = position * branches + b;
     sora_rope_run (queue, SORA_MATRIX_AT (cache->kv, row * 2 * dim, branches * 2 * dim), s->rope, position, count,
         SORA_MATRIX_AT (cache->rotated, row * dim, branches * dim), count, t->config.num_attention_heads,
@@ -139,7 +140,7 @@ sora_transformer_remember (SoraTransformer *t, SoraTransformerState *s, SoraQueu
     sora_queue_begin_atomic (queue);
     for (guint i = 0; i < t->config.num_layers; i++) {
       drop_oldest (s, queue, i, drop);
-      sora_transformer_rotate_keys (t, s, queue, i, 0, s->max_past);
+      sora_transformer_rotate_keys (t, s, queue, i, sora_transformer_layer_branches (s, i), 0, s->max_past);
     }
     sora_queue_end_atomic (queue);
   }

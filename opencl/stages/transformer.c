@@ -23,10 +23,18 @@ typedef struct {
   SoraTransformerState *s;
   SoraQueue *queue;
   guint n_latents;
+  guint n_branches;             /* that are evaluated: the state's first ones */
   guint positions;              /* n_latents * tokens: rows of one branch */
 } Evaluation;
 
 static const SoraFrameVector no_vector = { 0 };
+
+/* Of the layer's self-attention. */
+static guint
+evaluated_branches (const Evaluation *e, guint layer)
+{
+  return MIN (e->n_branches, sora_transformer_layer_branches (e->s, layer));
+}
 
 /* One of the six vectors of a layer, for rows of @branches branches. */
 static SoraFrameVector
@@ -71,22 +79,22 @@ stream_in (const Evaluation *e, guint layer)
   return SORA_MATRIX (layer > 0 ? e->s->x : e->s->embedded, e->t->dim);
 }
 
-/* Normed input to s->normed; keys and values to the window, behind the past. */
+/* Normed input to s->normed; keys and values to the window, behind the past. A branch that is not evaluated keeps its rows there. */
 static void
 write_keys_and_values (const Evaluation *e, guint layer)
 {
   SoraTransformerState *s = e->s;
   const SoraTransformerAttention *self = &e->t->layers[layer].self;
-  guint dim = e->t->dim, branches = sora_transformer_layer_branches (s, layer), rows = e->positions * branches;
-  guint first = s->past * s->tokens * branches * 2 * dim;
-  SoraMatrix kv = SORA_MATRIX_AT (sora_transformer_layer_cache (s, layer)->kv, first, 2 * dim);
+  guint dim = e->t->dim, branches = evaluated_branches (e, layer), rows = e->positions * branches;
+  guint cached = sora_transformer_layer_branches (s, layer), first = s->past * s->tokens * cached * 2 * dim;
+  SoraMatrix kv = SORA_MATRIX_AT (sora_transformer_layer_cache (s, layer)->kv, first, cached / branches * 2 * dim);
   SoraMatrix normed = SORA_MATRIX (s->normed, dim);
 
   sora_layer_norm_run (e->queue, stream_in (e, layer), NULL, NULL, modulation (e, layer, branches, SCALE_ATTENTION),
       modulation (e, layer, branches, SHIFT_ATTENTION), normed, rows, dim, e->t->config.eps);
   sora_linear_run (e->queue, self->kv, normed, kv, rows, NULL);
   sora_rms_norm_run (e->queue, kv, self->norm_k, kv, rows, dim, e->t->config.eps);
-  sora_transformer_rotate_keys (e->t, s, e->queue, layer, s->past, e->n_latents);
+  sora_transformer_rotate_keys (e->t, s, e->queue, layer, branches, s->past, e->n_latents);
 }
 
 /* From s->normed. The branches of a position lie side by side, so to the rotation they are more heads. */
@@ -96,7 +104,7 @@ write_queries (const Evaluation *e, guint layer)
   const SoraTransformerConfig *c = &e->t->config;
   SoraTransformerState *s = e->s;
   const SoraTransformerAttention *self = &e->t->layers[layer].self;
-  guint dim = e->t->dim, branches = sora_transformer_layer_branches (s, layer), rows = e->positions * branches;
+  guint dim = e->t->dim, branches = evaluated_branches (e, layer), rows = e->positions * branches;
   SoraMatrix q = SORA_MATRIX (s->q, dim), wide = SORA_MATRIX (s->q, branches * dim);
 
   sora_linear_run (e->queue, self->q, SORA_MATRIX (s->normed, dim), q, rows, NULL);
@@ -112,13 +120,14 @@ attend_window (const Evaluation *e, guint layer)
   const SoraTransformerConfig *c = &e->t->config;
   SoraTransformerState *s = e->s;
   const SoraTransformerCache *cache = sora_transformer_layer_cache (s, layer);
-  guint dim = e->t->dim, branches = sora_transformer_layer_branches (s, layer), stride = branches * dim;
+  guint dim = e->t->dim, branches = evaluated_branches (e, layer), stride = branches * dim;
+  guint cached_stride = sora_transformer_layer_branches (s, layer) * dim;
   SoraAttention attention = {
     .batch = branches, .heads = c->num_attention_heads, .head_dim = c->attention_head_dim,
     .n_query = e->positions, .n_key = s->past * s->tokens + e->positions,
     .q = SORA_MATRIX (s->q, stride), .q_batch_stride = dim,
-    .k = SORA_MATRIX (cache->rotated, stride), .k_batch_stride = dim,
-    .v = SORA_MATRIX_AT (cache->kv, dim, 2 * stride), .v_batch_stride = 2 * dim,
+    .k = SORA_MATRIX (cache->rotated, cached_stride), .k_batch_stride = dim,
+    .v = SORA_MATRIX_AT (cache->kv, dim, 2 * cached_stride), .v_batch_stride = 2 * dim,
     .out = SORA_MATRIX (s->normed, stride), .out_batch_stride = dim,
     .scale = 1 / sqrtf (c->attention_head_dim),
   };
@@ -131,7 +140,7 @@ static void
 add_self_attention (const Evaluation *e, guint layer)
 {
   SoraTransformerState *s = e->s;
-  guint dim = e->t->dim, branches = sora_transformer_layer_branches (s, layer), copies = s->shape.n_branches / branches;
+  guint dim = e->t->dim, branches = evaluated_branches (e, layer), copies = e->n_branches / branches;
   SoraEpilogue epilogue = { .gate = modulation (e, layer, branches, GATE_ATTENTION), .residual = stream_in (e, layer) };
 
   for (guint i = 0; i < copies; i++)
@@ -145,9 +154,9 @@ attend_text (const Evaluation *e, guint layer)
 {
   const SoraTransformerConfig *c = &e->t->config;
   SoraTransformerState *s = e->s;
-  guint dim = e->t->dim, stride = s->shape.n_branches * dim;
+  guint dim = e->t->dim, stride = e->n_branches * dim;
 
-  for (guint b = 0; b < s->shape.n_branches; b++) {
+  for (guint b = 0; b < e->n_branches; b++) {
     guint first = b * (s->shape.text_length + 1) * 2 * dim;
     SoraAttention attention = {
       .batch = 1, .heads = c->num_attention_heads, .head_dim = c->attention_head_dim,
@@ -167,7 +176,7 @@ cross_attention (const Evaluation *e, guint index)
 {
   SoraTransformerState *s = e->s;
   const SoraTransformerLayer *layer = &e->t->layers[index];
-  guint dim = e->t->dim, rows = e->positions * s->shape.n_branches;
+  guint dim = e->t->dim, rows = e->positions * e->n_branches;
   gfloat eps = e->t->config.eps;
   SoraMatrix x = SORA_MATRIX (s->x, dim), normed = SORA_MATRIX (s->normed, dim), q = SORA_MATRIX (s->q, dim);
   SoraEpilogue residual = { .residual = x };
@@ -185,7 +194,7 @@ feed_forward (const Evaluation *e, guint index)
 {
   SoraTransformerState *s = e->s;
   const SoraTransformerLayer *layer = &e->t->layers[index];
-  guint dim = e->t->dim, branches = s->shape.n_branches, rows = e->positions * branches;
+  guint dim = e->t->dim, branches = e->n_branches, rows = e->positions * branches;
   SoraMatrix x = SORA_MATRIX (s->x, dim), normed = SORA_MATRIX (s->normed, dim);
   SoraMatrix hidden = SORA_MATRIX (s->ffn, e->t->config.ffn_dim);
   SoraEpilogue gelu = { .activation = SORA_ACTIVATION_GELU_TANH };
@@ -203,7 +212,7 @@ project_latents (const Evaluation *e, cl_mem output)
 {
   const SoraTransformerConfig *c = &e->t->config;
   SoraTransformerState *s = e->s;
-  guint dim = e->t->dim, branches = s->shape.n_branches, rows = e->positions * branches;
+  guint dim = e->t->dim, branches = e->n_branches, rows = e->positions * branches;
   guint columns = c->out_channels * c->patch_size[1] * c->patch_size[2], latents = e->positions * columns;
   SoraFrameVector shift = { s->output_modulation, 0, 2 * dim, s->tokens * branches, e->n_latents };
   SoraFrameVector scale = { s->output_modulation, dim, 2 * dim, s->tokens * branches, e->n_latents };
@@ -218,11 +227,12 @@ project_latents (const Evaluation *e, cl_mem output)
 
 void
 sora_transformer_run (SoraTransformer *t, SoraTransformerState *s, SoraQueue *queue, cl_mem latents, guint n_latents,
-    const guint *timestep_rows, cl_mem output, gboolean commit)
+    const guint *timestep_rows, guint n_branches, cl_mem output, gboolean commit)
 {
-  Evaluation e = { t, s, queue, n_latents, n_latents * s->tokens };
+  Evaluation e = { t, s, queue, n_latents, n_branches, n_latents * s->tokens };
 
   g_return_if_fail (n_latents > 0 && n_latents <= s->shape.block_latents);
+  g_return_if_fail (n_branches == s->shape.n_branches || (n_branches == 1 && !commit));
 
   modulate_timesteps (&e, timestep_rows);
   embed_latents (&e, latents);

@@ -50,14 +50,16 @@ void sora_transformer_set_text (SoraTransformer *transformer, SoraTransformerSta
  * sora_transformer_run:
  * @latents: [n_latents, height, width, in_channels], the same for all branches
  * @timestep_rows: host array: for each of the n_latents, which of the timesteps
- * @output: (nullable): [n_branches][n_latents, height, width, out_channels]
+ * @n_branches: how many are evaluated: all, or without @commit only the prompt's
+ * @output: (nullable): [@n_branches][n_latents, height, width, out_channels]
  * @commit: whether this pass's keys and values enter the cache as the past of later blocks (a window that is full drops its
  *   oldest block)
  *
- * One evaluation for all branches. Enqueues only. A cancelled one has changed nothing that a later one reads. With @commit, what is not needed for the cache need not be computed if @output is NULL.
+ * One evaluation. Enqueues only. A cancelled one has changed nothing that a later one reads. With @commit, what is not needed for the
+ * cache need not be computed if @output is NULL.
  */
 void sora_transformer_run (SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue, cl_mem latents,
-    guint n_latents, const guint *timestep_rows, cl_mem output, gboolean commit);
+    guint n_latents, const guint *timestep_rows, guint n_branches, cl_mem output, gboolean commit);
 
 /* Forgets the past. */
 void sora_transformer_reset (SoraTransformerState *state);

@@ -17,11 +17,12 @@
 
 typedef struct {
   gchar *prompt, *negative_prompt, *model, *device, *size, *output, *noise, *save_tensors, *chroma, *image,
-      *fit_name;
+      *fit_name, *sampler_name, *guidance_interval;
   SoraPictureFit fit;
+  SoraSamplerType sampler;
   gint64 seed, frames;
   gint steps;
-  gdouble guidance_scale, shift;
+  gdouble guidance_scale, guidance_begin, guidance_end, shift;
   gboolean save_steps, profile, stats, quiet;
 } Arguments;
 
@@ -42,7 +43,7 @@ static void
 arguments_clear (Arguments *args)
 {
   gchar **strings[] = { &args->prompt, &args->negative_prompt, &args->model, &args->device, &args->size, &args->output, &args->noise,
-    &args->save_tensors, &args->chroma, &args->image, &args->fit_name };
+    &args->save_tensors, &args->chroma, &args->image, &args->fit_name, &args->sampler_name, &args->guidance_interval };
 
   for (guint i = 0; i < G_N_ELEMENTS (strings); i++)
     g_free (*strings[i]);
@@ -85,6 +86,38 @@ parse_fit (Arguments *args, GError **error)
   return TRUE;
 }
 
+static gboolean
+parse_sampler (Arguments *args, GError **error)
+{
+  g_autofree gchar *list = g_strjoinv (", ", (gchar **) sora_sampler_names);
+
+  if (!args->sampler_name)
+    return TRUE;
+  while (sora_sampler_names[args->sampler] && !g_str_equal (sora_sampler_names[args->sampler], args->sampler_name))
+    args->sampler++;
+  if (sora_sampler_names[args->sampler])
+    return TRUE;
+  g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "--sampler must be one of %s", list);
+  return FALSE;
+}
+
+/* Whether the numbers make an interval is the stream's to say. */
+static gboolean
+parse_guidance_interval (Arguments *args, GError **error)
+{
+  gchar *middle, *end;
+
+  if (!args->guidance_interval)
+    return TRUE;
+  args->guidance_begin = g_ascii_strtod (args->guidance_interval, &middle);
+  if (middle != args->guidance_interval && *middle == ':') {
+    args->guidance_end = g_ascii_strtod (middle + 1, &end);
+    if (end != middle + 1 && *end == '\0')
+      return TRUE;
+  }
+  return fail (error, "--guidance-interval must be BEGIN:END, as in 0.1:0.8");
+}
+
 /* Prompts are taken as bytes, whatever the locale: libsora wants UTF-8, and says so. */
 static gboolean
 parse (Arguments *args, gint argc, gchar **argv, GError **error)
@@ -100,8 +133,11 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     { "seed", 's', 0, G_OPTION_ARG_INT64, &args->seed, "same seed, same frames (default: 0)", "N" },
     { "frames", 'f', 0, G_OPTION_ARG_INT64, &args->frames, "length (default: the model's clip, or 3 seconds)", "N" },
     { "size", 0, 0, G_OPTION_ARG_STRING, &args->size, "pixels (default: the model's, the one nearest to the image if there is one)", "WIDTHxHEIGHT" },
+    { "sampler", 0, 0, G_OPTION_ARG_STRING, &args->sampler_name, "default (the model's own), euler, unipc, dpmpp-2m or renoise", "NAME" },
     { "steps", 0, 0, G_OPTION_ARG_INT, &args->steps, "denoising steps, 1 to 1000 (default: the model's own)", "N" },
     { "guidance-scale", 'g', 0, G_OPTION_ARG_DOUBLE, &args->guidance_scale, "1 is none (default: the model's own)", "SCALE" },
+    { "guidance-interval", 0, 0, G_OPTION_ARG_STRING, &args->guidance_interval,
+      "shares of the steps between which there is guidance, the others costing half (default: 0:1)", "BEGIN:END" },
     { "shift", 0, 0, G_OPTION_ARG_DOUBLE, &args->shift, "flow-matching time shift (default: the model's own)", "SHIFT" },
     { "chroma", 0, 0, G_OPTION_ARG_STRING, &args->chroma, "of a .y4m: 420 or 444 (default: 420)", "FORMAT" },
     { "noise", 0, 0, G_OPTION_ARG_FILENAME, &args->noise, "initial noise: tensor \"noise\" [channels, latents, height, width]",
@@ -129,7 +165,7 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     return fail (error, "--steps must be from 1 to 1000");
   if (args->chroma && !g_str_equal (args->chroma, "420") && !g_str_equal (args->chroma, "444"))
     return fail (error, "--chroma must be 420 or 444");
-  return parse_fit (args, error);
+  return parse_fit (args, error) && parse_sampler (args, error) && parse_guidance_interval (args, error);
 }
 
 static gboolean
@@ -213,6 +249,8 @@ set_options (Generation *generation, GError **error)
   sora_stream_options_set_seed (options, args->seed);
   sora_stream_options_set_steps (options, args->steps);
   sora_stream_options_set_guidance_scale (options, args->guidance_scale);
+  sora_stream_options_set_guidance_interval (options, args->guidance_begin, args->guidance_end);
+  sora_stream_options_set_sampler (options, args->sampler);
   sora_stream_options_set_shift (options, args->shift);
   sora_stream_options_set_size (options, width, height);
   sora_stream_options_set_length (options, choose_length (generation));
@@ -358,7 +396,7 @@ print_reports (Generation *generation)
 gboolean
 sora_command_generate (gint argc, gchar **argv, GError **error)
 {
-  g_auto (Generation) generation = { .args = { .guidance_scale = -1, .shift = -1 } };
+  g_auto (Generation) generation = { .args = { .guidance_scale = -1, .guidance_end = 1, .shift = -1 } };
   gboolean success;
 
   if (!parse (&generation.args, argc, argv, error))

@@ -7,6 +7,11 @@
 
 #include "weights/json.h"
 
+const gchar *const sora_sampler_names[] = {
+  [SORA_SAMPLER_DEFAULT] = "default", [SORA_SAMPLER_EULER] = "euler", [SORA_SAMPLER_UNIPC] = "unipc",
+  [SORA_SAMPLER_DPMPP_2M] = "dpmpp-2m", [SORA_SAMPLER_RENOISE] = "renoise", NULL,
+};
+
 #define NEED SORA_JSON_REQUIRED
 #define MAYBE SORA_JSON_OPTIONAL
 
@@ -21,13 +26,21 @@ expect_string (SoraJsonReader *reader, const gchar *name, const gchar *expected)
     sora_json_reader_fail (reader, SORA_MODEL_ERROR_UNSUPPORTED, "\"%s\": only \"%s\" is supported, found \"%s\"", name, expected, found);
 }
 
-/* A field of a variant of the architecture that is not supported: it must be absent, null or false. */
+static gboolean
+is_false_or_empty (JsonNode *node)
+{
+  if (JSON_NODE_HOLDS_ARRAY (node))
+    return json_array_get_length (json_node_get_array (node)) == 0;
+  return JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_BOOLEAN && !json_node_get_boolean (node);
+}
+
+/* A field of a variant that is not supported: it must be absent, null, false or an empty array. */
 static void
 expect_unset (SoraJsonReader *reader, const gchar *name, const gchar *what)
 {
   JsonNode *node = sora_json_reader_has (reader, name) ? json_object_get_member (reader->object, name) : NULL;
 
-  if (node && !(JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_BOOLEAN && !json_node_get_boolean (node)))
+  if (node && !is_false_or_empty (node))
     sora_json_reader_fail (reader, SORA_MODEL_ERROR_UNSUPPORTED, "\"%s\" is set: %s is not supported", name, what);
 }
 
@@ -38,9 +51,9 @@ check (SoraJsonReader *reader, gboolean condition, const gchar *what)
     sora_json_reader_fail (reader, SORA_MODEL_ERROR_FORMAT, "%s", what);
 }
 
-/* The index of the string field @name in @choices, which ends with NULL. */
+/* The index of the string field @name in @choices, which ends with NULL; @code: of the error if it is none of them. */
 static guint
-read_choice (SoraJsonReader *reader, const gchar *name, const gchar *const *choices)
+read_choice (SoraJsonReader *reader, const gchar *name, const gchar *const *choices, SoraModelError code)
 {
   const gchar *found = NULL;
   g_autofree gchar *list = NULL;
@@ -51,7 +64,7 @@ read_choice (SoraJsonReader *reader, const gchar *name, const gchar *const *choi
       return i;
   }
   list = g_strjoinv ("\" or \"", (gchar **) choices);
-  sora_json_reader_fail (reader, SORA_MODEL_ERROR_FORMAT, "\"%s\": expected \"%s\", found \"%s\"", name, list, found ? found : "");
+  sora_json_reader_fail (reader, code, "\"%s\": expected \"%s\", found \"%s\"", name, list, found ? found : "");
   return 0;
 }
 
@@ -110,11 +123,12 @@ read_frame_rate (SoraStreamingConfig *config, SoraJsonReader *reader)
 static void
 read_sampling (SoraStreamingConfig *config, SoraJsonReader *reader)
 {
-  static const gchar *const samplers[] = { "euler", "renoise", NULL };
   static const gchar *const predictions[] = { "flow", "sample", NULL };
 
-  config->sampler = read_choice (reader, "sampler", samplers) == 0 ? SORA_SAMPLER_EULER : SORA_SAMPLER_RENOISE;
-  config->prediction = read_choice (reader, "prediction_type", predictions) == 0 ? SORA_PREDICTION_FLOW : SORA_PREDICTION_SAMPLE;
+  config->sampler = SORA_SAMPLER_EULER
+      + read_choice (reader, "sampler", sora_sampler_names + SORA_SAMPLER_EULER, SORA_MODEL_ERROR_FORMAT);
+  config->prediction = read_choice (reader, "prediction_type", predictions, SORA_MODEL_ERROR_FORMAT) == 0 ? SORA_PREDICTION_FLOW
+      : SORA_PREDICTION_SAMPLE;
   sora_json_read_uint (reader, "steps", NEED, 1, 1000, &config->steps);
   sora_json_read_double (reader, "shift", NEED, 0.01, 100, &config->shift);
   sora_json_read_double (reader, "guidance_scale", NEED, 0, 100, &config->guidance_scale);
@@ -160,12 +174,66 @@ set_wan_defaults (SoraStreamingConfig *config, guint latent_channels)
     .text_length = 512,
     .frame_rate = { ti2v ? 24 : 16, 1 },
     .n_sizes = 2,
-    .sampler = SORA_SAMPLER_EULER,
+    .sampler = SORA_SAMPLER_UNIPC,
     .prediction = SORA_PREDICTION_FLOW,
     .steps = 50, .shift = ti2v ? 5 : 3, .guidance_scale = 5,
   };
   config->block_latents = config->window_latents = config->default_latents;
   memcpy (config->sizes, ti2v ? ti2v_sizes : sizes, sizeof (sizes));
+}
+
+/* scheduler/scheduler_config.json */
+
+static void
+expect_true (SoraJsonReader *reader, const gchar *name, gboolean by_default)
+{
+  gboolean value = by_default;
+
+  sora_json_read_boolean (reader, name, MAYBE, &value);
+  if (!reader->error && !value)
+    sora_json_reader_fail (reader, SORA_MODEL_ERROR_UNSUPPORTED, "\"%s\" must be true", name);
+}
+
+/* An integer field that must be @expected where it is present. */
+static void
+expect_uint (SoraJsonReader *reader, const gchar *name, guint expected)
+{
+  guint found = expected;
+
+  sora_json_read_uint (reader, name, MAYBE, 0, G_MAXINT, &found);
+  if (!reader->error && found != expected)
+    sora_json_reader_fail (reader, SORA_MODEL_ERROR_UNSUPPORTED, "\"%s\": only %u is supported, found %u", name, expected, found);
+}
+
+/* The multi-step schedulers have many variants; diffusers' defaults stand for what is missing. */
+static void
+expect_multistep (SoraJsonReader *reader, gboolean unipc)
+{
+  expect_string (reader, "prediction_type", "flow_prediction");
+  expect_string (reader, "solver_type", unipc ? "bh2" : "midpoint");
+  expect_string (reader, "algorithm_type", "dpmsolver++");
+  expect_string (reader, "final_sigmas_type", "zero");
+  expect_true (reader, "use_flow_sigmas", FALSE);
+  expect_true (reader, "lower_order_final", TRUE);
+  expect_true (reader, "predict_x0", TRUE);
+  expect_uint (reader, "solver_order", 2);
+}
+
+static void
+read_scheduler (SoraStreamingConfig *config, SoraJsonReader *reader)
+{
+  static const gchar *const classes[] = { "UniPCMultistepScheduler", "DPMSolverMultistepScheduler", "FlowMatchEulerDiscreteScheduler", NULL };
+  static const SoraSamplerType samplers[] = { SORA_SAMPLER_UNIPC, SORA_SAMPLER_DPMPP_2M, SORA_SAMPLER_EULER };
+  static const gchar *const variants[] = { "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas",
+    "use_dynamic_shifting", "shift_terminal", "invert_sigmas", "stochastic_sampling", "thresholding", "disable_corrector", "solver_p" };
+
+  config->sampler = samplers[read_choice (reader, "_class_name", classes, SORA_MODEL_ERROR_UNSUPPORTED)];
+  expect_uint (reader, "num_train_timesteps", 1000);
+  for (guint i = 0; i < G_N_ELEMENTS (variants); i++)
+    expect_unset (reader, variants[i], "this variant of the scheduler");
+  if (config->sampler != SORA_SAMPLER_EULER)
+    expect_multistep (reader, config->sampler == SORA_SAMPLER_UNIPC);
+  sora_json_read_double (reader, config->sampler == SORA_SAMPLER_EULER ? "shift" : "flow_shift", NEED, 0.01, 100, &config->shift);
 }
 
 gboolean
@@ -175,8 +243,7 @@ sora_streaming_config_init_wan (SoraStreamingConfig *config, guint latent_channe
 
   set_wan_defaults (config, latent_channels);
   sora_json_reader_open (&reader, scheduler_path);
-  /* the multi-step schedulers call it flow_shift */
-  sora_json_read_double (&reader, sora_json_reader_has (&reader, "flow_shift") ? "flow_shift" : "shift", NEED, 0.01, 100, &config->shift);
+  read_scheduler (config, &reader);
   return sora_json_reader_close (&reader, error);
 }
 

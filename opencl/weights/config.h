@@ -4,11 +4,14 @@
 
 #include <glib.h>
 #include <sora/error.h>
+#include <sora/sampler.h>
 
 G_BEGIN_DECLS
 
 typedef enum { SORA_PREDICTION_FLOW, SORA_PREDICTION_SAMPLE } SoraPredictionType;
-typedef enum { SORA_SAMPLER_EULER, SORA_SAMPLER_RENOISE } SoraSamplerType;
+
+/* what a SoraSamplerType is called, then NULL */
+extern const gchar *const sora_sampler_names[];
 
 #define SORA_MAX_SIZES 16
 
@@ -66,7 +69,7 @@ typedef struct {
 
 /* Each reads and checks one file; FALSE with a SoraModelError naming file and field, and nothing to clear. */
 gboolean sora_streaming_config_load (SoraStreamingConfig *config, const gchar *path, GError **error);
-/* For a directory without sora.json: bidirectional, with Wan's defaults and the shift of @scheduler_path. */
+/* For a directory without sora.json: bidirectional, with Wan's defaults, and the sampler and shift of @scheduler_path. */
 gboolean sora_streaming_config_init_wan (SoraStreamingConfig *config, guint latent_channels, const gchar *scheduler_path,
     GError **error);
 gboolean sora_text_encoder_config_load (SoraTextEncoderConfig *config, const gchar *path, GError **error);

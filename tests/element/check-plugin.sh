@@ -43,7 +43,12 @@ image Default: null
 image Picture file
 guidance-scale Double. Range: -1 - 100 Default: -1
 guidance-scale controllable, changeable in NULL, READY, PAUSED or PLAYING state
+guidance-begin Range: 0 - 1 Default: 0
+guidance-end Range: 0 - 1 Default: 1
+sampler dpmpp-2m
+sampler changeable only in NULL or READY state
 steps Range: 0 - 1000 Default: 0
+shift Range: -1 - 100 Default: -1
 seed Range: -1 - 9223372036854775807 Default: -1
 duration Length of the video in nanoseconds
 duration Default: -1

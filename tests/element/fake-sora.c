@@ -26,7 +26,8 @@ struct _SoraBlock
 struct _SoraStreamOptions
 {
   gchar *prompt, *negative_prompt;
-  gdouble guidance_scale;
+  gdouble guidance_scale, guidance_begin, guidance_end, shift;
+  SoraSamplerType sampler;
   guint steps, width, height;
   guint64 seed, length;
   FakeSoraImage image;
@@ -215,6 +216,25 @@ sora_stream_options_set_guidance_scale (SoraStreamOptions *options, gdouble scal
 }
 
 void
+sora_stream_options_set_guidance_interval (SoraStreamOptions *options, gdouble begin, gdouble end)
+{
+  options->guidance_begin = begin;
+  options->guidance_end = end;
+}
+
+void
+sora_stream_options_set_sampler (SoraStreamOptions *options, SoraSamplerType sampler)
+{
+  options->sampler = sampler;
+}
+
+void
+sora_stream_options_set_shift (SoraStreamOptions *options, gdouble shift)
+{
+  options->shift = shift;
+}
+
+void
 sora_stream_options_set_steps (SoraStreamOptions *options, guint steps)
 {
   options->steps = steps;
@@ -284,6 +304,10 @@ note_options (const SoraStreamOptions *options)
   fake_sora_calls.length = options->length;
   fake_sora_calls.seed = options->seed;
   fake_sora_calls.steps = options->steps;
+  fake_sora_calls.sampler = options->sampler;
+  fake_sora_calls.shift = options->shift;
+  fake_sora_calls.guidance_begin = options->guidance_begin;
+  fake_sora_calls.guidance_end = options->guidance_end;
   fake_sora_calls.image = options->image;
   g_free (fake_sora_calls.prompt);
   fake_sora_calls.prompt = g_strdup (options->prompt);

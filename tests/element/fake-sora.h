@@ -35,6 +35,8 @@ typedef struct {
   guint64 length, seed;
   gchar *prompt, *negative_prompt;
   guint steps;
+  SoraSamplerType sampler;
+  gdouble shift, guidance_begin, guidance_end;
   FakeSoraImage image;                   /* likewise */
 } FakeSoraCalls;
 

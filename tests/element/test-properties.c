@@ -13,7 +13,11 @@ static const struct {
   { "negative-prompt", GST_PARAM_MUTABLE_READY, "blurred" },
   { "image", GST_PARAM_MUTABLE_READY, "/pictures/one.png" },
   { "guidance-scale", GST_PARAM_MUTABLE_PLAYING | GST_PARAM_CONTROLLABLE, "3.5" },
+  { "guidance-begin", GST_PARAM_MUTABLE_READY, "0.25" },
+  { "guidance-end", GST_PARAM_MUTABLE_READY, "0.75" },
+  { "sampler", GST_PARAM_MUTABLE_READY, "dpmpp-2m" },
   { "steps", GST_PARAM_MUTABLE_READY, "12" },
+  { "shift", GST_PARAM_MUTABLE_READY, "5" },
   { "seed", GST_PARAM_MUTABLE_READY, "9223372036854775807" },
   { "duration", GST_PARAM_MUTABLE_READY, "5000000000" },
   { "fit", GST_PARAM_MUTABLE_PLAYING, "letterbox" },
@@ -73,17 +77,51 @@ GST_END_TEST;
 GST_START_TEST (test_reach_the_engine)
 {
   GstHarness *harness = element_test_harness ("prompt=\"a b\" negative-prompt=c steps=7 seed=42 guidance-scale=2 "
-      "duration=3000000000", "video/x-raw,format=RGB");
+      "guidance-begin=0.25 guidance-end=0.5 sampler=unipc shift=8 duration=3000000000", "video/x-raw,format=RGB");
   GstBuffer *buffer = gst_harness_pull (harness);
 
   fail_unless_equals_string (fake_sora_calls.prompt, "a b");
   fail_unless_equals_string (fake_sora_calls.negative_prompt, "c");
   fail_unless_equals_int (fake_sora_calls.steps, 7);
+  fail_unless_equals_int (fake_sora_calls.sampler, SORA_SAMPLER_UNIPC);
+  fail_unless_equals_float (fake_sora_calls.shift, 8);
+  fail_unless_equals_float (fake_sora_calls.guidance_begin, 0.25);
+  fail_unless_equals_float (fake_sora_calls.guidance_end, 0.5);
   fail_unless_equals_uint64 (fake_sora_calls.seed, 42);
   fail_unless_equals_uint64 (fake_sora_calls.length, 48);
   fail_unless_equals_int (element_test_mood (harness, buffer), fake_sora_colour (0, 42, "a b", 2) & 0xff);
   gst_buffer_unref (buffer);
   gst_harness_teardown (harness);
+}
+GST_END_TEST;
+
+/* Nothing set: all is left to the model, and every step is guided. */
+GST_START_TEST (test_defaults_reach_the_engine)
+{
+  GstHarness *harness = element_test_harness ("", "video/x-raw,format=RGB");
+
+  gst_buffer_unref (gst_harness_pull (harness));
+  fail_unless_equals_int (fake_sora_calls.steps, 0);
+  fail_unless_equals_int (fake_sora_calls.sampler, SORA_SAMPLER_DEFAULT);
+  fail_unless_equals_float (fake_sora_calls.shift, -1);
+  fail_unless_equals_float (fake_sora_calls.guidance_begin, 0);
+  fail_unless_equals_float (fake_sora_calls.guidance_end, 1);
+  gst_harness_teardown (harness);
+}
+GST_END_TEST;
+
+/* The names of the samplers are those that sora.json has. */
+GST_START_TEST (test_samplers)
+{
+  static const gchar *const names[] = { "default", "euler", "unipc", "dpmpp-2m", "renoise" };
+  GObjectClass *class = g_type_class_ref (GST_TYPE_SORA_SRC);
+  GParamSpec *spec = g_object_class_find_property (class, "sampler");
+  GEnumClass *samplers = G_PARAM_SPEC_ENUM (spec)->enum_class;
+
+  fail_unless_equals_int (samplers->n_values, G_N_ELEMENTS (names));
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    fail_unless_equals_int (g_enum_get_value_by_nick (samplers, names[i])->value, i);
+  g_type_class_unref (class);
 }
 GST_END_TEST;
 
@@ -155,6 +193,8 @@ main (int argc, char **argv)
   tcase_add_test (tcase, test_table_is_whole);
   tcase_add_test (tcase, test_endless);
   tcase_add_test (tcase, test_reach_the_engine);
+  tcase_add_test (tcase, test_defaults_reach_the_engine);
+  tcase_add_test (tcase, test_samplers);
   tcase_add_test (tcase, test_presets);
   tcase_add_test (tcase, test_same_seed_same_frames);
   tcase_add_test (tcase, test_stats_fields);

@@ -5,6 +5,7 @@
 
 #include "model-private.h"
 #include "stages/noise.h"
+#include "stages/scheduler.h"
 #include "stream-support.h"
 
 #define WIDTH 96
@@ -198,6 +199,58 @@ test_steps (gconstpointer data)
     check_held (&steps, find (&steps, i, "latents"), i);
     check_free (&steps, find (&steps, i, "latents"), i, guidance);
   }
+  g_hash_table_unref (steps.tensors);
+  remove_copy (path);
+}
+
+#define N_STEPS 4
+
+/* The other latent on its way from the noise, by a plan of the multi-step samplers, with guidance 2. */
+static void
+check_walk (Steps *steps, const SoraSchedulerStep *plan)
+{
+  const gfloat *before = g_hash_table_lookup (steps->tensors, "noise");
+  gsize n = (gsize) steps->n_channels * steps->n_pixels;
+  g_autofree gdouble *m = g_new0 (gdouble, 3 * n);
+
+  for (guint step = 0; step < N_STEPS; step++) {
+    const SoraSchedulerStep *s = &plan[step];
+    const gfloat *prompt = find (steps, step, "output"), *negative = find (steps, step, "negative_output");
+    const gfloat *latents = find (steps, step, "latents");
+    g_autofree gfloat *expected = g_new (gfloat, n), *actual = g_new (gfloat, n);
+    memmove (m + n, m, 2 * n * sizeof (gdouble));
+    for (gsize k = 0; k < n; k++) {
+      gsize i = (k / steps->n_pixels * steps->n_latents + 1) * steps->n_pixels + k % steps->n_pixels;
+      gdouble o = negative[i] + 2 * (prompt[i] - negative[i]);
+      m[k] = s->clean_x * before[i] + s->clean_output * o;
+      expected[k] = s->x * before[i] + s->estimates[0] * m[k] + s->estimates[1] * m[n + k] + s->estimates[2] * m[2 * n + k];
+      actual[k] = latents[i];
+    }
+    sora_test_assert_close (actual, expected, n, 2e-6, "free latent after step %u", step);      /* some roundings */
+    check_held (steps, latents, step);
+    before = latents;
+  }
+}
+
+/* A multi-step sampler leaves the held latent alone, too. */
+static void
+test_multistep (gconstpointer data)
+{
+  SoraSamplerType sampler = GPOINTER_TO_UINT (data);
+  g_autofree gchar *path = copy_model ();
+  replace_in_file (path, "sora.json", "\"context_noise\": 0.0", "\"context_noise\": 0.5");
+  g_autoptr (SoraModel) model = open_model (path);
+  g_autoptr (SoraStreamOptions) options = image_options ();
+  sora_stream_options_set_sampler (options, sampler);
+  sora_stream_options_set_steps (options, N_STEPS);
+  g_autoptr (SoraStream) stream = open_stream (model, options);
+  g_autofree SoraSchedulerStep *plan = sora_scheduler_plan (sampler, SORA_PREDICTION_FLOW, N_STEPS, 3);
+  Steps steps = { .tensors = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free) };
+
+  sora_stream_set_tap (stream, on_step_tensor, &steps);
+  g_autoptr (SoraBlock) block = pull (stream);
+  g_assert_true (steps.done);
+  check_walk (&steps, plan);
   g_hash_table_unref (steps.tensors);
   remove_copy (path);
 }
@@ -430,6 +483,8 @@ main (int argc, char **argv)
   g_test_add_func ("/stream-image/golden-clip", test_golden_clip);
   g_test_add_data_func ("/stream-image/steps", GUINT_TO_POINTER (1), test_steps);
   g_test_add_data_func ("/stream-image/guided-steps", GUINT_TO_POINTER (2), test_steps);
+  g_test_add_data_func ("/stream-image/unipc", GUINT_TO_POINTER (SORA_SAMPLER_UNIPC), test_multistep);
+  g_test_add_data_func ("/stream-image/dpmpp-2m", GUINT_TO_POINTER (SORA_SAMPLER_DPMPP_2M), test_multistep);
   g_test_add_func ("/stream-image/single-latent", test_single_latent);
   g_test_add_func ("/stream-image/first-frame", test_first_frame);
   g_test_add_func ("/stream-image/restart", test_restart);

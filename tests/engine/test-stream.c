@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A whole stream of a tiny model: against PyTorch, against itself, and through its options, cancellation and errors. */
+#include <math.h>
 #include <string.h>
 
 #include "stages/noise.h"
+#include "stages/scheduler.h"
 #include "stream-support.h"
 
 /* --- against PyTorch ------------------------------------------------------------------------------------------- */
@@ -259,14 +261,20 @@ test_bad_options (void)
   static const struct {
     const gchar *what;
     guint width, height, steps;
-    gdouble guidance, shift;
+    gdouble guidance, shift, begin, end;
+    guint sampler;
   } cases[] = {
-    { "width not of whole tokens", 90, 64, 0, -1, -1 },
-    { "too large", 32 * 1024, 64, 0, -1, -1 },
-    { "no height", 96, 0, 0, -1, -1 },
-    { "too many steps", 0, 0, 1001, -1, -1 },
-    { "absurd guidance", 0, 0, 0, 1e9, -1 },
-    { "shift of 0", 0, 0, 0, -1, 0 },
+    { "width not of whole tokens", 90, 64, 0, -1, -1, 0, 1, 0 },
+    { "too large", 32 * 1024, 64, 0, -1, -1, 0, 1, 0 },
+    { "no height", 96, 0, 0, -1, -1, 0, 1, 0 },
+    { "too many steps", 0, 0, 1001, -1, -1, 0, 1, 0 },
+    { "absurd guidance", 0, 0, 0, 1e9, -1, 0, 1, 0 },
+    { "shift of 0", 0, 0, 0, -1, 0, 0, 1, 0 },
+    { "guidance from before the first step", 0, 0, 0, -1, -1, -0.1, 1, 0 },
+    { "guidance until after the last step", 0, 0, 0, -1, -1, 0, 1.1, 0 },
+    { "guidance that ends before it begins", 0, 0, 0, -1, -1, 0.5, 0.4, 0 },
+    { "guidance from no number on", 0, 0, 0, -1, -1, NAN, 1, 0 },
+    { "no such sampler", 0, 0, 0, -1, -1, 0, 1, SORA_SAMPLER_RENOISE + 1 },
   };
   g_autoptr (SoraModel) model = open_tiny_model ();
   g_autoptr (SoraDevice) device = open_device ();
@@ -279,6 +287,8 @@ test_bad_options (void)
     sora_stream_options_set_steps (options, cases[i].steps);
     sora_stream_options_set_guidance_scale (options, cases[i].guidance);
     sora_stream_options_set_shift (options, cases[i].shift);
+    sora_stream_options_set_guidance_interval (options, cases[i].begin, cases[i].end);
+    sora_stream_options_set_sampler (options, cases[i].sampler);
     g_assert_null (sora_stream_new (model, device, options, NULL, NULL, NULL, &error));
     g_assert_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION);
   }
@@ -486,6 +496,197 @@ test_profile (void)
   g_assert_cmpuint (weight_bytes, >, 0);
 }
 
+/* --- samplers ---------------------------------------------------------------------------------------------------- */
+
+/* The tensors of each block of a stream, to be worked out again from the scheduler's plan. */
+typedef struct {
+  SoraSamplerType sampler;
+  SoraPredictionType prediction;
+  guint steps;
+  gdouble begin, end;           /* of guidance, by 2 */
+  GHashTable *tensors;          /* name → gfloat array, of the block under way */
+  guint n_blocks, n_guided;     /* seen to their end; steps of the last one that had two branches */
+} Walk;
+
+static const gfloat *
+find_step (Walk *walk, guint step, const gchar *what)
+{
+  g_autofree gchar *name = g_strdup_printf ("step_%u_%s", step, what);
+
+  return g_hash_table_lookup (walk->tensors, name);
+}
+
+/* From the block's noise, with the outputs that the network gave: after every step, the latents. */
+static void
+check_walk (Walk *walk, gsize n)
+{
+  g_autofree SoraSchedulerStep *plan = sora_scheduler_plan (walk->sampler, walk->prediction, walk->steps, 3);
+  g_autofree gdouble *m = g_new0 (gdouble, 3 * n);
+  const gfloat *x = g_hash_table_lookup (walk->tensors, "noise");
+
+  walk->n_guided = 0;
+  for (guint i = 0; i < walk->steps; i++) {
+    const SoraSchedulerStep *s = &plan[i];
+    const gfloat *prompt = find_step (walk, i, "output"), *negative = find_step (walk, i, "negative_output");
+    g_autofree gfloat *expected = g_new (gfloat, n);
+    gdouble place = (i + 0.5) / walk->steps;
+    g_assert_cmpint (negative != NULL, ==, place >= walk->begin && place <= walk->end);
+    walk->n_guided += negative != NULL;
+    memmove (m + n, m, 2 * n * sizeof (gdouble));
+    for (gsize k = 0; k < n; k++) {
+      gdouble o = negative ? negative[k] + 2 * (prompt[k] - negative[k]) : prompt[k];
+      m[k] = s->clean_x * x[k] + s->clean_output * o;
+      expected[k] = s->x * x[k] + s->output * o + s->estimates[0] * m[k] + s->estimates[1] * m[n + k] + s->estimates[2] * m[2 * n + k];
+    }
+    x = find_step (walk, i, "latents");
+    sora_test_assert_close (x, expected, n, 2e-6, "sampler %d, step %u", walk->sampler, i);     /* some roundings, seen: 4.2e-7 */
+  }
+  g_assert_cmpmem (x, n * sizeof (gfloat), g_hash_table_lookup (walk->tensors, "latents"), n * sizeof (gfloat));
+}
+
+static void
+on_walk_tensor (const gchar *name, const gfloat *data, const gint64 *shape, guint n_dims, gpointer user_data)
+{
+  Walk *walk = user_data;
+  gsize n;
+
+  if (n_dims != 4)
+    return;
+  n = shape[0] * shape[1] * shape[2] * shape[3];
+  if (g_str_equal (name, "noise"))
+    g_hash_table_remove_all (walk->tensors);
+  g_hash_table_insert (walk->tensors, g_strdup (name), g_memdup2 (data, n * sizeof (gfloat)));
+  if (!g_str_equal (name, "latents"))
+    return;
+  check_walk (walk, n);
+  walk->n_blocks++;
+}
+
+static void
+walk_stream (SoraModel *model, Walk *walk)
+{
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  sora_stream_options_set_sampler (options, walk->sampler);
+  sora_stream_options_set_steps (options, walk->steps);
+  sora_stream_options_set_guidance_interval (options, walk->begin, walk->end);
+  g_autoptr (SoraStream) stream = open_stream (model, options);
+
+  walk->tensors = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  walk->n_blocks = 0;
+  sora_stream_set_tap (stream, on_walk_tensor, walk);
+  for (guint i = 0; i < 2; i++) {
+    g_autoptr (SoraBlock) block = pull (stream);
+    g_assert_cmpuint (walk->n_blocks, ==, i + 1);
+  }
+  g_clear_pointer (&walk->tensors, g_hash_table_unref);
+}
+
+/* The samplers without noise of their own, at few steps and at more than there are rows of estimates, with networks of both kinds. */
+static void
+test_samplers (void)
+{
+  static const guint steps[] = { 1, 2, 5 };
+  g_autofree gchar *path = copy_model ();
+  replace_in_file (path, "sora.json", "\"flow\"", "\"sample\"");
+  g_autoptr (SoraModel) flow = open_tiny_model ();
+  g_autoptr (SoraModel) sample = open_model (path);
+
+  for (SoraSamplerType sampler = SORA_SAMPLER_EULER; sampler < SORA_SAMPLER_RENOISE; sampler++)
+    for (guint i = 0; i < G_N_ELEMENTS (steps); i++)
+      for (guint prediction = SORA_PREDICTION_FLOW; prediction <= SORA_PREDICTION_SAMPLE; prediction++) {
+        Walk walk = { .sampler = sampler, .prediction = prediction, .steps = steps[i], .end = 1 };
+        walk_stream (prediction == SORA_PREDICTION_FLOW ? flow : sample, &walk);
+        g_assert_cmpuint (walk.n_guided, ==, steps[i]);
+      }
+  remove_copy (path);
+}
+
+/* Steps of 5 lie at 0.1, 0.3 ... 0.9. */
+static void
+test_guidance_interval (void)
+{
+  static const struct { gdouble begin, end; guint n_guided; } intervals[] = {
+    { 0.2, 0.6, 2 }, { 0.1, 0.1, 1 }, { 0, 0, 0 }, { 0.65, 1, 2 },
+  };
+  g_autoptr (SoraModel) model = open_tiny_model ();
+
+  for (guint i = 0; i < G_N_ELEMENTS (intervals); i++) {
+    Walk walk = { .sampler = SORA_SAMPLER_UNIPC, .steps = 5, .begin = intervals[i].begin, .end = intervals[i].end };
+    walk_stream (model, &walk);
+    g_assert_cmpuint (walk.n_guided, ==, intervals[i].n_guided);
+  }
+}
+
+/* Without one guided step, the frames are those of a stream that was made without guidance; but a device may sum two branches in another
+ * order than one, so that bytes are rounded the other way. */
+static void
+test_no_guided_step (void)
+{
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  sora_stream_options_set_guidance_interval (options, 0, 0);
+  g_autoptr (SoraStream) skipped = open_stream (model, options);
+  sora_stream_options_set_guidance_scale (options, 1);
+  g_autoptr (SoraStream) plain = open_stream (model, options);
+
+  for (guint i = 0; i < 5; i++) {
+    g_autoptr (SoraBlock) x = pull (skipped);
+    g_autoptr (SoraBlock) y = pull (plain);
+    gsize size = (gsize) sora_block_get_n_frames (x) * 3 * sora_block_get_width (x) * sora_block_get_height (x);
+    for (gsize j = 0; j < size; j++)
+      g_assert_cmpint (abs (sora_block_get_rgb (x, 0)[j] - sora_block_get_rgb (y, 0)[j]), <=, 1);
+  }
+}
+
+/* What one block's steps remember does not reach the next, nor a block that is begun again: restarted, cancelled and fresh streams agree. */
+static void
+test_sampler_history (gconstpointer sampler)
+{
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  sora_stream_options_set_sampler (options, GPOINTER_TO_UINT (sampler));
+  sora_stream_options_set_steps (options, 4);
+  sora_stream_options_set_guidance_interval (options, 0.3, 0.8);
+  g_autoptr (SoraStream) disturbed = open_stream (model, options);
+  g_autoptr (SoraStream) fresh = open_stream (model, options);
+
+  for (guint i = 0; i < 3; i++) {
+    assert_same_though_cancelled (disturbed, fresh, 3);
+    sora_stream_restart (disturbed);
+    sora_stream_restart (fresh);
+    assert_same_blocks (disturbed, fresh, 2);
+  }
+  sora_stream_restart (disturbed);
+  g_autoptr (SoraStream) new = open_stream (model, options);
+  assert_same_blocks (disturbed, new, 3);
+}
+
+/* The option and sora.json name the same samplers, which differ from each other; without the option it is the file's. */
+static void
+test_sampler_of_model (void)
+{
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (GPtrArray) seen = g_ptr_array_new_with_free_func ((GDestroyNotify) sora_block_unref);
+
+  for (SoraSamplerType sampler = SORA_SAMPLER_EULER; sampler <= SORA_SAMPLER_RENOISE; sampler++) {
+    g_autofree gchar *path = copy_model ();
+    g_autofree gchar *name = g_strdup_printf ("\"sampler\": \"%s\"", sora_sampler_names[sampler]);
+    replace_in_file (path, "sora.json", "\"sampler\": \"euler\"", name);
+    g_autoptr (SoraModel) own = open_model (path);
+    g_autoptr (SoraStreamOptions) options = default_options ();
+    g_autoptr (SoraStream) by_model = open_stream (own, options);
+    sora_stream_options_set_sampler (options, sampler);
+    g_autoptr (SoraStream) by_option = open_stream (model, options);
+    SoraBlock *block = pull (by_option);
+    g_autoptr (SoraBlock) same = pull (by_model);
+    g_assert_true (same_frames (block, same));
+    for (guint i = 0; i < seen->len; i++)
+      g_assert_false (same_frames (block, g_ptr_array_index (seen, i)));
+    g_ptr_array_add (seen, block);
+    remove_copy (path);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -507,5 +708,11 @@ main (int argc, char **argv)
   g_test_add_func ("/stream/context-noise", test_context_noise);
   g_test_add_func ("/stream/not-finite", test_not_finite);
   g_test_add_func ("/stream/profile", test_profile);
+  g_test_add_func ("/stream/samplers", test_samplers);
+  g_test_add_func ("/stream/guidance-interval", test_guidance_interval);
+  g_test_add_func ("/stream/no-guided-step", test_no_guided_step);
+  g_test_add_data_func ("/stream/history-unipc", GUINT_TO_POINTER (SORA_SAMPLER_UNIPC), test_sampler_history);
+  g_test_add_data_func ("/stream/history-dpmpp-2m", GUINT_TO_POINTER (SORA_SAMPLER_DPMPP_2M), test_sampler_history);
+  g_test_add_func ("/stream/sampler-of-model", test_sampler_of_model);
   return g_test_run ();
 }

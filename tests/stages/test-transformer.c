@@ -105,7 +105,7 @@ check_whole (const gchar *linear, SoraWeightFile *golden, SoraTransformerConfig 
   sora_transformer_set_timesteps (s.transformer, s.state, s.queue, timesteps, 4);
   set_texts (&s);
   set_latents (&s, 1, 0, 3);
-  sora_transformer_run (s.transformer, s.state, s.queue, s.latents, 3, rows, s.output, FALSE);
+  sora_transformer_run (s.transformer, s.state, s.queue, s.latents, 3, rows, n_branches, s.output, FALSE);
   stage_assert_golden (s.queue, s.output, 0, n_branches * 3 * s.latent_out, 1, golden, 0, TOLERANCE, name);
   stream_close (&s);
 }
@@ -143,8 +143,8 @@ test_without_cross_attn_norm (gconstpointer linear)
   check_whole (linear, golden, config, 2, 8, 3, "plain");
 }
 
-/* Block by block: twice at the noisy timesteps, since an evaluation must leave the cache alone, then the pass that enters the
- * cache, with its output or (@silent) without. */
+/* Block by block: twice at the noisy timesteps, with the prompt's branch alone and with both, since an evaluation must leave the cache
+ * alone; then the pass that enters the cache, with its output or (@silent) without. */
 static void
 check_causal (Stream *s, SoraWeightFile *golden, guint n_blocks, guint step, gboolean silent)
 {
@@ -156,11 +156,13 @@ check_causal (Stream *s, SoraWeightFile *golden, guint n_blocks, guint step, gbo
     noisy[i] = 1 + i;
   for (guint block = 0; block < n_blocks; block++) {
     set_latents (s, 3, block * n, n);
-    for (guint i = 0; i < 2; i++)
-      sora_transformer_run (s->transformer, s->state, s->queue, s->latents, n, noisy, s->output, FALSE);
-    stage_assert_golden (s->queue, s->output, 0, floats, step, golden, block * kept, TOLERANCE, "causal.noisy");
+    for (guint branches = 1; branches <= s->shape.n_branches; branches++) {
+      sora_transformer_run (s->transformer, s->state, s->queue, s->latents, n, noisy, branches, s->output, FALSE);
+      stage_assert_golden (s->queue, s->output, 0, branches * n * s->latent_out, step, golden, block * kept, TOLERANCE, "causal.noisy");
+    }
     set_latents (s, 2, block * n, n);
-    sora_transformer_run (s->transformer, s->state, s->queue, s->latents, n, context, silent ? NULL : s->output, TRUE);
+    sora_transformer_run (s->transformer, s->state, s->queue, s->latents, n, context, s->shape.n_branches, silent ? NULL : s->output,
+        TRUE);
     if (!silent)
       stage_assert_golden (s->queue, s->output, 0, floats, step, golden, block * kept, TOLERANCE, "causal.clean");
   }
@@ -203,10 +205,10 @@ test_short_blocks (gconstpointer linear)
     set_texts (&s);
     for (guint i = first; i < 5; i++) {
       set_latents (&s, 2, i, 1);
-      sora_transformer_run (s.transformer, s.state, s.queue, s.latents, 1, context, NULL, TRUE);
+      sora_transformer_run (s.transformer, s.state, s.queue, s.latents, 1, context, 2, NULL, TRUE);
     }
     set_latents (&s, 3, 5, 1);
-    sora_transformer_run (s.transformer, s.state, s.queue, s.latents, 1, noisy, s.output, FALSE);
+    sora_transformer_run (s.transformer, s.state, s.queue, s.latents, 1, noisy, 2, s.output, FALSE);
     *(first ? &actual : &expected) = sora_test_download (s.queue, s.output, 2 * s.latent_out);
     if (first)
       sora_test_assert_close (actual, expected, 2 * s.latent_out, TOLERANCE, "short blocks");

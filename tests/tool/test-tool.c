@@ -254,6 +254,25 @@ test_image_size (void)
   }
 }
 
+/* The tiny model's own sampler is Euler's. Others, a shift, and guidance in some steps only give other frames of the same length. */
+static void
+test_sampling (void)
+{
+  static const gchar *const own[] = { "--sampler", "default", NULL };
+  static const gchar *const euler[] = { "--sampler", "euler", "--guidance-interval", "0:1", NULL };
+  static const gchar *const others[][5] = { { "--sampler", "unipc" }, { "--sampler", "dpmpp-2m" }, { "--sampler", "renoise" },
+    { "--shift", "5" }, { "--guidance-interval", "0.2:0.8" } };
+  gsize length, other_length;
+  g_autofree gchar *a = generate ("o.rgb", &length, own), *b = generate ("p.rgb", &length, euler);
+
+  g_assert_cmpmem (a, length, b, length);
+  for (guint i = 0; i < G_N_ELEMENTS (others); i++) {
+    g_autofree gchar *c = generate ("q.rgb", &other_length, others[i]);
+    g_assert_cmpuint (other_length, ==, length);
+    g_assert_cmpint (memcmp (a, c, length), !=, 0);
+  }
+}
+
 static void
 test_reports (void)
 {
@@ -308,6 +327,10 @@ test_errors (void)
     { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", model, "--image", no_picture }, "no-picture" },
     { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", model, "--fit", "crop" }, "--image" },
     { { "generate", "--prompt", "x", "--output", "x.y4m", "--image", "x.png", "--fit", "half" }, "letterbox" },
+    { { "generate", "--prompt", "x", "--output", "x.y4m", "--sampler", "heun" }, "default, euler, unipc, dpmpp-2m, renoise" },
+    { { "generate", "--prompt", "x", "--output", "x.y4m", "--guidance-interval", "0.5" }, "BEGIN:END" },
+    { { "generate", "--prompt", "x", "--output", "x.y4m", "--guidance-interval", "0:1x" }, "BEGIN:END" },
+    { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", model, "--guidance-interval", "0.5:0.4" }, "the end of guidance is 0.4" },
     { { "info", "/nonexistent" }, "/nonexistent" },
   };
 
@@ -352,6 +375,7 @@ main (int argc, char **argv)
   g_test_add_func ("/tool/tensors", test_tensors);
   g_test_add_func ("/tool/image", test_image);
   g_test_add_func ("/tool/image-size", test_image_size);
+  g_test_add_func ("/tool/sampling", test_sampling);
   g_test_add_func ("/tool/reports", test_reports);
   g_test_add_func ("/tool/info", test_info);
   g_test_add_func ("/tool/errors", test_errors);

@@ -103,26 +103,75 @@ test_clip (void)
   clear (&configs);
 }
 
+/* as diffusers writes it for Wan */
+static const gchar wan_scheduler[] = "{\"_class_name\": \"UniPCMultistepScheduler\", \"beta_end\": 0.02, \"disable_corrector\": [], "
+    "\"final_sigmas_type\": \"zero\", \"flow_shift\": 5.0, \"lower_order_final\": true, \"num_train_timesteps\": 1000, \"predict_x0\": true, "
+    "\"prediction_type\": \"flow_prediction\", \"sample_max_value\": 1.0, \"solver_order\": 2, \"solver_p\": null, \"solver_type\": \"bh2\", "
+    "\"thresholding\": false, \"timestep_spacing\": \"linspace\", \"use_flow_sigmas\": true, \"use_karras_sigmas\": false}";
+
 static void
 test_wan_defaults (void)
 {
   SoraStreamingConfig config;
   g_autoptr (GError) error = NULL;
 
-  g_assert_true (g_file_set_contents (path, "{\"shift\": 8.0}", -1, NULL));
+  g_assert_true (g_file_set_contents (path, "{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\", \"shift\": 8.0}", -1, NULL));
   g_assert_true (sora_streaming_config_init_wan (&config, 16, path, &error));
+  g_assert_cmpint (config.sampler, ==, SORA_SAMPLER_EULER);
   g_assert_false (config.causal);
   g_assert_cmpfloat (config.shift, ==, 8);
   g_assert_cmpuint (config.default_latents, ==, 21);    /* 81 frames */
   g_assert_cmpuint (config.text_length, ==, 512);
-  g_assert_true (g_file_set_contents (path, "{\"flow_shift\": 5.0}", -1, NULL));
+  g_assert_true (g_file_set_contents (path, wan_scheduler, -1, NULL));
   g_assert_true (sora_streaming_config_init_wan (&config, 48, path, &error));
+  g_assert_cmpint (config.sampler, ==, SORA_SAMPLER_UNIPC);
+  g_assert_cmpint (config.prediction, ==, SORA_PREDICTION_FLOW);
   g_assert_cmpfloat (config.shift, ==, 5);
   g_assert_cmpint (config.frame_rate[0], ==, 24);
   g_assert_no_error (error);
   g_assert_true (g_file_set_contents (path, "{}", -1, NULL));
   g_assert_false (sora_streaming_config_init_wan (&config, 48, path, &error));
   g_assert_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_FORMAT);
+}
+
+/* DPM-Solver++ in place of UniPC; and every variant that is not computed is refused, by the name of its field. */
+static void
+test_wan_schedulers (void)
+{
+  static const struct { const gchar *from, *to, *words; } alien[] = {
+    { "UniPCMultistepScheduler", "EulerDiscreteScheduler", "found \"EulerDiscreteScheduler\"" },
+    { "flow_prediction", "epsilon", "\"prediction_type\"" },
+    { "bh2", "bh1", "\"solver_type\"" },
+    { "\"zero\"", "\"sigma_min\"", "\"final_sigmas_type\"" },
+    { "use_flow_sigmas\": true", "use_flow_sigmas\": false", "\"use_flow_sigmas\" must be true" },
+    { "\"use_flow_sigmas\": true, ", "", "\"use_flow_sigmas\" must be true" },
+    { "lower_order_final\": true", "lower_order_final\": false", "\"lower_order_final\"" },
+    { "predict_x0\": true", "predict_x0\": false", "\"predict_x0\"" },
+    { "solver_order\": 2", "solver_order\": 3", "\"solver_order\": only 2" },
+    { "num_train_timesteps\": 1000", "num_train_timesteps\": 100", "\"num_train_timesteps\": only 1000" },
+    { "disable_corrector\": []", "disable_corrector\": [0]", "\"disable_corrector\"" },
+    { "karras_sigmas\": false", "karras_sigmas\": true", "\"use_karras_sigmas\"" },
+  };
+  SoraStreamingConfig config;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GString) dpm = g_string_new (wan_scheduler);
+
+  g_string_replace (dpm, "UniPC", "DPMSolver", 1);
+  g_string_replace (dpm, "bh2", "midpoint", 1);
+  g_assert_true (g_file_set_contents (path, dpm->str, -1, NULL));
+  g_assert_true (sora_streaming_config_init_wan (&config, 16, path, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (config.sampler, ==, SORA_SAMPLER_DPMPP_2M);
+  for (guint i = 0; i < G_N_ELEMENTS (alien); i++) {
+    g_autoptr (GString) text = g_string_new (wan_scheduler);
+    g_autoptr (GError) refusal = NULL;
+    g_assert_cmpuint (g_string_replace (text, alien[i].from, alien[i].to, 0), ==, 1);
+    g_assert_true (g_file_set_contents (path, text->str, -1, NULL));
+    g_assert_false (sora_streaming_config_init_wan (&config, 16, path, &refusal));
+    g_assert_error (refusal, SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED);
+    if (!strstr (refusal->message, alien[i].words) || !strstr (refusal->message, path))
+      g_error ("expected the path and %s in %s", alien[i].words, refusal->message);
+  }
 }
 
 static void
@@ -218,7 +267,8 @@ static const Fault faults[] = {
   { STREAMING, "[[256, 256], [320, 192]]", "[[256]]", BAD, "\"sizes\"" },
   { STREAMING, "[[256, 256], [320, 192]]", "[256, 256]", BAD, "\"sizes\"" },
   { STREAMING, "[[256, 256], [320, 192]]", "[[0, 256]]", BAD, "\"sizes\"" },
-  { STREAMING, "\"euler\"", "\"heun\"", BAD, "expected \"euler\" or \"renoise\", found \"heun\"" },
+  { STREAMING, "\"euler\"", "\"heun\"", BAD, "expected \"euler\" or \"unipc\" or \"dpmpp-2m\" or \"renoise\", found \"heun\"" },
+  { STREAMING, "\"euler\"", "\"default\"", BAD, "found \"default\"" },
   { STREAMING, "\"steps\": 6", "\"steps\": 0", BAD, "\"steps\"" },
   { STREAMING, "\"shift\": 3.0", "\"shift\": 0", BAD, "\"shift\"" },
   { STREAMING, "\"shift\": 3.0", "\"shift\": null", BAD, "\"shift\" is missing" },
@@ -293,6 +343,7 @@ main (int argc, char **argv)
   g_test_add_func ("/config/streaming", test_streaming);
   g_test_add_func ("/config/clip", test_clip);
   g_test_add_func ("/config/wan-defaults", test_wan_defaults);
+  g_test_add_func ("/config/wan-schedulers", test_wan_schedulers);
   g_test_add_func ("/config/text-encoder", test_text_encoder);
   g_test_add_func ("/config/transformer", test_transformer);
   g_test_add_func ("/config/vae", test_vae);

@@ -5,19 +5,6 @@
 
 #include <string.h>
 
-gsize
-sora_dtype_size (SoraDType dtype)
-{
-  return dtype == SORA_DTYPE_F32 ? 4 : 2;
-}
-
-const gchar *
-sora_dtype_name (SoraDType dtype)
-{
-  static const gchar *const names[] = { "F32", "F16", "BF16" };
-  return names[dtype];
-}
-
 /* The loops below read through memcpy(), as the data may be unaligned, and have no branches, so that compilers turn them into vector
  * code. */
 
@@ -69,20 +56,65 @@ float_from_f16 (const guint8 *restrict in, guint64 count, gfloat *restrict out)
   }
 }
 
+/* Values of a block at most */
+#define MAX_BLOCK 256
+
+typedef struct {
+  const gchar *name;
+  guint elements, bytes;        /* of a block */
+  void (*to_float) (const guint8 *restrict in, guint64 n_blocks, gfloat *restrict out);
+} TypeInfo;
+
+static const TypeInfo types[SORA_N_DTYPES] = {
+  [SORA_DTYPE_F32] = { "F32", 1, 4, float_from_f32 },
+  [SORA_DTYPE_F16] = { "F16", 1, 2, float_from_f16 },
+  [SORA_DTYPE_BF16] = { "BF16", 1, 2, float_from_bf16 },
+};
+
+guint
+sora_dtype_get_block_elements (SoraDType dtype)
+{
+  return types[dtype].elements;
+}
+
+guint
+sora_dtype_get_block_bytes (SoraDType dtype)
+{
+  return types[dtype].bytes;
+}
+
+const gchar *
+sora_dtype_name (SoraDType dtype)
+{
+  return types[dtype].name;
+}
+
+/* Elements @first ... @first + @count - 1 of one block */
+static void
+convert_part (const TypeInfo *type, const guint8 *block, guint first, guint count, gfloat *out)
+{
+  gfloat values[MAX_BLOCK];
+
+  type->to_float (block, 1, values);
+  memcpy (out, values + first, count * sizeof (gfloat));
+}
+
 void
 sora_tensor_to_float (const SoraTensor *tensor, guint64 first, guint64 count, gfloat *out)
 {
-  const guint8 *in = tensor->data + first * sora_dtype_size (tensor->dtype);
+  const TypeInfo *type = &types[tensor->dtype];
+  const guint8 *block = tensor->data + first / type->elements * type->bytes;
+  guint64 skip = first % type->elements, n_blocks;
 
-  switch (tensor->dtype) {
-    case SORA_DTYPE_F32:
-      float_from_f32 (in, count, out);
-      break;
-    case SORA_DTYPE_F16:
-      float_from_f16 (in, count, out);
-      break;
-    case SORA_DTYPE_BF16:
-      float_from_bf16 (in, count, out);
-      break;
+  if (skip > 0 && count > 0) {
+    guint64 part = MIN (count, type->elements - skip);
+    convert_part (type, block, skip, part, out);
+    block += type->bytes;
+    out += part;
+    count -= part;
   }
+  n_blocks = count / type->elements;
+  type->to_float (block, n_blocks, out);
+  if (count % type->elements > 0)
+    convert_part (type, block + n_blocks * type->bytes, 0, count % type->elements, out + n_blocks * type->elements);
 }

@@ -9,15 +9,17 @@ G_BEGIN_DECLS
 
 #define SORA_TENSOR_MAX_DIMS 6
 
+/* The types that a weight can have. */
 typedef enum {
   SORA_DTYPE_F32,
   SORA_DTYPE_F16,
   SORA_DTYPE_BF16,
+  SORA_N_DTYPES
 } SoraDType;
 
 /* Immutable; lives as long as the file it was found in. */
 typedef struct {
-  const gchar *name;
+  const gchar *name;            /* as the file has it */
   const gchar *file;            /* path, for messages */
   SoraDType dtype;
   guint n_dims;
@@ -26,10 +28,12 @@ typedef struct {
   const guint8 *data;           /* mapped, little-endian, may be unaligned */
 } SoraTensor;
 
-gsize sora_dtype_size (SoraDType dtype);
+/* Values are stored in blocks of so many elements along the last dimension, each of so many bytes; 1 element for plain types. */
+guint sora_dtype_get_block_elements (SoraDType dtype);
+guint sora_dtype_get_block_bytes (SoraDType dtype);
 const gchar *sora_dtype_name (SoraDType dtype);
 
-/* Converts elements first ... first + count - 1 to @out. */
+/* Converts elements first ... first + count - 1 to @out. Whole blocks are the fastest. */
 void sora_tensor_to_float (const SoraTensor *tensor, guint64 first, guint64 count, gfloat *out);
 
 G_END_DECLS

@@ -7,7 +7,7 @@
 #include "runtime/device-private.h"
 #include "stages/noise.h"
 #include "test-support.h"
-#include "weights/safetensors.h"
+#include "weights/weight-file.h"
 
 #define PROMPT "a red ball bounces"
 #define SEED 42

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* safetensors: reading one file or an index of shards, mapped and checked; writing one file. */
+/* Weight files of every container, mapped and checked: safetensors (or an index of shards), PyTorch archives, GGUF. */
 #pragma once
 
 #include "weights/tensor.h"
@@ -11,11 +11,15 @@ typedef struct _SoraWeightFile SoraWeightFile;
 
 /**
  * sora_weight_file_open:
- * @path: a .safetensors file, or an .index.json of shards
+ * @path: a weight file, whose container is recognised by its content, or an .index.json of shards
  *
- * Header length, types, shapes, offsets and overlaps are checked, so a tensor found later can be read blindly.
+ * Lengths, types, shapes, offsets and overlaps are checked, so a tensor found later can be read blindly.
+ *
+ * Returns: (transfer full): or %NULL with a #SoraModelError that names the file. Any thread.
  */
 SoraWeightFile *sora_weight_file_open (const gchar *path, GError **error);
+/* The same from memory, which is kept; @path is for messages, and is where shards lie. */
+SoraWeightFile *sora_weight_file_open_bytes (GBytes *bytes, const gchar *path, GError **error);
 void sora_weight_file_free (SoraWeightFile *file);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraWeightFile, sora_weight_file_free)
 
@@ -28,13 +32,5 @@ const SoraTensor *sora_weight_file_find (SoraWeightFile *file, GError **error, c
 /* (element-type utf8) (transfer container): names, sorted */
 GPtrArray *sora_weight_file_get_names (SoraWeightFile *file);
 guint64 sora_weight_file_get_bytes (SoraWeightFile *file);
-
-/* Collects float tensors and writes them as one F32 safetensors file. For one thread at a time. */
-typedef struct _SoraTensorWriter SoraTensorWriter;
-SoraTensorWriter *sora_tensor_writer_new (void);
-void sora_tensor_writer_add (SoraTensorWriter *writer, const gchar *name, const gfloat *data, const gint64 *shape, guint n_dims);
-gboolean sora_tensor_writer_save (SoraTensorWriter *writer, const gchar *path, GError **error);
-void sora_tensor_writer_free (SoraTensorWriter *writer);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraTensorWriter, sora_tensor_writer_free)
 
 G_END_DECLS

@@ -30,8 +30,8 @@ static const TypeInfo types[] = {
   { "I8", 1, -1 },
   { "U8", 1, -1 },
   { "BOOL", 1, -1 },
-  { "F8_E4M3", 1, -1 },
-  { "F8_E5M2", 1, -1 },
+  { "F8_E4M3", 1, SORA_DTYPE_F8_E4M3 },
+  { "F8_E5M2", 1, SORA_DTYPE_F8_E5M2 },
 };
 
 static const TypeInfo *

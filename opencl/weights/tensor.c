@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Converts tensors of a mapped file to floats. */
 
-#include "weights/tensor.h"
+#include "weights/tensor-private.h"
 
 #include <string.h>
 
@@ -37,8 +37,8 @@ float_from_bf16 (const guint8 *restrict in, guint64 count, gfloat *restrict out)
 
 /* IEEE 754 binary16: normal numbers move the exponent's bias from 15 to 127, infinity and NaN to 255; a subnormal is its
  * mantissa times 2^-24. */
-static void
-float_from_f16 (const guint8 *restrict in, guint64 count, gfloat *restrict out)
+void
+sora_float_from_f16 (const guint8 *restrict in, guint64 count, gfloat *restrict out)
 {
   for (guint64 i = 0; i < count; i++) {
     guint16 half;
@@ -62,13 +62,25 @@ float_from_f16 (const guint8 *restrict in, guint64 count, gfloat *restrict out)
 typedef struct {
   const gchar *name;
   guint elements, bytes;        /* of a block */
-  void (*to_float) (const guint8 *restrict in, guint64 n_blocks, gfloat *restrict out);
+  SoraToFloat to_float;
 } TypeInfo;
 
 static const TypeInfo types[SORA_N_DTYPES] = {
   [SORA_DTYPE_F32] = { "F32", 1, 4, float_from_f32 },
-  [SORA_DTYPE_F16] = { "F16", 1, 2, float_from_f16 },
+  [SORA_DTYPE_F16] = { "F16", 1, 2, sora_float_from_f16 },
   [SORA_DTYPE_BF16] = { "BF16", 1, 2, float_from_bf16 },
+  [SORA_DTYPE_F8_E4M3] = { "F8_E4M3", 1, 1, sora_float_from_f8_e4m3 },
+  [SORA_DTYPE_F8_E5M2] = { "F8_E5M2", 1, 1, sora_float_from_f8_e5m2 },
+  [SORA_DTYPE_Q4_0] = { "Q4_0", 32, 18, sora_float_from_q4_0 },
+  [SORA_DTYPE_Q4_1] = { "Q4_1", 32, 20, sora_float_from_q4_1 },
+  [SORA_DTYPE_Q5_0] = { "Q5_0", 32, 22, sora_float_from_q5_0 },
+  [SORA_DTYPE_Q5_1] = { "Q5_1", 32, 24, sora_float_from_q5_1 },
+  [SORA_DTYPE_Q8_0] = { "Q8_0", 32, 34, sora_float_from_q8_0 },
+  [SORA_DTYPE_Q2_K] = { "Q2_K", 256, 84, sora_float_from_q2_k },
+  [SORA_DTYPE_Q3_K] = { "Q3_K", 256, 110, sora_float_from_q3_k },
+  [SORA_DTYPE_Q4_K] = { "Q4_K", 256, 144, sora_float_from_q4_k },
+  [SORA_DTYPE_Q5_K] = { "Q5_K", 256, 176, sora_float_from_q5_k },
+  [SORA_DTYPE_Q6_K] = { "Q6_K", 256, 210, sora_float_from_q6_k },
 };
 
 guint

@@ -9,11 +9,23 @@ G_BEGIN_DECLS
 
 #define SORA_TENSOR_MAX_DIMS 6
 
-/* The types that a weight can have. */
+/* The types that a weight can have; those with Q are GGUF's blocks. */
 typedef enum {
   SORA_DTYPE_F32,
   SORA_DTYPE_F16,
   SORA_DTYPE_BF16,
+  SORA_DTYPE_F8_E4M3,
+  SORA_DTYPE_F8_E5M2,
+  SORA_DTYPE_Q4_0,
+  SORA_DTYPE_Q4_1,
+  SORA_DTYPE_Q5_0,
+  SORA_DTYPE_Q5_1,
+  SORA_DTYPE_Q8_0,
+  SORA_DTYPE_Q2_K,
+  SORA_DTYPE_Q3_K,
+  SORA_DTYPE_Q4_K,
+  SORA_DTYPE_Q5_K,
+  SORA_DTYPE_Q6_K,
   SORA_N_DTYPES
 } SoraDType;
 

@@ -7,7 +7,7 @@
 G_BEGIN_DECLS
 
 /* Names are longer only in files that were made to hurt. */
-#define SORA_TENSOR_MAX_NAME 1024
+#define SORA_TENSOR_MAX_NAME 512
 
 struct _SoraWeightFile {
   gchar *path;
@@ -15,6 +15,7 @@ struct _SoraWeightFile {
   GPtrArray *shards;            /* SoraWeightFile, whose bytes and paths the tensors point to */
   GHashTable *tensors;          /* name → SoraTensor */
   GHashTable *foreign;          /* name → what it is, of tensors that cannot be used as floats */
+  GHashTable *metadata;         /* of GGUF, see gguf.c; or NULL */
   guint64 size;                 /* bytes of all tensors */
 };
 
@@ -24,6 +25,7 @@ gboolean sora_tensor_measure (SoraTensor *tensor, guint block_elements, guint bl
 
 /* Each checks @size bytes at @data, at least 8, and adds the tensors in it to @file. */
 gboolean sora_safetensors_read (SoraWeightFile *file, const guint8 *data, guint64 size, GError **error);
+gboolean sora_torch_archive_read (SoraWeightFile *file, const guint8 *data, guint64 size, GError **error);
 
 /**
  * sora_weight_file_add:

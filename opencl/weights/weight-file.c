@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "weights/gguf.h"
 #include "weights/json.h"
 
 #define MAX_INDEX (16 * 1024 * 1024)
@@ -35,6 +36,7 @@ sora_weight_file_free (SoraWeightFile *file)
   g_hash_table_unref (file->tensors);
   g_hash_table_unref (file->foreign);
   g_ptr_array_unref (file->shards);
+  g_clear_pointer (&file->metadata, g_hash_table_unref);
   g_clear_pointer (&file->bytes, g_bytes_unref);
   g_free (file->path);
   g_free (file);
@@ -140,10 +142,18 @@ read_container (SoraWeightFile *file, GError **error)
 
   if (is_safetensors (data, size))
     return sora_safetensors_read (file, data, size, error);
+  if (begins_with (data, size, "GGUF"))
+    return sora_gguf_read (file, data, size, error);
+  if (begins_with (data, size, "PK\003\004"))
+    return sora_torch_archive_read (file, data, size, error);
+  /* a number that torch.save() wrote first until version 1.5, pickled */
+  if (begins_with (data, size, "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."))
+    return sora_weight_file_fail (file, error, "the format of PyTorch before 1.6. Re-save it with a newer one: "
+        "torch.save (torch.load (\"old.pth\", map_location=\"cpu\", weights_only=True), \"new.pth\")");
   if (begins_with (data, size, "version https://git-"))
     return sora_weight_file_fail (file, error,
         "a Git LFS pointer stands where the weights should be; fetch them with \"git lfs pull\"");
-  return sora_weight_file_fail (file, error, "not a weight file (safetensors), or truncated: %" G_GSIZE_FORMAT " bytes", size);
+  return sora_weight_file_fail (file, error, "not a weight file (safetensors, PyTorch, GGUF), or truncated: %" G_GSIZE_FORMAT " bytes", size);
 }
 
 static GBytes *
@@ -350,4 +360,10 @@ guint64
 sora_weight_file_get_bytes (SoraWeightFile *file)
 {
   return file->size;
+}
+
+GVariant *
+sora_weight_file_get_metadata (SoraWeightFile *file, const gchar *key)
+{
+  return sora_gguf_get_metadata (file, key);
 }

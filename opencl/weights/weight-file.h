@@ -33,4 +33,13 @@ const SoraTensor *sora_weight_file_find (SoraWeightFile *file, GError **error, c
 GPtrArray *sora_weight_file_get_names (SoraWeightFile *file);
 guint64 sora_weight_file_get_bytes (SoraWeightFile *file);
 
+/**
+ * sora_weight_file_get_metadata:
+ * @key: "general.architecture", "tokenizer.ggml.tokens" ...
+ *
+ * Returns: (transfer full) (nullable): a GGUF file's metadata value, %NULL if there is none: integers, "b", "s", "d" for floats of both
+ *     sizes, "n" for 8-bit signed integers, arrays of these, and "av" for arrays of arrays.
+ */
+GVariant *sora_weight_file_get_metadata (SoraWeightFile *file, const gchar *key);
+
 G_END_DECLS

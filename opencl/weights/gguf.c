@@ -298,6 +298,31 @@ add_foreign (SoraWeightFile *file, const Info *info, GError **error)
   return sora_weight_file_add (file, &info->tensor, 0, what, error);
 }
 
+/* The shape before it was folded into fewer dimensions, as city96's tools note it, slowest first; FALSE if it cannot be right. */
+static gboolean
+restore_shape (SoraWeightFile *file, SoraTensor *tensor)
+{
+  g_autofree gchar *key = g_strconcat ("comfy.gguf.orig_shape.", tensor->name, NULL);
+  g_autoptr (GVariant) shape = sora_gguf_get_metadata (file, key);
+  guint64 n_elements = 1;
+  gsize n_dims;
+
+  if (!shape)
+    return TRUE;
+  n_dims = g_variant_is_of_type (shape, G_VARIANT_TYPE ("ai")) ? g_variant_n_children (shape) : G_MAXSIZE;
+  if (n_dims > SORA_TENSOR_MAX_DIMS)
+    return FALSE;
+  for (gsize i = 0; i < n_dims; i++) {
+    gint32 size;
+    g_variant_get_child (shape, i, "i", &size);
+    if (size < 0 || !g_uint64_checked_mul (&n_elements, n_elements, size))
+      return FALSE;
+    tensor->shape[i] = size;
+  }
+  tensor->n_dims = n_dims;
+  return n_elements == tensor->n_elements;
+}
+
 /* Checks a tensor against the @size bytes of data and adds it. */
 static gboolean
 add_tensor (SoraWeightFile *file, Info *info, const guint8 *data, guint64 size, guint64 alignment, GArray *extents, GError **error)
@@ -318,6 +343,9 @@ add_tensor (SoraWeightFile *file, Info *info, const guint8 *data, guint64 size, 
     return sora_weight_file_fail_tensor (file, error, SORA_MODEL_ERROR_FORMAT, tensor->name,
         "it lies beyond the file's %" G_GUINT64_FORMAT " bytes of data (is it truncated?)", size);
   tensor->data = data + info->offset;
+  if (!restore_shape (file, tensor))
+    return sora_weight_file_fail_tensor (file, error, SORA_MODEL_ERROR_FORMAT, tensor->name,
+        "its comfy.gguf.orig_shape is no list of up to 6 sizes with as many values");
   g_array_append_val (extents, extent);
   return sora_weight_file_add (file, tensor, bytes, NULL, error);
 }

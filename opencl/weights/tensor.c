@@ -111,8 +111,8 @@ convert_part (const TypeInfo *type, const guint8 *block, guint first, guint coun
   memcpy (out, values + first, count * sizeof (gfloat));
 }
 
-void
-sora_tensor_to_float (const SoraTensor *tensor, guint64 first, guint64 count, gfloat *out)
+static void
+convert (const SoraTensor *tensor, guint64 first, guint64 count, gfloat *out)
 {
   const TypeInfo *type = &types[tensor->dtype];
   const guint8 *block = tensor->data + first / type->elements * type->bytes;
@@ -129,4 +129,12 @@ sora_tensor_to_float (const SoraTensor *tensor, guint64 first, guint64 count, gf
   type->to_float (block, n_blocks, out);
   if (count % type->elements > 0)
     convert_part (type, block + n_blocks * type->bytes, 0, count % type->elements, out + n_blocks * type->elements);
+}
+
+void
+sora_tensor_to_float (const SoraTensor *tensor, guint64 first, guint64 count, gfloat *out)
+{
+  convert (tensor, first, count, out);
+  for (guint64 i = 0; tensor->is_scaled && i < count; i++)
+    out[i] *= tensor->scale;
 }

@@ -38,6 +38,8 @@ typedef struct {
   guint64 shape[SORA_TENSOR_MAX_DIMS];
   guint64 n_elements;
   const guint8 *data;           /* mapped, little-endian, may be unaligned */
+  gboolean is_scaled;           /* whether the data times this is what counts; 8-bit floats of many files */
+  gfloat scale;
 } SoraTensor;
 
 /* Values are stored in blocks of so many elements along the last dimension, each of so many bytes; 1 element for plain types. */
@@ -45,7 +47,7 @@ guint sora_dtype_get_block_elements (SoraDType dtype);
 guint sora_dtype_get_block_bytes (SoraDType dtype);
 const gchar *sora_dtype_name (SoraDType dtype);
 
-/* Converts elements first ... first + count - 1 to @out. Whole blocks are the fastest. */
+/* Converts elements first ... first + count - 1, scaled, to @out. Whole blocks are the fastest. */
 void sora_tensor_to_float (const SoraTensor *tensor, guint64 first, guint64 count, gfloat *out);
 
 G_END_DECLS

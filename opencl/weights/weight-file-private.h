@@ -9,6 +9,9 @@ G_BEGIN_DECLS
 /* Names are longer only in files that were made to hurt. */
 #define SORA_TENSOR_MAX_NAME 512
 
+/* How a file names its tensors, see names.c */
+typedef struct _SoraDialect SoraDialect;
+
 struct _SoraWeightFile {
   gchar *path;
   GBytes *bytes;                /* the mapped file; NULL for an index */
@@ -16,6 +19,8 @@ struct _SoraWeightFile {
   GHashTable *tensors;          /* name → SoraTensor */
   GHashTable *foreign;          /* name → what it is, of tensors that cannot be used as floats */
   GHashTable *metadata;         /* of GGUF, see gguf.c; or NULL */
+  const SoraDialect *dialect;   /* what the names were translated from, or NULL */
+  const gchar *prefix;          /* before all of them in the file */
   guint64 size;                 /* bytes of all tensors */
 };
 
@@ -39,6 +44,12 @@ gboolean sora_weight_file_fail_tensor (SoraWeightFile *file, GError **error, Sor
     const gchar *format, ...) G_GNUC_PRINTF (5, 6);
 /* Sets SORA_MODEL_ERROR_FORMAT, "FILE: " and the rest, and returns FALSE. */
 gboolean sora_weight_file_fail (SoraWeightFile *file, GError **error, const gchar *format, ...) G_GNUC_PRINTF (3, 4);
+
+void sora_tensor_free (SoraTensor *tensor);
+/* (transfer full) (element-type utf8): names of all tensors, those that cannot be used too */
+GPtrArray *sora_weight_file_copy_all_names (SoraWeightFile *file);
+/* Joins scaled weights with their scales, and drops what is written beside them; where that fails, a weight cannot be used. */
+void sora_weight_file_apply_scales (SoraWeightFile *file);
 
 /* Where one tensor's data lies, to find overlaps. */
 typedef struct {

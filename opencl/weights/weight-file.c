@@ -7,11 +7,12 @@
 
 #include "weights/gguf.h"
 #include "weights/json.h"
+#include "weights/names.h"
 
 #define MAX_INDEX (16 * 1024 * 1024)
 
-static void
-tensor_free (SoraTensor *tensor)
+void
+sora_tensor_free (SoraTensor *tensor)
 {
   g_free ((gchar *) tensor->name);
   g_free (tensor);
@@ -23,7 +24,7 @@ weight_file_new (const gchar *path)
   SoraWeightFile *file = g_new0 (SoraWeightFile, 1);
   file->path = g_strdup (path);
   file->shards = g_ptr_array_new_with_free_func ((GDestroyNotify) sora_weight_file_free);
-  file->tensors = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) tensor_free);
+  file->tensors = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) sora_tensor_free);
   file->foreign = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   return file;
 }
@@ -255,7 +256,10 @@ sora_weight_file_open_bytes (GBytes *bytes, const gchar *path, GError **error)
   g_autoptr (SoraWeightFile) file = weight_file_new (path);
 
   file->bytes = g_bytes_ref (bytes);
-  return read_file (file, error) ? g_steal_pointer (&file) : NULL;
+  if (!read_file (file, error))
+    return NULL;
+  sora_weight_file_apply_scales (file);
+  return sora_weight_file_translate_names (file, error) ? g_steal_pointer (&file) : NULL;
 }
 
 SoraWeightFile *
@@ -312,7 +316,7 @@ sora_weight_file_find (SoraWeightFile *file, GError **error, const gchar *name, 
 {
   const SoraTensor *tensor = sora_weight_file_peek (file, name);
   const gchar *foreign = g_hash_table_lookup (file->foreign, name);
-  g_autofree gchar *expected = NULL, *found = NULL;
+  g_autofree gchar *expected = NULL, *found = NULL, *spelled = NULL;
   guint64 shape[SORA_TENSOR_MAX_DIMS];
   va_list args;
 
@@ -331,8 +335,9 @@ sora_weight_file_find (SoraWeightFile *file, GError **error, const gchar *name, 
     found = g_strdup (foreign);
   else
     found = g_strdup ("none");
+  spelled = sora_weight_file_spell (file, name);
   g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_WEIGHT, "%s: tensor \"%s\": expected %s, found %s",
-      tensor ? tensor->file : file->path, name, expected, found);
+      tensor ? tensor->file : file->path, spelled ? spelled : name, expected, found);
   return NULL;
 }
 
@@ -340,6 +345,23 @@ static gint
 compare_names (gconstpointer a, gconstpointer b)
 {
   return strcmp (*(const gchar * const *) a, *(const gchar * const *) b);
+}
+
+GPtrArray *
+sora_weight_file_copy_all_names (SoraWeightFile *file)
+{
+  GPtrArray *names = g_ptr_array_new_with_free_func (g_free);
+  GHashTable *tables[] = { file->tensors, file->foreign };
+
+  for (guint i = 0; i < G_N_ELEMENTS (tables); i++) {
+    GHashTableIter iter;
+    gpointer name;
+    g_hash_table_iter_init (&iter, tables[i]);
+    while (g_hash_table_iter_next (&iter, &name, NULL))
+      g_ptr_array_add (names, g_strdup (name));
+  }
+  g_ptr_array_sort (names, compare_names);
+  return names;
 }
 
 GPtrArray *

@@ -13,7 +13,8 @@ typedef struct _SoraWeightFile SoraWeightFile;
  * sora_weight_file_open:
  * @path: a weight file, whose container is recognised by its content, or an .index.json of shards
  *
- * Lengths, types, shapes, offsets and overlaps are checked, so a tensor found later can be read blindly.
+ * Lengths, types, shapes, offsets and overlaps are checked, so a tensor found later can be read blindly. Tensors have the names of
+ * diffusers' and transformers' classes, whatever the file calls them; scaled 8-bit weights carry their scales.
  *
  * Returns: (transfer full): or %NULL with a #SoraModelError that names the file. Any thread.
  */

@@ -231,6 +231,8 @@ def main():
     save_gguf("transformer.gguf", "wan", original, {"patch_embedding.weight": (8, 1, 2, 2)})
     folded = dict(original)
     folded["patch_embedding.weight"] = original["patch_embedding.weight"].reshape(4, 8)
+    for name in ("head.modulation", "blocks.11.modulation"):        # as ggml writes leading ones
+        folded[name] = original[name].squeeze(0)
     save_gguf("transformer-folded.gguf", "pig", folded)
     make_archives(original)
     make_encoder()

@@ -271,6 +271,39 @@ test_bad_tensors (void)
   assert_refused (make_tensor (long_name, 1, 1, 0, F32, 0), "too long");
 }
 
+/* A tensor of [8, 3] floats whose original shape is noted as @n sizes, the first two of @sizes and then ones, of @type */
+static GByteArray *
+make_folded (guint type, guint64 n, guint64 first, guint64 second)
+{
+  GByteArray *bytes = begin (3, 1, 1);
+
+  put_string (bytes, "comfy.gguf.orig_shape.w");
+  weight_test_put (bytes, 4, ARRAY);
+  weight_test_put (bytes, 4, type);
+  weight_test_put (bytes, 8, n);
+  for (guint64 i = 0; i < n; i++)
+    weight_test_put (bytes, 4, i == 0 ? first : i == 1 ? second : 1);
+  put_info (bytes, "w", 2, 3, 8, F32, 0);
+  put_data (bytes, 32, 96);
+  return bytes;
+}
+
+static void
+test_folded (void)
+{
+  g_autoptr (GByteArray) bytes = make_folded (INT32, 5, 4, 6);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SoraWeightFile) file = weight_test_open (bytes->data, bytes->len, &error);
+
+  g_assert_no_error (error);
+  g_assert_nonnull (sora_weight_file_find (file, &error, "w", 5, 4, 6, 1, 1, 1));
+  assert_refused (make_folded (INT32, 5, 4, 5), "orig_shape");
+  assert_refused (make_folded (INT32, 0, 0, 0), "orig_shape");
+  assert_refused (make_folded (INT32, 7, 4, 6), "orig_shape");
+  assert_refused (make_folded (INT32, 2, G_MAXUINT32 - 3, G_MAXUINT32 - 5), "orig_shape");      /* -4 x -6 */
+  assert_refused (make_folded (UINT32, 5, 4, 6), "orig_shape");
+}
+
 static void
 test_damage (void)
 {
@@ -291,6 +324,7 @@ main (int argc, char **argv)
   g_test_add_func ("/gguf/bad/header", test_bad_header);
   g_test_add_func ("/gguf/bad/metadata", test_bad_metadata);
   g_test_add_func ("/gguf/bad/tensors", test_bad_tensors);
+  g_test_add_func ("/gguf/folded", test_folded);
   g_test_add_func ("/gguf/damage", test_damage);
   return g_test_run ();
 }

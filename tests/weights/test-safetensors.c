@@ -5,8 +5,8 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
+#include "weight-support.h"
 #include "weights/tensor-writer.h"
-#include "weights/weight-file.h"
 
 static gchar *folder;
 
@@ -225,6 +225,16 @@ test_bad_shards (void)
 }
 
 static void
+test_damage (void)
+{
+  const WeightTestTensor tensors[] = { { "a.weight", "F8_E4M3", "[2,3]", 6 }, { "a.scale_weight", "F32", "[]", 4 },
+    { "b", "F16", "[2]", 4 }, { "n", "I64", "[1]", 8 } };
+  g_autoptr (GByteArray) bytes = weight_test_safetensors (tensors, G_N_ELEMENTS (tensors));
+
+  weight_test_damage (bytes->data, bytes->len);
+}
+
+static void
 test_writer (void)
 {
   const gfloat a[] = { 1, -2, 3.5f, 0, 5, 6 }, b[] = { 42 };
@@ -287,6 +297,7 @@ main (int argc, char **argv)
   g_test_add_func ("/safetensors/sound", test_sound);
   g_test_add_func ("/safetensors/find-errors", test_find_errors);
   g_test_add_func ("/safetensors/shards", test_shards);
+  g_test_add_func ("/safetensors/damage", test_damage);
   g_test_add_func ("/safetensors/writer", test_writer);
   g_test_add_func ("/safetensors/writer-fails", test_writer_fails);
   status = g_test_run ();

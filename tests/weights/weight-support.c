@@ -71,6 +71,29 @@ weight_test_damage (const guint8 *data, gsize length)
   }
 }
 
+GByteArray *
+weight_test_safetensors (const WeightTestTensor *tensors, guint n)
+{
+  GByteArray *bytes = g_byte_array_new ();
+  GString *header = g_string_new ("{");
+  gsize offset = 0;
+
+  for (guint i = 0; i < n; i++) {
+    g_string_append_printf (header, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":%s,\"data_offsets\":[%" G_GSIZE_FORMAT ",%" G_GSIZE_FORMAT "]}",
+        i > 0 ? "," : "", tensors[i].name, tensors[i].dtype, tensors[i].shape, offset, offset + tensors[i].n_bytes);
+    offset += tensors[i].n_bytes;
+  }
+  g_string_append_c (header, '}');
+  weight_test_put (bytes, 8, header->len);
+  weight_test_put_text (bytes, header->str);
+  for (guint i = 0; i < n; i++) {
+    for (gsize j = 0; j < tensors[i].n_bytes; j++)
+      weight_test_put (bytes, 1, tensors[i].data ? tensors[i].data[j] : 0);
+  }
+  g_string_free (header, TRUE);
+  return bytes;
+}
+
 gchar *
 weight_test_golden (const gchar *name)
 {

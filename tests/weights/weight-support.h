@@ -15,6 +15,16 @@ void weight_test_damage (const guint8 *data, gsize length);
 /* Converts all of every tensor, so that data outside of the file is noticed. */
 void weight_test_convert_all (SoraWeightFile *file);
 
+/* One tensor of a safetensors file, which lies behind the one before */
+typedef struct {
+  const gchar *name, *dtype, *shape;    /* "w", "F32", "[2,3]" */
+  gsize n_bytes;
+  const guint8 *data;           /* NULL: zeros */
+} WeightTestTensor;
+
+/* (transfer full): a safetensors file of @n tensors */
+GByteArray *weight_test_safetensors (const WeightTestTensor *tensors, guint n);
+
 /* A golden file, tests/golden/weights/NAME: its path, its content (transfer full) */
 gchar *weight_test_golden (const gchar *name);
 GByteArray *weight_test_load (const gchar *name);

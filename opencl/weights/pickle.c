@@ -435,8 +435,8 @@ push_global (Machine *m, const SoraPickleString *module, const SoraPickleString 
   }
   shown_module = show (module);
   shown_name = show (name);
-  fail (m, "it asks for %s.%s, which weights do not need. Only tensors are read: re-save the file as safetensors, or its state_dict () alone",
-      shown_module, shown_name);
+  fail (m, "it asks for %s.%s, which weights do not need. Only tensors are read: re-save the file as safetensors, or its state_dict () "
+      "alone", shown_module, shown_name);
 }
 
 /* A line, without its end */

@@ -32,6 +32,7 @@ static const TypeInfo types[] = {
   { "BOOL", 1, -1 },
   { "F8_E4M3", 1, SORA_DTYPE_F8_E4M3 },
   { "F8_E5M2", 1, SORA_DTYPE_F8_E5M2 },
+  { "F8_E8M0", 1, -1 },
 };
 
 static const TypeInfo *

@@ -41,7 +41,8 @@ get_entry (Archive *archive, const gchar *name, GError **error)
     sora_weight_file_fail (archive->file, error, "entry \"%s\" is missing", path);
   else if (entry->method != 0)
     sora_weight_file_fail (archive->file, error,
-        "entry \"%s\" is compressed, so it cannot be mapped. PyTorch stores entries as they are: re-pack the archive with \"zip -0\"", path);
+        "entry \"%s\" is compressed, so it cannot be mapped. PyTorch stores entries as they are: re-pack the archive with \"zip -0\"",
+        path);
   else
     return entry;
   return NULL;

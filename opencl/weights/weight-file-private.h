@@ -35,7 +35,8 @@ gboolean sora_torch_archive_read (SoraWeightFile *file, const guint8 *data, guin
 /**
  * sora_weight_file_add:
  * @tensor: copied, its name too; its file is set here. Its data is @bytes long and lies within the file
- * @foreign: (nullable): why the tensor cannot be used as floats, as a noun phrase: "dtype I64, which ..."; then dtype and data do not matter
+ * @foreign: (nullable): why the tensor cannot be used as floats, as a noun phrase: "dtype I64, which ..."; then dtype and data do not
+ *     matter
  */
 gboolean sora_weight_file_add (SoraWeightFile *file, const SoraTensor *tensor, guint64 bytes, const gchar *foreign, GError **error);
 

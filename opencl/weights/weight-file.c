@@ -141,12 +141,12 @@ read_container (SoraWeightFile *file, GError **error)
   gsize size;
   const guint8 *data = g_bytes_get_data (file->bytes, &size);
 
-  if (is_safetensors (data, size))
-    return sora_safetensors_read (file, data, size, error);
   if (begins_with (data, size, "GGUF"))
     return sora_gguf_read (file, data, size, error);
   if (begins_with (data, size, "PK\003\004"))
     return sora_torch_archive_read (file, data, size, error);
+  if (is_safetensors (data, size))
+    return sora_safetensors_read (file, data, size, error);
   /* a number that torch.save() wrote first until version 1.5, pickled */
   if (begins_with (data, size, "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."))
     return sora_weight_file_fail (file, error, "the format of PyTorch before 1.6. Re-save it with a newer one: "
@@ -154,7 +154,8 @@ read_container (SoraWeightFile *file, GError **error)
   if (begins_with (data, size, "version https://git-"))
     return sora_weight_file_fail (file, error,
         "a Git LFS pointer stands where the weights should be; fetch them with \"git lfs pull\"");
-  return sora_weight_file_fail (file, error, "not a weight file (safetensors, PyTorch, GGUF), or truncated: %" G_GSIZE_FORMAT " bytes", size);
+  return sora_weight_file_fail (file, error, "not a weight file (safetensors, PyTorch, GGUF), or truncated: %" G_GSIZE_FORMAT " bytes",
+      size);
 }
 
 static GBytes *

@@ -210,7 +210,8 @@ def make_encoder():
     torch.save({name: tensor.bfloat16() for name, tensor in original.items()}, FOLDER / "text-encoder-original.pth")
     save("text-encoder-fp8.safetensors", {name: tensor.to(F8) for name, tensor in original.items()})
     extra = {"spiece_model": torch.arange(5, dtype=torch.uint8)}
-    save("text-encoder-comfyui.safetensors", scaled(tensors, (".scale_weight", ".scale_input"), {"scaled_fp8": torch.zeros(0).to(F8)} | extra))
+    save("text-encoder-comfyui.safetensors",
+         scaled(tensors, (".scale_weight", ".scale_input"), {"scaled_fp8": torch.zeros(0).to(F8)} | extra))
     save_gguf("text-encoder.gguf", "t5encoder", {names[1]: tensors[name] for name, names in ENCODER.items()}, metadata=some_metadata)
 
 

@@ -69,6 +69,8 @@ static const BadFile bad_files[] = {
   { "not-utf8", "{\"\xff\":1}", 0, SORA_MODEL_ERROR_FORMAT, "not UTF-8" },
   { "deep", "{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}", 0, SORA_MODEL_ERROR_FORMAT,
     "nested too deeply" },
+  { "two-values", "{}{}", 0, SORA_MODEL_ERROR_FORMAT, "follows its end" },
+  { "rest-of-text", "{} x", 0, SORA_MODEL_ERROR_FORMAT, "follows its end" },
   { "entry", "{\"a\":5}", 0, SORA_MODEL_ERROR_FORMAT, "\"a\"" },
   { "dtype", "{\"a\":" T ("F4", "[2]", "[0,8]") "}", 8, SORA_MODEL_ERROR_WEIGHT, "found F4" },
   { "no-dtype", "{\"a\":{\"shape\":[2],\"data_offsets\":[0,8]}}", 8, SORA_MODEL_ERROR_WEIGHT, "found none" },

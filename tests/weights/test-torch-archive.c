@@ -57,7 +57,9 @@ static GByteArray *
 make_archive (const guint8 *pickle, gsize size)
 {
   guint8 storage[24];
-  const Entry entries[] = { { "a/data.pkl", pickle, size }, { "a/byteorder", SIZED ("little") }, { "a/data/0", storage, sizeof (storage) } };
+  const Entry entries[] = {
+    { "a/data.pkl", pickle, size }, { "a/byteorder", SIZED ("little") }, { "a/data/0", storage, sizeof (storage) }
+  };
 
   for (guint i = 0; i < sizeof (storage); i++)
     storage[i] = i;
@@ -80,7 +82,8 @@ static const BadArchive bad_archives[] = {
   { "beyond", D (TENSOR ("FloatStorage", "K\0", "K\x07\x85", "K\x01\x85")), "beyond its storage of 24 bytes" },
   { "beyond-by-offset", D (TENSOR ("FloatStorage", "K\x05", "K\x02\x85", "K\x01\x85")), "beyond its storage" },
   { "offset-negative", D (TENSOR ("FloatStorage", "J\xff\xff\xff\xff", "K\x01\x85", "K\x01\x85")), "beyond its storage" },
-  { "offset-huge", D (TENSOR ("FloatStorage", "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f", "K\x01\x85", "K\x01\x85")), "beyond its storage" },
+  { "offset-huge", D (TENSOR ("FloatStorage", "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f", "K\x01\x85", "K\x01\x85")),
+    "beyond its storage" },
   { "offset-of-empty", D (TENSOR ("FloatStorage", "K\x07", "K\0\x85", "K\x01\x85")), "beyond its storage" },
   { "int-beyond", D (TENSOR ("LongStorage", "K\0", "K\x04\x85", "K\x01\x85")), "beyond its storage" },
   { "no-storage", SIZED ("\x80\x02}X\x01\0\0\0w" "ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\n"

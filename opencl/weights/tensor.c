@@ -126,7 +126,8 @@ convert (const SoraTensor *tensor, guint64 first, guint64 count, gfloat *out)
     count -= part;
   }
   n_blocks = count / type->elements;
-  type->to_float (block, n_blocks, out);
+  if (n_blocks > 0)     /* else @out may be NULL */
+    type->to_float (block, n_blocks, out);
   if (count % type->elements > 0)
     convert_part (type, block + n_blocks * type->bytes, 0, count % type->elements, out + n_blocks * type->elements);
 }

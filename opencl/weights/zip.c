@@ -114,11 +114,12 @@ read_64_bit_sizes (Record *record)
 static gboolean
 read_record (const Archive *archive, guint64 *offset, Record *record)
 {
-  const guint8 *bytes = archive->data + *offset;
+  const guint8 *bytes;
   guint64 length;
 
   if (!is_at (archive, *offset, CENTRAL_SIZE, 1, 2))
     return FALSE;
+  bytes = archive->data + *offset;
   record->flags = get_uint (bytes + 8, 2);
   record->method = get_uint (bytes + 10, 2);
   record->compressed_size = get_uint (bytes + 20, 4);
@@ -139,11 +140,13 @@ read_record (const Archive *archive, guint64 *offset, Record *record)
 static gboolean
 find_data (const Archive *archive, const Record *record, SoraZipEntry *entry)
 {
-  const guint8 *bytes = archive->data + record->offset;
+  const guint8 *bytes;
   guint64 begin;
 
-  if (!is_at (archive, record->offset, LOCAL_SIZE + record->name_length, 3, 4) || get_uint (bytes + 26, 2) != record->name_length
-      || memcmp (bytes + LOCAL_SIZE, record->name, record->name_length) != 0)
+  if (!is_at (archive, record->offset, LOCAL_SIZE + record->name_length, 3, 4))
+    return FALSE;
+  bytes = archive->data + record->offset;
+  if (get_uint (bytes + 26, 2) != record->name_length || memcmp (bytes + LOCAL_SIZE, record->name, record->name_length) != 0)
     return FALSE;
   entry->method = record->method;
   if (record->method != 0)

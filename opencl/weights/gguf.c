@@ -105,30 +105,38 @@ take_name (Reader *r, guint64 max_length)
   return r->fault ? NULL : g_strndup (text, length);
 }
 
+static void skip_value (Reader *r, guint32 type, guint depth);
+
+static void
+skip_array (Reader *r, guint depth)
+{
+  guint32 item = take_uint (r, 4);
+  guint64 n = take_uint (r, 8);
+
+  if (!r->fault && item >= N_VALUE_TYPES)
+    r->fault = "a metadata array of an unknown type";
+  else if (!r->fault && value_types[item].size > 0)
+    take (r, n > r->size ? G_MAXUINT64 : n * value_types[item].size);
+  for (guint64 i = 0; !r->fault && value_types[item].size == 0 && i < n; i++)   /* each takes some bytes, so this ends */
+    skip_value (r, item, depth + 1);
+}
+
 /* Passes over a value, checking it. */
 static void
 skip_value (Reader *r, guint32 type, guint depth)
 {
-  guint64 n, length;
-  guint32 item;
+  guint64 length;
 
-  if (r->fault) {
+  if (r->fault)
     return;
-  } else if (type >= N_VALUE_TYPES || depth > MAX_DEPTH) {
+  if (type >= N_VALUE_TYPES || depth > MAX_DEPTH)
     r->fault = "a metadata value of an unknown type, or arrays nested too deeply";
-  } else if (type == VALUE_STRING) {
+  else if (type == VALUE_STRING)
     take_string (r, &length);
-  } else if (type == VALUE_ARRAY) {
-    item = take_uint (r, 4);
-    n = take_uint (r, 8);
-    if (item < N_VALUE_TYPES && value_types[item].size > 0)
-      take (r, n > r->size ? G_MAXUINT64 : n * value_types[item].size);
-    else        /* each takes some bytes, so this ends */
-      for (guint64 i = 0; i < n && !r->fault; i++)
-        skip_value (r, item, depth + 1);
-  } else {
+  else if (type == VALUE_ARRAY)
+    skip_array (r, depth);
+  else
     take (r, value_types[type].size);
-  }
 }
 
 static GVariant *

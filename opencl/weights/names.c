@@ -96,8 +96,10 @@ static const SoraDialect dialects[] = {
 
 /* Before every name of the model; the first that the marker has counts, so averaged weights (ema) come before the last ones. */
 static const gchar *const prefixes[] = {
-  "", "model.diffusion_model.", "diffusion_model.", "model.", "transformer.", "generator_ema.model.", "generator_ema.", "generator.model.",
-  "generator.", "state_dict.model.", "state_dict.", "text_encoders.umt5xxl.transformer.",
+  "", "model.diffusion_model.", "diffusion_model.", "model.", "transformer.",   /* ComfyUI, diffusers */
+  "generator_ema.model.", "generator_ema.model._fsdp_wrapped_module.", "generator_ema.",        /* training's checkpoints */
+  "generator.model.", "generator.model._fsdp_wrapped_module.", "generator.", "state_dict.model.", "state_dict.",
+  "text_encoders.umt5xxl.transformer.", /* ComfyUI, all in one file */
 };
 
 /* Shapes in diffusers, of tensors that some writers of GGUF, which knows 4 dimensions and drops leading ones, have folded */

@@ -30,7 +30,7 @@ convert_all (SoraWeightFile *file)
 static void
 read_metadata (SoraWeightFile *file)
 {
-  static const gchar *const keys[] = { "general.architecture", "general.alignment", "tokenizer.ggml.tokens", "test.arrays", "test.int8" };
+  static const gchar *const keys[] = { "general.architecture", "general.alignment", "tokenizer.ggml.tokens", "test.arrays", "test.int8", "test.string" };
 
   for (guint i = 0; i < G_N_ELEMENTS (keys); i++) {
     GVariant *value = sora_weight_file_get_metadata (file, keys[i]);

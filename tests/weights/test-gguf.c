@@ -202,6 +202,7 @@ test_bad_metadata (void)
   assert_refused (make_array (STRING, G_MAXUINT64), "truncated");
   assert_refused (make_array (ARRAY, G_MAXUINT64), "unknown type");
   assert_refused (make_array (99, 1), "unknown type");
+  assert_refused (make_array (99, 0), "unknown type");
 }
 
 static GByteArray *

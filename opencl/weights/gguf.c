@@ -8,6 +8,8 @@
 #define MAX_METADATA (1 << 16)
 #define MAX_TENSORS (1 << 17)
 #define MAX_KEY 4096
+/* A vocabulary has some 256,000. */
+#define MAX_ARRAY (1 << 22)
 /* Arrays in arrays */
 #define MAX_DEPTH 4
 #define DEFAULT_ALIGNMENT 32
@@ -115,9 +117,11 @@ skip_array (Reader *r, guint depth)
 
   if (!r->fault && item >= N_VALUE_TYPES)
     r->fault = "a metadata array of an unknown type";
+  else if (!r->fault && n > MAX_ARRAY)
+    r->fault = "a metadata array of more values than any vocabulary has";
   else if (!r->fault && value_types[item].size > 0)
-    take (r, n > r->size ? G_MAXUINT64 : n * value_types[item].size);
-  for (guint64 i = 0; !r->fault && value_types[item].size == 0 && i < n; i++)   /* each takes some bytes, so this ends */
+    take (r, n * value_types[item].size);
+  for (guint64 i = 0; !r->fault && value_types[item].size == 0 && i < n; i++)
     skip_value (r, item, depth + 1);
 }
 

@@ -197,10 +197,13 @@ test_bad_metadata (void)
   assert_refused (make_value (STRING, 8, G_MAXUINT64), "truncated");
   assert_refused (make_nested (3), "truncated");
   assert_refused (make_nested (1000), "nested too deeply");
-  assert_refused (make_array (UINT8, G_MAXUINT64), "truncated");
-  assert_refused (make_array (FLOAT64, G_GUINT64_CONSTANT (1) << 61), "truncated");
-  assert_refused (make_array (STRING, G_MAXUINT64), "truncated");
-  assert_refused (make_array (ARRAY, G_MAXUINT64), "unknown type");
+  assert_refused (make_array (UINT8, 31), "truncated");
+  assert_refused (make_array (UINT8, G_MAXUINT64), "more values");
+  assert_refused (make_array (FLOAT64, G_GUINT64_CONSTANT (1) << 61), "more values");
+  assert_refused (make_array (FLOAT64, 1 << 22), "truncated");
+  assert_refused (make_array (STRING, (1 << 22) + 1), "more values");
+  assert_refused (make_array (STRING, 1 << 22), "truncated");
+  assert_refused (make_array (ARRAY, 1 << 22), "unknown type");
   assert_refused (make_array (99, 1), "unknown type");
   assert_refused (make_array (99, 0), "unknown type");
 }

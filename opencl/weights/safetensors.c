@@ -10,41 +10,15 @@
 /* Those of models with thousands of tensors stay below 1 MB. */
 #define MAX_HEADER (16 * 1024 * 1024)
 
-typedef struct {
-  const gchar *name;
-  guint size;
-  gint dtype;                   /* SoraDType, or -1 */
-} TypeInfo;
-
-static const TypeInfo types[] = {
-  { "F32", 4, SORA_DTYPE_F32 },
-  { "F16", 2, SORA_DTYPE_F16 },
-  { "BF16", 2, SORA_DTYPE_BF16 },
-  { "F64", 8, -1 },
-  { "I64", 8, -1 },
-  { "U64", 8, -1 },
-  { "I32", 4, -1 },
-  { "U32", 4, -1 },
-  { "I16", 2, -1 },
-  { "U16", 2, -1 },
-  { "I8", 1, -1 },
-  { "U8", 1, -1 },
-  { "BOOL", 1, -1 },
-  { "F8_E4M3", 1, SORA_DTYPE_F8_E4M3 },
-  { "F8_E5M2", 1, SORA_DTYPE_F8_E5M2 },
-  { "F8_E8M0", 1, -1 },
-};
-
-static const TypeInfo *
+static const SoraElementType *
 find_type (SoraWeightFile *file, const gchar *tensor, JsonObject *object, GError **error)
 {
   JsonNode *node = json_object_get_member (object, "dtype");
   const gchar *name = node && JSON_NODE_HOLDS_VALUE (node) ? json_node_get_string (node) : NULL;
+  const SoraElementType *type = name ? sora_element_type_find (name) : NULL;
 
-  for (guint i = 0; name && i < G_N_ELEMENTS (types); i++) {
-    if (g_str_equal (name, types[i].name))
-      return &types[i];
-  }
+  if (type)
+    return type;
   sora_weight_file_fail_tensor (file, error, SORA_MODEL_ERROR_WEIGHT, tensor, "expected dtype F32, F16, BF16 or F8_E4M3, found %.32s",
       name ? name : "none");
   return NULL;
@@ -98,21 +72,16 @@ add_tensor (SoraWeightFile *file, const gchar *name, JsonNode *node, const guint
     GError **error)
 {
   JsonObject *object = JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
-  const TypeInfo *type;
+  const SoraElementType *type;
   SoraTensor tensor = { .name = name };
-  g_autofree gchar *foreign = NULL;
 
   if (!object)
     return sora_weight_file_fail_tensor (file, error, SORA_MODEL_ERROR_FORMAT, name, "its entry in the header is not an object");
   type = find_type (file, name, object, error);
   if (!type || !read_extent (file, name, object, type->size, data_size, &tensor, extent, error))
     return FALSE;
-  if (type->dtype < 0)
-    foreign = g_strdup_printf ("dtype %s, which is not a type of weights", type->name);
-  else
-    tensor.dtype = type->dtype;
   tensor.data = data + extent->begin;
-  return sora_weight_file_add (file, &tensor, extent->end - extent->begin, foreign, error);
+  return sora_weight_file_add_elements (file, &tensor, type, extent->end - extent->begin, error);
 }
 
 /* The tensors must cover the data without a gap, an overlap or a rest. */

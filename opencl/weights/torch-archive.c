@@ -14,15 +14,6 @@
 #define MAX_DEPTH 8
 #define MAX_VISITS (1 << 17)
 
-static const struct {
-  const gchar *name;
-  guint size;
-  gint dtype;                   /* SoraDType, or -1 */
-} types[] = {
-  { "F32", 4, SORA_DTYPE_F32 }, { "F16", 2, SORA_DTYPE_F16 }, { "BF16", 2, SORA_DTYPE_BF16 }, { "F64", 8, -1 }, { "I64", 8, -1 },
-  { "I32", 4, -1 }, { "I16", 2, -1 }, { "I8", 1, -1 }, { "U8", 1, -1 }, { "BOOL", 1, -1 },
-};
-
 typedef struct {
   SoraWeightFile *file;
   GHashTable *entries;          /* name → SoraZipEntry */
@@ -72,30 +63,23 @@ read_shape (const SoraPickleTensor *view, SoraTensor *tensor)
   return NULL;
 }
 
-/* Checks the view against its storage's entry, and sets @tensor's dtype, data and @bytes. */
+/* Checks the view against its storage's entry, and adds it. */
 static gboolean
-read_data (Archive *archive, const SoraPickleTensor *view, SoraTensor *tensor, guint64 *bytes, gchar **foreign, GError **error)
+add_view (Archive *archive, const SoraPickleTensor *view, SoraTensor *tensor, GError **error)
 {
   g_autofree gchar *key = g_strndup (view->storage->key.text, view->storage->key.length), *name = g_strconcat ("data/", key, NULL);
+  const SoraElementType *type = sora_element_type_find (view->storage->type);
   const SoraZipEntry *entry = get_entry (archive, name, error);
-  guint64 offset, end;
-  guint type = 0;
+  guint64 bytes, offset, end;
 
   if (!entry)
     return FALSE;
-  while (!g_str_equal (types[type].name, view->storage->type))
-    type++;
-  if (!sora_tensor_measure (tensor, 1, types[type].size, bytes) || view->offset < 0
-      || !g_uint64_checked_mul (&offset, view->offset, types[type].size) || !g_uint64_checked_add (&end, offset, *bytes)
-      || end > entry->size)
+  if (!sora_tensor_measure (tensor, 1, type->size, &bytes) || view->offset < 0
+      || !g_uint64_checked_mul (&offset, view->offset, type->size) || !g_uint64_checked_add (&end, offset, bytes) || end > entry->size)
     return sora_weight_file_fail_tensor (archive->file, error, SORA_MODEL_ERROR_FORMAT, tensor->name,
         "it lies beyond its storage of %" G_GUINT64_FORMAT " bytes", entry->size);
-  if (types[type].dtype < 0)
-    *foreign = g_strdup_printf ("dtype %s, which is not a type of weights", types[type].name);
-  else
-    tensor->dtype = types[type].dtype;
   tensor->data = entry->data + offset;
-  return TRUE;
+  return sora_weight_file_add_elements (archive->file, tensor, type, bytes, error);
 }
 
 static gboolean
@@ -103,11 +87,10 @@ add_tensor (Archive *archive, const SoraPickleTensor *view, const gchar *name, G
 {
   SoraTensor tensor = { .name = name };
   g_autofree gchar *foreign = read_shape (view, &tensor);
-  guint64 bytes = 0;
 
-  if (!foreign && !read_data (archive, view, &tensor, &bytes, &foreign, error))
-    return FALSE;
-  return sora_weight_file_add (archive->file, &tensor, bytes, foreign, error);
+  if (foreign)
+    return sora_weight_file_add (archive->file, &tensor, 0, foreign, error);
+  return add_view (archive, view, &tensor, error);
 }
 
 /* The name of what lies under @key in the dictionary @prefix; NULL for keys that name nothing */

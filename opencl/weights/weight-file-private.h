@@ -40,6 +40,19 @@ gboolean sora_torch_archive_read (SoraWeightFile *file, const guint8 *data, guin
  */
 gboolean sora_weight_file_add (SoraWeightFile *file, const SoraTensor *tensor, guint64 bytes, const gchar *foreign, GError **error);
 
+/* A type of numbers, by the name that safetensors gives it */
+typedef struct {
+  const gchar *name;
+  guint size;                   /* bytes */
+  gint dtype;                   /* SoraDType, or -1: no type of weights */
+} SoraElementType;
+
+/* NULL if there is none of this name */
+const SoraElementType *sora_element_type_find (const gchar *name);
+/* As sora_weight_file_add(), with the dtype set by @type */
+gboolean sora_weight_file_add_elements (SoraWeightFile *file, SoraTensor *tensor, const SoraElementType *type, guint64 bytes,
+    GError **error);
+
 /* Sets @error to "FILE: tensor "NAME": " and the rest, and returns FALSE. */
 gboolean sora_weight_file_fail_tensor (SoraWeightFile *file, GError **error, SoraModelError code, const gchar *name,
     const gchar *format, ...) G_GNUC_PRINTF (5, 6);

@@ -11,6 +11,25 @@
 
 #define MAX_INDEX (16 * 1024 * 1024)
 
+static const SoraElementType element_types[] = {
+  { "F32", 4, SORA_DTYPE_F32 },
+  { "F16", 2, SORA_DTYPE_F16 },
+  { "BF16", 2, SORA_DTYPE_BF16 },
+  { "F64", 8, -1 },
+  { "I64", 8, -1 },
+  { "U64", 8, -1 },
+  { "I32", 4, -1 },
+  { "U32", 4, -1 },
+  { "I16", 2, -1 },
+  { "U16", 2, -1 },
+  { "I8", 1, -1 },
+  { "U8", 1, -1 },
+  { "BOOL", 1, -1 },
+  { "F8_E4M3", 1, SORA_DTYPE_F8_E4M3 },
+  { "F8_E5M2", 1, SORA_DTYPE_F8_E5M2 },
+  { "F8_E8M0", 1, -1 },
+};
+
 void
 sora_tensor_free (SoraTensor *tensor)
 {
@@ -69,6 +88,16 @@ sora_weight_file_fail_tensor (SoraWeightFile *file, GError **error, SoraModelErr
   return FALSE;
 }
 
+const SoraElementType *
+sora_element_type_find (const gchar *name)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (element_types); i++) {
+    if (g_str_equal (name, element_types[i].name))
+      return &element_types[i];
+  }
+  return NULL;
+}
+
 gboolean
 sora_tensor_measure (SoraTensor *tensor, guint block_elements, guint block_bytes, guint64 *bytes)
 {
@@ -110,6 +139,18 @@ sora_weight_file_add (SoraWeightFile *file, const SoraTensor *tensor, guint64 by
   copy->file = file->path;
   g_hash_table_insert (file->tensors, g_strdup (tensor->name), copy);
   return TRUE;
+}
+
+gboolean
+sora_weight_file_add_elements (SoraWeightFile *file, SoraTensor *tensor, const SoraElementType *type, guint64 bytes, GError **error)
+{
+  g_autofree gchar *foreign = NULL;
+
+  if (type->dtype < 0)
+    foreign = g_strdup_printf ("dtype %s, which is not a type of weights", type->name);
+  else
+    tensor->dtype = type->dtype;
+  return sora_weight_file_add (file, tensor, bytes, foreign, error);
 }
 
 /* Safetensors begin with the length of their header, of which the upper 4 bytes are always 0. */

@@ -27,6 +27,8 @@ find_fault (const gchar *data, gsize length)
         quoted = FALSE;
     } else if (ended && !g_ascii_isspace (c)) {
       return "not JSON: something follows its end";
+    } else if (depth == 0 && !g_ascii_isspace (c) && c != '{' && c != '[') {
+      return "expected a JSON object";
     } else if (c == '"') {
       quoted = TRUE;
     } else if (c == '{' || c == '[') {

@@ -69,6 +69,8 @@ static const BadFile bad_files[] = {
   { "not-utf8", "{\"\xff\":1}", 0, SORA_MODEL_ERROR_FORMAT, "not UTF-8" },
   { "deep", "{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}", 0, SORA_MODEL_ERROR_FORMAT,
     "nested too deeply" },
+  { "number-first", "0 {}", 0, SORA_MODEL_ERROR_FORMAT, "expected a JSON object" },
+  { "assignment", "var a = {}", 0, SORA_MODEL_ERROR_FORMAT, "expected a JSON object" },
   { "two-values", "{}{}", 0, SORA_MODEL_ERROR_FORMAT, "follows its end" },
   { "rest-of-text", "{} x", 0, SORA_MODEL_ERROR_FORMAT, "follows its end" },
   { "entry", "{\"a\":5}", 0, SORA_MODEL_ERROR_FORMAT, "\"a\"" },

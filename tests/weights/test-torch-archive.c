@@ -85,6 +85,7 @@ static const BadArchive bad_archives[] = {
   { "offset-huge", D (TENSOR ("FloatStorage", "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f", "K\x01\x85", "K\x01\x85")),
     "beyond its storage" },
   { "offset-of-empty", D (TENSOR ("FloatStorage", "K\x07", "K\0\x85", "K\x01\x85")), "beyond its storage" },
+  { "byte-beyond", D (TENSOR ("ByteStorage", "K\0", "K\x19\x85", "K\x01\x85")), "beyond its storage" },
   { "int-beyond", D (TENSOR ("LongStorage", "K\0", "K\x04\x85", "K\x01\x85")), "beyond its storage" },
   { "no-storage", SIZED ("\x80\x02}X\x01\0\0\0w" "ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\n"
       "X\x01\0\0\0" "1X\x03\0\0\0cpuK\x06tQK\0K\x01\x85K\x01\x85\x89}tRs."), "\"a/data/1\" is missing" },
@@ -116,9 +117,12 @@ test_bad_zip (void)
   g_autoptr (GByteArray) same_name = make_zip (same, 2);
   g_autoptr (GByteArray) big_endian = make_zip (big, 2);
   g_autoptr (GByteArray) moved = make_zip (other, 1);
+  g_autoptr (GByteArray) two_sizes = make_zip (other, 1);
 
   moved->data[18] = moved->data[22] = 200;      /* longer than the file, in the local header and in the directory */
   moved->data[30 + 10 + 20] = moved->data[30 + 10 + 24] = 200;
+  two_sizes->data[30 + 10 + 20] = 0;    /* stored, but of another size than it has */
+  weight_test_refused (two_sizes->data, two_sizes->len, SORA_MODEL_ERROR_FORMAT, "is damaged");
   weight_test_refused (no_pickle->data, no_pickle->len, SORA_MODEL_ERROR_FORMAT, "without a data.pkl");
   weight_test_refused (two_pickles->data, two_pickles->len, SORA_MODEL_ERROR_FORMAT, "more than one data.pkl");
   weight_test_refused (same_name->data, same_name->len, SORA_MODEL_ERROR_FORMAT, "twice");

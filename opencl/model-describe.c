@@ -9,7 +9,7 @@ append_file (GString *text, SoraWeightFile *file)
 {
   g_autoptr (GPtrArray) names = sora_weight_file_get_names (file);
   g_autofree gchar *size = g_format_size (sora_weight_file_get_bytes (file));
-  gboolean used[3] = { FALSE };
+  gboolean used[SORA_N_DTYPES] = { FALSE };
   guint64 n = 0;
 
   for (guint i = 0; i < names->len; i++) {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "ops/linear.h"
-#include "weights/safetensors.h"
+#include "weights/weight-file.h"
 
 G_BEGIN_DECLS
 

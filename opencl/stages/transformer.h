@@ -5,7 +5,7 @@
 #include "ops/linear.h"
 #include "runtime/arena.h"
 #include "weights/config.h"
-#include "weights/safetensors.h"
+#include "weights/weight-file.h"
 
 G_BEGIN_DECLS
 

@@ -5,7 +5,7 @@
 #include "runtime/arena.h"
 #include "runtime/queue.h"
 #include "weights/config.h"
-#include "weights/safetensors.h"
+#include "weights/weight-file.h"
 
 G_BEGIN_DECLS
 

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "weights/safetensors.h"
+#include "weights/tensor-writer.h"
 
 /* The parts of one name, to be joined along @axis. */
 typedef struct {

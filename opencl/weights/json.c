@@ -8,11 +8,12 @@
 #define MAX_DEPTH 32
 #define MAX_FILE (16 * 1024 * 1024)
 
-/* json-glib recurses at each bracket, and takes comments: both are refused before it sees the text. */
+/* json-glib recurses at each bracket, takes comments, and of several values the last, losing the memory of the others: all are refused
+ * before it sees the text. */
 static const gchar *
 find_fault (const gchar *data, gsize length)
 {
-  gboolean quoted = FALSE;
+  gboolean quoted = FALSE, ended = FALSE;
   guint depth = 0;
 
   if (!g_utf8_validate_len (data, length, NULL))
@@ -24,13 +25,17 @@ find_fault (const gchar *data, gsize length)
         i++;
       else if (c == '"')
         quoted = FALSE;
+    } else if (ended && !g_ascii_isspace (c)) {
+      return "not JSON: something follows its end";
+    } else if (depth == 0 && !g_ascii_isspace (c) && c != '{' && c != '[') {
+      return "expected a JSON object";
     } else if (c == '"') {
       quoted = TRUE;
     } else if (c == '{' || c == '[') {
       if (++depth > MAX_DEPTH)
         return "nested too deeply";
     } else if ((c == '}' || c == ']') && depth > 0) {
-      depth--;
+      ended = --depth == 0;
     } else if (c == '/' || c == '#' || c == '\'') {
       return "not JSON: a comment or a single quote";
     }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "weights/json.h"
-#include "weights/safetensors.h"
+#include "weights/tensor-writer.h"
 
 typedef struct {
   gchar *name;

@@ -1,22 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Converts tensors of a mapped file to floats. */
 
-#include "weights/tensor.h"
+#include "weights/tensor-private.h"
 
 #include <string.h>
-
-gsize
-sora_dtype_size (SoraDType dtype)
-{
-  return dtype == SORA_DTYPE_F32 ? 4 : 2;
-}
-
-const gchar *
-sora_dtype_name (SoraDType dtype)
-{
-  static const gchar *const names[] = { "F32", "F16", "BF16" };
-  return names[dtype];
-}
 
 /* The loops below read through memcpy(), as the data may be unaligned, and have no branches, so that compilers turn them into vector
  * code. */
@@ -50,8 +37,8 @@ float_from_bf16 (const guint8 *restrict in, guint64 count, gfloat *restrict out)
 
 /* IEEE 754 binary16: normal numbers move the exponent's bias from 15 to 127, infinity and NaN to 255; a subnormal is its
  * mantissa times 2^-24. */
-static void
-float_from_f16 (const guint8 *restrict in, guint64 count, gfloat *restrict out)
+void
+sora_float_from_f16 (const guint8 *restrict in, guint64 count, gfloat *restrict out)
 {
   for (guint64 i = 0; i < count; i++) {
     guint16 half;
@@ -69,20 +56,86 @@ float_from_f16 (const guint8 *restrict in, guint64 count, gfloat *restrict out)
   }
 }
 
+/* Values of a block at most */
+#define MAX_BLOCK 256
+
+typedef struct {
+  const gchar *name;
+  guint elements, bytes;        /* of a block */
+  SoraToFloat to_float;
+} TypeInfo;
+
+static const TypeInfo types[SORA_N_DTYPES] = {
+  [SORA_DTYPE_F32] = { "F32", 1, 4, float_from_f32 },
+  [SORA_DTYPE_F16] = { "F16", 1, 2, sora_float_from_f16 },
+  [SORA_DTYPE_BF16] = { "BF16", 1, 2, float_from_bf16 },
+  [SORA_DTYPE_F8_E4M3] = { "F8_E4M3", 1, 1, sora_float_from_f8_e4m3 },
+  [SORA_DTYPE_F8_E5M2] = { "F8_E5M2", 1, 1, sora_float_from_f8_e5m2 },
+  [SORA_DTYPE_Q4_0] = { "Q4_0", 32, 18, sora_float_from_q4_0 },
+  [SORA_DTYPE_Q4_1] = { "Q4_1", 32, 20, sora_float_from_q4_1 },
+  [SORA_DTYPE_Q5_0] = { "Q5_0", 32, 22, sora_float_from_q5_0 },
+  [SORA_DTYPE_Q5_1] = { "Q5_1", 32, 24, sora_float_from_q5_1 },
+  [SORA_DTYPE_Q8_0] = { "Q8_0", 32, 34, sora_float_from_q8_0 },
+  [SORA_DTYPE_Q2_K] = { "Q2_K", 256, 84, sora_float_from_q2_k },
+  [SORA_DTYPE_Q3_K] = { "Q3_K", 256, 110, sora_float_from_q3_k },
+  [SORA_DTYPE_Q4_K] = { "Q4_K", 256, 144, sora_float_from_q4_k },
+  [SORA_DTYPE_Q5_K] = { "Q5_K", 256, 176, sora_float_from_q5_k },
+  [SORA_DTYPE_Q6_K] = { "Q6_K", 256, 210, sora_float_from_q6_k },
+};
+
+guint
+sora_dtype_get_block_elements (SoraDType dtype)
+{
+  return types[dtype].elements;
+}
+
+guint
+sora_dtype_get_block_bytes (SoraDType dtype)
+{
+  return types[dtype].bytes;
+}
+
+const gchar *
+sora_dtype_name (SoraDType dtype)
+{
+  return types[dtype].name;
+}
+
+/* Elements @first ... @first + @count - 1 of one block */
+static void
+convert_part (const TypeInfo *type, const guint8 *block, guint first, guint count, gfloat *out)
+{
+  gfloat values[MAX_BLOCK];
+
+  type->to_float (block, 1, values);
+  memcpy (out, values + first, count * sizeof (gfloat));
+}
+
+static void
+convert (const SoraTensor *tensor, guint64 first, guint64 count, gfloat *out)
+{
+  const TypeInfo *type = &types[tensor->dtype];
+  const guint8 *block = tensor->data + first / type->elements * type->bytes;
+  guint64 skip = first % type->elements, n_blocks;
+
+  if (skip > 0 && count > 0) {
+    guint64 part = MIN (count, type->elements - skip);
+    convert_part (type, block, skip, part, out);
+    block += type->bytes;
+    out += part;
+    count -= part;
+  }
+  n_blocks = count / type->elements;
+  if (n_blocks > 0)     /* else @out may be NULL */
+    type->to_float (block, n_blocks, out);
+  if (count % type->elements > 0)
+    convert_part (type, block + n_blocks * type->bytes, 0, count % type->elements, out + n_blocks * type->elements);
+}
+
 void
 sora_tensor_to_float (const SoraTensor *tensor, guint64 first, guint64 count, gfloat *out)
 {
-  const guint8 *in = tensor->data + first * sora_dtype_size (tensor->dtype);
-
-  switch (tensor->dtype) {
-    case SORA_DTYPE_F32:
-      float_from_f32 (in, count, out);
-      break;
-    case SORA_DTYPE_F16:
-      float_from_f16 (in, count, out);
-      break;
-    case SORA_DTYPE_BF16:
-      float_from_bf16 (in, count, out);
-      break;
-  }
+  convert (tensor, first, count, out);
+  for (guint64 i = 0; tensor->is_scaled && i < count; i++)
+    out[i] *= tensor->scale;
 }

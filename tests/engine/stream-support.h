@@ -5,7 +5,7 @@
 #include <sora/sora.h>
 
 #include "test-support.h"
-#include "weights/safetensors.h"
+#include "weights/weight-file.h"
 
 G_BEGIN_DECLS
 

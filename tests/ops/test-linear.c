@@ -58,7 +58,7 @@ tensor_new (const gchar *name, SoraDType dtype, guint64 rows, guint64 columns, g
   SoraTensor tensor = { .name = name, .file = "test.safetensors", .dtype = dtype, .n_dims = columns ? 2 : 1,
     .shape = { rows, columns }, .n_elements = rows * MAX (columns, 1) };
   g_autofree gfloat *values = sora_test_random (seed, tensor.n_elements, 1);
-  gsize size = sora_dtype_size (dtype);
+  gsize size = sora_dtype_get_block_bytes (dtype);
   guint8 *data = g_malloc (1 + tensor.n_elements * size);
 
   for (guint64 i = 0; i < tensor.n_elements; i++) {

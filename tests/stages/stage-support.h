@@ -3,7 +3,7 @@
 #pragma once
 
 #include "test-support.h"
-#include "weights/safetensors.h"
+#include "weights/weight-file.h"
 
 G_BEGIN_DECLS
 

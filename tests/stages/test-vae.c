@@ -7,6 +7,7 @@
 
 #include "stage-support.h"
 #include "stages/vae-private.h"
+#include "weights/tensor-writer.h"
 
 /* Of max |a - b| over the reference's rms. Both sides sum in single precision and in different orders (ours also with the weights of
  * up-sampling, TGrow and TPool multiplied out), through up to 30 layers of sums of up to 4608 products: 1e-5 in all. A

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "weights/safetensors.h"
+#include "weights/weight-file.h"
 
 #define WIDTH 96
 #define HEIGHT 64

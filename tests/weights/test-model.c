@@ -8,6 +8,7 @@
 
 #include "model-private.h"
 #include "test-support.h"
+#include "weights/tensor-writer.h"
 
 static gchar *scratch;          /* a folder of this run, holding "model" */
 static gchar *model_path;
@@ -245,6 +246,70 @@ test_bidirectional (void)
   g_assert_cmpstr (sora_model_get_name (model), ==, "model");
 }
 
+/* Replaced in names, in this order: from ours to Wan's */
+typedef struct {
+  const gchar *ours, *wans;
+} Spelling;
+
+static const Spelling transformer_spellings[] = {
+  { "condition_embedder.text_embedder.linear_1", "text_embedding.0" }, { "condition_embedder.text_embedder.linear_2", "text_embedding.2" },
+  { "condition_embedder.time_embedder.linear_1", "time_embedding.0" }, { "condition_embedder.time_embedder.linear_2", "time_embedding.2" },
+  { "condition_embedder.time_proj", "time_projection.1" }, { "proj_out", "head.head" }, { ".attn1.", ".self_attn." },
+  { ".attn2.", ".cross_attn." }, { ".to_q.", ".q." }, { ".to_k.", ".k." }, { ".to_v.", ".v." }, { ".to_out.0.", ".o." },
+  { ".norm2.", ".norm3." }, { ".ffn.net.0.proj.", ".ffn.0." }, { ".ffn.net.2.", ".ffn.2." }, { ".scale_shift_table", ".modulation" },
+  { "scale_shift_table", "head.modulation" }, { NULL }
+};
+
+static const Spelling encoder_spellings[] = {
+  { "shared", "token_embedding" }, { "encoder.final_layer_norm", "norm" }, { "encoder.block.", "blocks." },
+  { "layer.0.SelfAttention.relative_attention_bias", "pos_embedding.embedding" }, { "layer.0.SelfAttention.", "attn." },
+  { "layer.0.layer_norm", "norm1" }, { "layer.1.layer_norm", "norm2" }, { "layer.1.DenseReluDense.wi_0", "ffn.gate.0" },
+  { "layer.1.DenseReluDense.wi_1", "ffn.fc1" }, { "layer.1.DenseReluDense.wo", "ffn.fc2" }, { NULL }
+};
+
+/* Writes the model's file @name anew, its tensors in F32 and spelled as Wan does after @prefix. */
+static void
+respell (const gchar *name, const Spelling *spellings, const gchar *prefix)
+{
+  g_autofree gchar *tiny = tiny_path (), *from = g_build_filename (tiny, name, NULL), *to = g_build_filename (model_path, name, NULL);
+  g_autoptr (SoraTensorWriter) writer = sora_tensor_writer_new ();
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SoraWeightFile) file = sora_weight_file_open (from, &error);
+  g_autoptr (GPtrArray) names = NULL;
+
+  g_assert_no_error (error);
+  names = sora_weight_file_get_names (file);
+  for (guint i = 0; i < names->len; i++) {
+    const SoraTensor *tensor = sora_weight_file_peek (file, names->pdata[i]);
+    g_autofree gfloat *values = g_new (gfloat, tensor->n_elements);
+    GString *spelled = g_string_new (names->pdata[i]);
+    gint64 shape[SORA_TENSOR_MAX_DIMS];
+    for (const Spelling *spelling = spellings; spelling->ours; spelling++)
+      g_string_replace (spelled, spelling->ours, spelling->wans, 0);
+    g_string_prepend (spelled, prefix);
+    memcpy (shape, tensor->shape, sizeof (shape));
+    sora_tensor_to_float (tensor, 0, tensor->n_elements, values);
+    sora_tensor_writer_add (writer, spelled->str, values, shape, tensor->n_dims);
+    g_string_free (spelled, TRUE);
+  }
+  g_assert_true (sora_tensor_writer_save (writer, to, &error));
+}
+
+/* A model whose weights have Wan's own names has all that the stages ask for, and misses a tensor by that name. */
+static void
+test_wan_names (void)
+{
+  const gchar *transformer = "transformer/diffusion_pytorch_model.safetensors";
+  const Fault fault = { transformer, "blocks.1.cross_attn.o.weight", "blocks.1.cross_attn.O.weight" };
+
+  copy_model (model_path);
+  respell (transformer, transformer_spellings, "model.diffusion_model.");
+  respell ("text_encoder/model.safetensors", encoder_spellings, "");
+  assert_opens (model_path, model_path);
+  inject (&fault);
+  assert_refused (SORA_MODEL_ERROR_WEIGHT, "tensor \"model.diffusion_model.blocks.1.cross_attn.o.weight\": expected [32, 32], found none");
+}
+
 typedef struct {
   SoraModel *model;
   SoraQueue *queue;
@@ -337,6 +402,7 @@ main (int argc, char **argv)
   g_test_add_func ("/model/faults", test_faults);
   g_test_add_func ("/model/no-directory", test_no_directory);
   g_test_add_func ("/model/bidirectional", test_bidirectional);
+  g_test_add_func ("/model/wan-names", test_wan_names);
   g_test_add_func ("/model/shared-weights", test_shared_weights);
   status = g_test_run ();
   remove_tree (scratch);

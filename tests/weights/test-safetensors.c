@@ -5,7 +5,8 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-#include "weights/safetensors.h"
+#include "weight-support.h"
+#include "weights/tensor-writer.h"
 
 static gchar *folder;
 
@@ -68,6 +69,10 @@ static const BadFile bad_files[] = {
   { "not-utf8", "{\"\xff\":1}", 0, SORA_MODEL_ERROR_FORMAT, "not UTF-8" },
   { "deep", "{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}", 0, SORA_MODEL_ERROR_FORMAT,
     "nested too deeply" },
+  { "number-first", "0 {}", 0, SORA_MODEL_ERROR_FORMAT, "expected a JSON object" },
+  { "assignment", "var a = {}", 0, SORA_MODEL_ERROR_FORMAT, "expected a JSON object" },
+  { "two-values", "{}{}", 0, SORA_MODEL_ERROR_FORMAT, "follows its end" },
+  { "rest-of-text", "{} x", 0, SORA_MODEL_ERROR_FORMAT, "follows its end" },
   { "entry", "{\"a\":5}", 0, SORA_MODEL_ERROR_FORMAT, "\"a\"" },
   { "dtype", "{\"a\":" T ("F4", "[2]", "[0,8]") "}", 8, SORA_MODEL_ERROR_WEIGHT, "found F4" },
   { "no-dtype", "{\"a\":{\"shape\":[2],\"data_offsets\":[0,8]}}", 8, SORA_MODEL_ERROR_WEIGHT, "found none" },
@@ -118,7 +123,7 @@ test_bad_length (void)
   assert_refused (empty, SORA_MODEL_ERROR_FORMAT, "0 bytes");
   assert_refused (shorter, SORA_MODEL_ERROR_FORMAT, "4 bytes");
   assert_refused (truncated, SORA_MODEL_ERROR_FORMAT, "truncated");
-  assert_refused (huge, SORA_MODEL_ERROR_FORMAT, "truncated");
+  assert_refused (huge, SORA_MODEL_ERROR_FORMAT, "truncated: 10 bytes");
   assert_refused (pointer, SORA_MODEL_ERROR_FORMAT, "Git LFS");
   assert_refused (missing, SORA_MODEL_ERROR_NOT_FOUND, "No such file");
 }
@@ -212,7 +217,7 @@ test_bad_shards (void)
     { "{\"weight_map\":{\"a\":\"/etc/passwd\"}}", "same folder", SORA_MODEL_ERROR_FORMAT },
     { "{\"weight_map\":{\"a\":\"m.safetensors.index.json\"}}", "same folder", SORA_MODEL_ERROR_FORMAT },
     { "{\"weight_map\":{\"a\":\"gone.safetensors\"}}", "gone.safetensors", SORA_MODEL_ERROR_NOT_FOUND },
-    { "{\"weight_map\":{\"z\":\"m-1.safetensors\"}}", "\"z\" is not in", SORA_MODEL_ERROR_WEIGHT },
+    { "{\"weight_map\":{\"z\":\"m-1.safetensors\"}}", "\"z\": not in", SORA_MODEL_ERROR_WEIGHT },
     { "{\"weight_map\":{\"a\":\"m-1.safetensors\",\"a\":\"m-2.safetensors\"}}", "twice", SORA_MODEL_ERROR_FORMAT },
   };
 
@@ -221,6 +226,16 @@ test_bad_shards (void)
     g_autofree gchar *path = write_file ("bad.safetensors.index.json", table[i].text, strlen (table[i].text));
     assert_refused (path, table[i].code, table[i].words);
   }
+}
+
+static void
+test_damage (void)
+{
+  const WeightTestTensor tensors[] = { { "a.weight", "F8_E4M3", "[2,3]", 6 }, { "a.scale_weight", "F32", "[]", 4 },
+    { "b", "F16", "[2]", 4 }, { "n", "I64", "[1]", 8 } };
+  g_autoptr (GByteArray) bytes = weight_test_safetensors (tensors, G_N_ELEMENTS (tensors));
+
+  weight_test_damage (bytes->data, bytes->len);
 }
 
 static void
@@ -286,6 +301,7 @@ main (int argc, char **argv)
   g_test_add_func ("/safetensors/sound", test_sound);
   g_test_add_func ("/safetensors/find-errors", test_find_errors);
   g_test_add_func ("/safetensors/shards", test_shards);
+  g_test_add_func ("/safetensors/damage", test_damage);
   g_test_add_func ("/safetensors/writer", test_writer);
   g_test_add_func ("/safetensors/writer-fails", test_writer_fails);
   status = g_test_run ();

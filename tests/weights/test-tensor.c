@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Conversion of every 16-bit pattern, aligned or not, against arithmetic from the formats' definitions. */
+/* Conversion of every 8- and 16-bit pattern, aligned or not, against arithmetic from the formats' definitions. */
 
 #include <math.h>
 #include <string.h>
@@ -58,6 +58,54 @@ test_bfloat (void)
   check_all_patterns (SORA_DTYPE_BF16, 8, 7, 3);
 }
 
+/* All patterns of one byte, four times and one more, as the loops are unrolled */
+static gfloat *
+convert_bytes (SoraDType dtype)
+{
+  guint8 data[1025];
+  gfloat *out = g_new (gfloat, 1025);
+  SoraTensor tensor = { .dtype = dtype, .n_elements = 1025, .data = data };
+
+  for (guint i = 0; i < 1025; i++)
+    data[i] = i;
+  sora_tensor_to_float (&tensor, 0, 1025, out);
+  return out;
+}
+
+/* OCP 8-bit floating point, E4M3: the exponent's highest value is an ordinary one, of which only the last mantissa is NaN */
+static void
+test_f8_e4m3 (void)
+{
+  g_autofree gfloat *out = convert_bytes (SORA_DTYPE_F8_E4M3);
+
+  for (guint i = 0; i < 1025; i++) {
+    gint exponent = i >> 3 & 15, mantissa = i & 7;
+    gdouble magnitude = exponent ? ldexp (8 + mantissa, exponent - 10) : ldexp (mantissa, -9);
+    if ((i & 0x7f) == 0x7f)
+      g_assert_true (isnan (out[i]));
+    else
+      g_assert_cmpfloat (out[i], ==, i & 0x80 ? -magnitude : magnitude);
+    g_assert_cmpint (!!signbit (out[i]), ==, i >> 7 & 1);
+  }
+  g_assert_cmpfloat (out[0x7e], ==, 448);
+}
+
+/* E5M2: as IEEE's formats, infinities included */
+static void
+test_f8_e5m2 (void)
+{
+  g_autofree gfloat *out = convert_bytes (SORA_DTYPE_F8_E5M2);
+
+  for (guint i = 0; i < 1025; i++) {
+    gdouble expected = decode ((i & 0xff) << 8, 5, 10);
+    if (isnan (expected))
+      g_assert_true (isnan (out[i]));
+    else
+      g_assert_cmpfloat (out[i], ==, expected);
+  }
+  g_assert_cmpfloat (out[0x7b], ==, 57344);
+}
+
 /* a part of an unaligned F32 tensor, and nothing beyond it */
 static void
 test_part (void)
@@ -78,6 +126,8 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/tensor/f16", test_half);
   g_test_add_func ("/tensor/bf16", test_bfloat);
+  g_test_add_func ("/tensor/f8-e4m3", test_f8_e4m3);
+  g_test_add_func ("/tensor/f8-e5m2", test_f8_e5m2);
   g_test_add_func ("/tensor/part-of-f32", test_part);
   return g_test_run ();
 }

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The conversions to floats, one for each type of weights. */
+#pragma once
+
+#include "weights/tensor.h"
+
+G_BEGIN_DECLS
+
+/* @in: @n_blocks blocks, which may be unaligned, without gaps. @out: as many times a block's elements. */
+typedef void (*SoraToFloat) (const guint8 *restrict in, guint64 n_blocks, gfloat *restrict out);
+
+void sora_float_from_f16 (const guint8 *restrict in, guint64 n, gfloat *restrict out);
+void sora_float_from_f8_e4m3 (const guint8 *restrict in, guint64 n, gfloat *restrict out);
+void sora_float_from_f8_e5m2 (const guint8 *restrict in, guint64 n, gfloat *restrict out);
+void sora_float_from_q4_0 (const guint8 *restrict in, guint64 n_blocks, gfloat *restrict out);
+void sora_float_from_q4_1 (const guint8 *restrict in, guint64 n_blocks, gfloat *restrict out);
+void sora_float_from_q5_0 (const guint8 *restrict in, guint64 n_blocks, gfloat *restrict out);
+void sora_float_from_q5_1 (const guint8 *restrict in, guint64 n_blocks, gfloat *restrict out);
+void sora_float_from_q8_0 (const guint8 *restrict in, guint64 n_blocks, gfloat *restrict out);
+void sora_float_from_q2_k (const guint8 *restrict in, guint64 n_blocks, gfloat *restrict out);
+void sora_float_from_q3_k (const guint8 *restrict in, guint64 n_blocks, gfloat *restrict out);
+void sora_float_from_q4_k (const guint8 *restrict in, guint64 n_blocks, gfloat *restrict out);
+void sora_float_from_q5_k (const guint8 *restrict in, guint64 n_blocks, gfloat *restrict out);
+void sora_float_from_q6_k (const guint8 *restrict in, guint64 n_blocks, gfloat *restrict out);
+
+G_END_DECLS

@@ -36,9 +36,10 @@ class Ahead:
 
     MEMORY = 2 << 30     # bytes of slots at most
 
-    def __init__(self, draw, shape, processes, seed):
+    def __init__(self, draw, shape, processes, seed, share=1.0):
+        """shape: of a clip; share: of MEMORY that the slots may take."""
         size = int(np.prod(shape))
-        count = max(2 * processes, min(1024, self.MEMORY // size))
+        count = max(2 * processes, min(1024, int(share * self.MEMORY) // size))
         self.slots = np.frombuffer(mmap.mmap(-1, count * size), np.uint8).reshape(count, *shape)
         context = multiprocessing.get_context("fork")  # the slots are inherited: no limit of /dev/shm
         self.free, self.ready, self.share = context.Queue(), context.Queue(), context.Value("d", 0.0)
@@ -100,8 +101,8 @@ class Ahead:
         return clips
 
 
-def source(draw, shape, args, seed):
-    """Ahead with args.drawers processes, Here with none."""
+def source(draw, shape, args, seed, share=1.0):
+    """Ahead with its share of args.drawers processes, Here with none."""
     if args.drawers == 0:
         return Here(draw, random.Random(seed))
-    return Ahead(draw, shape, args.drawers, seed)
+    return Ahead(draw, shape, max(1, round(share * args.drawers)), seed, share)

@@ -12,13 +12,13 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 import training
-from world import scene
+from world import captions, scene
 
 CLIP_FRAMES = 29       # eight latents
 MOMENTS = range(1, CLIP_FRAMES, 4)   # looked at, each with the frame before it
 SHRINK = 4             # pixels of a side that become one
-SINGLE = ("place", "camera", "look", "light", "weather", "time", "count")   # one answer a clip
-ACTOR = ("motion", "colour", "pace")                                        # one answer a thing
+SINGLE = ("place", "camera", "look", "light", "weather", "time", "relation", "interaction", "abstract")   # one answer a clip
+ACTOR = {"motion": "motions", "colour": "colours", "size": "sizes", "pace": "paces", "count": "count"}    # one a thing: key in the labels
 
 
 def pick_moments(frames):
@@ -44,7 +44,7 @@ class Judge(nn.Module):
     """Pictures are read one by one, then along time; each thing that is asked about looks at the places where it is."""
 
     def __init__(self, answers, width=128):
-        """answers: {question: names}, with "thing" and those of SINGLE and ACTOR that the world knows."""
+        """answers: {question: names}, for "thing", SINGLE and ACTOR."""
         super().__init__()
         self.answers, self.width = answers, width
         half = width // 2
@@ -53,8 +53,8 @@ class Judge(nn.Module):
         self.time = nn.ModuleList([nn.Conv3d(width, width, (3, 1, 1), padding=(d, 0, 0), dilation=(d, 1, 1)) for d in (1, 2)])
         self.thing = nn.Conv2d(width, len(answers["thing"]), 1)
         self.key = nn.Embedding(len(answers["thing"]), width)
-        self.single = nn.ModuleDict({q: nn.Linear(2 * width, len(answers[q])) for q in SINGLE if q in answers})
-        self.actor = nn.ModuleDict({q: nn.Linear(2 * width, len(answers[q])) for q in ACTOR if q in answers})
+        self.single = nn.ModuleDict({q: nn.Linear(2 * width, len(answers[q])) for q in SINGLE})
+        self.actor = nn.ModuleDict({q: nn.Linear(2 * width, len(answers[q])) for q in ACTOR})
         nn.init.constant_(self.thing.bias, -4.0)
 
     def features(self, seen):
@@ -85,11 +85,6 @@ class Judge(nn.Module):
         found = torch.einsum("bn,bnc->bc", score.softmax(1), x)
         pooled = torch.cat([found, x.mean(1)], 1)
         return {q: head(pooled) for q, head in self.actor.items()}
-
-
-def world_answers():
-    """Every question with the names that the world's scenes can give as its answer."""
-    return scene.answers()
 
 
 def draw(rng, options):
@@ -127,36 +122,37 @@ class Targets:
         return hot
 
     def single(self, labels, question):
-        return torch.tensor([self.index[question].get(str(label.get(question, "")), -100) for label in labels])
+        return torch.tensor([self.index[question][label[question]] for label in labels])
 
     def actor(self, labels, picks, question):
-        plural = question + "s"
-        return torch.tensor([self.index[question].get(label[plural][k], -100) if k < len(label.get(plural, ())) else -100
-                             for label, k in zip(labels, picks)])
+        return torch.tensor([self.index[question][str(label[ACTOR[question]][k])] for label, k in zip(labels, picks)])
+
+    def named(self, question, target):
+        return target != self.index[question].get("", -1)
 
 
 def loss_of(judge, targets, seen, labels, rng):
     features = judge.features(seen)
     loss = F.binary_cross_entropy_with_logits(judge.things(features), targets.things(labels), reduction="sum") / len(labels)
     for question, logits in judge.whole(features).items():
-        loss = loss + _entropy(logits, targets.single(labels, question))
+        loss = loss + F.cross_entropy(logits, targets.single(labels, question))
     with_actor = [i for i, label in enumerate(labels) if label["things"]]
     if with_actor:
         some = [labels[i] for i in with_actor]
         picks = [rng.randrange(len(label["things"])) for label in some]
         asked = torch.tensor([targets.index["thing"][label["things"][k]] for label, k in zip(some, picks)])
         for question, logits in judge.asked(features[with_actor], asked).items():
-            loss = loss + _entropy(logits, targets.actor(some, picks, question))
+            loss = loss + F.cross_entropy(logits, targets.actor(some, picks, question))
     return loss
-
-
-def _entropy(logits, target):
-    return F.cross_entropy(logits, target, ignore_index=-100) if (target >= 0).any() else logits.sum() * 0
 
 
 @torch.no_grad()
 def score(judge, seen, labels, batch=32):
-    """Share of right answers: {question: (right, asked)}; "things" counts a clip whose named things are the likeliest ones."""
+    """Right answers and how many were asked for: {question: (right, asked)}.
+
+    "thing" is of clips with one thing, "all of several things" of the others: the named ones have to be the likeliest.
+    What a caption does not name (an answer of "") is not asked for.
+    """
     targets, result = Targets(judge.answers), {}
 
     def count(question, right, valid):
@@ -173,14 +169,18 @@ def score(judge, seen, labels, batch=32):
                 count(name, truth[best].all()[None], torch.ones(1, dtype=torch.bool))
         for question, answer in judge.whole(features).items():
             target = targets.single(part, question)
-            count(question, answer.argmax(1) == target, target >= 0)
+            count(question, answer.argmax(1) == target, targets.named(question, target))
         for k in range(max(len(label["things"]) for label in part)):
             mine = [i for i, label in enumerate(part) if len(label["things"]) > k]
             some = [part[i] for i in mine]
             asked = torch.tensor([targets.index["thing"][label["things"][k]] for label in some])
             for question, answer in judge.asked(features[mine], asked).items():
                 target = targets.actor(some, [k] * len(some), question)
-                count(question, answer.argmax(1) == target, target >= 0)
+                right, named = answer.argmax(1) == target, targets.named(question, target)
+                count(question, right, named)
+                if question == "motion":
+                    several = torch.tensor([len(label["things"]) > 1 for label in some])
+                    count("motion of one of several", right, named & several)
     return result
 
 
@@ -209,8 +209,8 @@ def train(args):
     """A pool of drawn clips grows while the judge learns from it."""
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
-    rng, options = random.Random(args.seed), scene.Options()
-    judge = Judge(world_answers())
+    rng, options = random.Random(args.seed), scene.EVERYTHING
+    judge = Judge(captions.answers())
     targets = Targets(judge.answers)
     adam = torch.optim.AdamW(judge.parameters(), args.rate, weight_decay=0.02)
     seen, labels = drawn(4 * args.batch, args.seed + 1, options)

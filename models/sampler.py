@@ -26,26 +26,32 @@ def denoise_block(model, past, x, text, empty, sora, tokens):
     """One block x (B, C, n, h, w), all noise, to its clean latents; past (B, C, m, h, w) is already noised.
 
     What a block begins with and is given, an image's latent, is the end of the past to it; x is then the rest of the block.
+    With a guidance scale of 1 the empty prompt is not evaluated.
     """
     m, n = past.shape[2], x.shape[2]
+    guided = sora["guidance_scale"] != 1
     mask = block_causal_mask(m + n, tokens, sora["block_latents"], sora["window_latents"]).to(x.device)
     levels = sigmas(sora["steps"], sora["shift"]).tolist()
-    both = torch.cat([text, empty])
+    both = torch.cat([text, empty]) if guided else text
     for now, later in zip(levels, levels[1:]):
         time = torch.full((1, m + n), float(sora["context_timestep"]), device=x.device)
         time[:, m:] = 1000 * now
-        frames = torch.cat([past, x], 2).repeat(2, 1, 1, 1, 1)
+        frames = torch.cat([past, x], 2).repeat(2 if guided else 1, 1, 1, 1, 1)
         out = model(frames, time.expand(len(frames), -1), both, mask)[:, :, m:]
-        with_text, without = (velocity(o, x, now, sora) for o in out.chunk(2))
-        x = x + (later - now) * (without + sora["guidance_scale"] * (with_text - without))
+        if guided:
+            with_text, without = (velocity(o, x, now, sora) for o in out.chunk(2))
+            x = x + (later - now) * (without + sora["guidance_scale"] * (with_text - without))
+        else:
+            x = x + (later - now) * velocity(out, x, now, sora)
     return x
 
 
 @torch.no_grad()
-def generate(parts, words, texts, sora, latents=8, size=(16, 16), seed=0, single=False, image=None):
+def generate(parts, words, texts, sora, latents=8, size=(16, 16), seed=0, single=False, image=None, later=None):
     """Normalised latents (B, C, latents, h, w) for the texts; `single` makes one latent and stops.
 
     image (B, C, 1, h, w): the normalised latent of a frame that the video begins with.
+    later: (latent, texts): from this latent on, the prompts are these.
     """
     model = parts["transformer"]
     text = encode_texts(parts["text_encoder"], words, texts, sora["text_length"])
@@ -56,7 +62,9 @@ def generate(parts, words, texts, sora, latents=8, size=(16, 16), seed=0, single
     past = torch.zeros(len(texts), channels, 0, *size, device=device)
     clean, given = [], past if image is None else image.to(device)
     with training.autocast(device):
-        for _ in range(1 if single else latents // block):
+        for begin in range(0, 1 if single else latents, block):
+            if later and begin == later[0]:
+                text = encode_texts(parts["text_encoder"], words, later[1], sora["text_length"])
             x, noise = (torch.randn(len(texts), channels, block, *size, generator=generator).to(device) for _ in range(2))
             s, n = sora["context_noise"], given.shape[2]
             held = torch.cat([past, (1 - s) * given + s * noise[:, :, :n]], 2)

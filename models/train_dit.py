@@ -3,6 +3,7 @@
 
 import argparse
 import math
+import random
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 
 import drawing
 import export
+import teach_text
 import tokenizer
 import train_vae
 import training
@@ -19,11 +21,13 @@ from transformer import WanTransformer, block_causal_mask, rope_table
 from world import scene
 
 BLOCK, TEXT_ROWS, ALL_ROWS = 2, 28, 64
-SIDE = 8               # tokens along a side of a latent frame
-TOKENS = SIDE * SIDE
+SIZE_SHARES = (0.6, 0.2, 0.2)
+PIXELS = 32            # of a token's side
+TOKENS = 60            # of a latent frame: all that the smallest size has, so that batches of all sizes are alike for the compiler
 GIVEN_SHARE = 0.2      # of the clips that begin a stream have their first latent given, as by a picture
 ACTOR_PULL = 0.7       # how far tokens under an actor are ahead in the draw of those that are kept
 ACTOR_WEIGHT = 2.0     # places are learned with a twentieth of the samples that things need
+STORY_SHARE = 0.2      # of the clips in the whole world: the prompt changes part-way
 WARM_UP = 8            # frames drawn before a clip from mid-stream, for the encoder's memory
 DEFAULTS = {"cpu": {"batch": 48, "fresh": 6, "fill": 240, "pool": 15000},
             "cuda": {"batch": 768, "fresh": 96, "fill": 1024, "pool": 200000}}
@@ -40,12 +44,9 @@ class Model(torch.nn.Module):
         bias[-1] = math.log(ALL_ROWS - TEXT_ROWS)
         self.register_buffer("bias", bias, persistent=False)
 
-    def forward(self, patches, sigma, ids, mask, kept=None):
-        """Clean patches (B, T, tokens, 4 * C) from noisy ones (B, T, tokens, C * 4); kept (B, tokens) says which of a frame they are, None: all."""
+    def forward(self, patches, sigma, ids, mask, rope):
+        """Clean patches (B, T, tokens, 4 * C) from noisy ones (B, T, tokens, C * 4), whose positions `rope` knows."""
         text = torch.nn.functional.pad(self.text_encoder(ids), (0, 0, 0, 1))
-        rope = rope_table(patches.shape[1], SIDE, SIDE, self.transformer.config["attention_head_dim"], patches.device)
-        if kept is not None:
-            rope = [t.view(-1, TOKENS, t.shape[-1])[:, kept].transpose(0, 1).flatten(1, 2).unsqueeze(1) for t in rope]
         return self.transformer.evaluate(patches, 1000 * sigma, text, rope, mask, self.bias)
 
 
@@ -56,49 +57,67 @@ class Curriculum:
         self.stage, self.wide = stage, wide
         scene.load_words()  # before the drawing processes are forked
 
-    def options(self, share):
+    def options(self, share, size=scene.SIZES[0]):
         """`share` of the stage is over; `wide` is where its end stands between the starters (0) and everything (1)."""
         w = self.wide * (share if self.stage == "image" else 1.0)
         clip = self.stage == "clip"
-        return scene.between(w, camera=0.4 * w if clip else 0.0, still_poses=() if clip or share > 0.4 else ("spins",))
+        return scene.between(w, size=size, camera=0.4 * w if clip else 0.0, still_poses=() if clip or share > 0.4 else ("spins",))
+
+
+def coverage_of(shown, seconds, size):
+    """Where actors are in a latent frame, (H / 16, W / 16) of 0 and 1."""
+    return shown.coverage(max(0.0, seconds), size[1] // 16, size[0] // 16)
 
 
 def draw_image(rng, options):
     """(one frame, caption, coverage, True): the first frame of a stream (or another moment)."""
     s = scene.sample(rng, options)
     seconds = 0.0 if rng.random() < 0.7 else rng.uniform(0, 6)
-    return s.frame(seconds)[None], s.caption(rng), s.coverage(seconds)[None], True
+    return s.frame(seconds)[None], s.caption(rng), coverage_of(s, seconds, options.size)[None], True
 
 
-def draw_clip(rng, options, latents):
-    """(frames, caption, coverage, from the start?): WARM_UP frames more than needed in both cases, so that all are as long."""
-    s = scene.sample(rng, options)
-    started = rng.random() < 0.5
-    first = 0.0 if started else rng.uniform(0.5, 15) + WARM_UP / scene.FRAME_RATE
+def draw_clip(rng, options, latents, wide):
+    """(frames, caption, coverage, from the start?): WARM_UP frames more than needed in both cases, so that all are as long.
+
+    A clip from mid-stream has its first block as history only. In some, the prompt has just changed there: the history is still of the
+    old one, the caption and the rest of the clip are of the new one.
+    """
+    chance, first = rng.random(), 0.0
+    started = chance < 0.5
+    if chance > 1 - STORY_SHARE * wide:
+        shown = scene.sample_story(rng, options)
+        change, text = rng.choice(shown.captions(rng)[1:])
+        first = max(WARM_UP / scene.FRAME_RATE, change - 4 * BLOCK / scene.FRAME_RATE)
+    else:
+        shown = scene.sample(rng, options)
+        text = shown.caption(rng)
+        if not started:
+            first = rng.uniform(0.5, 15) + WARM_UP / scene.FRAME_RATE
     middle = [first + (4 * k + (-2 if started else 1)) / scene.FRAME_RATE for k in range(latents)]
-    coverage = np.stack([s.coverage(max(0.0, t)) for t in middle])
+    coverage = np.stack([coverage_of(shown, t, options.size) for t in middle])
     if started:
-        clip = s.frames(1 + 4 * (latents - 1))
+        clip = shown.frames(1 + 4 * (latents - 1))
         clip = np.concatenate([np.repeat(clip[:1], 3, 0), clip, np.zeros((WARM_UP, *clip.shape[1:]), np.uint8)])
     else:
-        clip = s.frames(WARM_UP + 4 * latents, first - WARM_UP / scene.FRAME_RATE)
-    return clip, s.caption(rng), coverage, started
+        clip = shown.frames(WARM_UP + 4 * latents, first - WARM_UP / scene.FRAME_RATE)
+    return clip, text, coverage, started
 
 
-def draw_sample(rng, options, length, words):
+def draw_sample(rng, options, length, words, wide):
     """(frames, token ids, coverage, from the start?) of a clip of `length` latents."""
-    frames, text, coverage, started = draw_image(rng, options) if length == 1 else draw_clip(rng, options, length)
+    frames, text, coverage, started = draw_image(rng, options) if length == 1 else draw_clip(rng, options, length, wide)
     return frames, words.ids(text, TEXT_ROWS), coverage > 0, started
 
 
 class Pool:
     """Encoded latents with their token ids, each used several times before a fresh one takes its place."""
 
-    def __init__(self, length, vae, source, size, device):
+    def __init__(self, length, vae, source, size, device, shape):
+        """shape: height and width of a latent frame."""
         self.length, self.source, self.device = length, source, device
         self.vae = vae.to(device).eval().requires_grad_(False)
-        self.latents = torch.zeros(size, length, 32, 16, 16, dtype=torch.bfloat16, device=device)
-        self.coverage = torch.zeros(size, length, 16, 16, dtype=torch.bool, device=device)
+        self.latents = torch.zeros(size, length, 32, *shape, dtype=torch.bfloat16, device=device)
+        self.coverage = torch.zeros(size, length, *shape, dtype=torch.bool, device=device)
         self.ids = torch.zeros(size, TEXT_ROWS, dtype=torch.int32, device=device)
         self.started = torch.ones(size, dtype=torch.bool, device=device)
         self.count = 0
@@ -156,7 +175,7 @@ def pick_tokens(coverage, count):
     """Which `count` tokens of a frame to learn from (B, count): a draw in which those under an actor are ahead.
 
     A network that sees half of the tokens learns about as much from a sample for half of the work (MaskDiT, Zheng 2023);
-    places are learned long before things, so it is the actors' half that is kept. coverage (B, T, 2 SIDE, 2 SIDE).
+    places are learned long before things, so it is the actors' half that is kept. coverage (B, T, 2 rows, 2 columns).
     """
     covered = torch.nn.functional.max_pool2d(coverage.amax(1, keepdim=True), 2).flatten(1)
     order = torch.rand_like(covered) + ACTOR_PULL * covered
@@ -165,24 +184,31 @@ def pick_tokens(coverage, count):
 
 def take(patches, kept):
     """The kept tokens of patches (B, T, tokens, n)."""
-    return patches if kept is None else patches.gather(2, kept[:, None, :, None].expand(-1, patches.shape[1], -1, patches.shape[3]))
+    return patches.gather(2, kept[:, None, :, None].expand(-1, patches.shape[1], -1, patches.shape[3]))
 
 
-def loss_of(model, split, latents, ids, coverage, started, mask, count=TOKENS):
+def rope_of(kept, frames, rows, columns, head_dim):
+    """Rotations (B, 1, frames * kept, head_dim / 2), cosine and sine, of the kept tokens."""
+    table = rope_table(frames, rows, columns, head_dim, kept.device)
+    return [t.view(frames, rows * columns, -1)[:, kept].transpose(0, 1).flatten(1, 2).unsqueeze(1) for t in table]
+
+
+def loss_of(model, transformer, latents, ids, coverage, started, mask, count=TOKENS):
     """Mean square error of the velocity over the latents that are not history, actors weighing more.
 
-    `split` cuts latents into patches; only `count` tokens of each frame are computed.
+    `model` is `Model`, perhaps compiled, with `transformer` in it; only `count` tokens of each frame are computed.
     """
     sigma, counted = noise_levels(len(latents), latents.shape[2], started)
     empty = torch.zeros_like(ids)
     empty[:, 0] = tokenizer.EOS
     ids = torch.where(torch.rand(len(ids), 1, device=ids.device) < 0.1, empty, ids)
-    kept = pick_tokens(coverage, count) if count < TOKENS else None
+    kept, split = pick_tokens(coverage, count), transformer.patches
+    rope = rope_of(kept, latents.shape[2], coverage.shape[2] // 2, coverage.shape[3] // 2, transformer.config["attention_head_dim"])
     target = take(split(latents), kept)
     s = sigma[:, :, None, None]
     noisy = (1 - s) * target + s * torch.randn_like(target)
     with training.autocast(ids.device):
-        clean = model(noisy, sigma, ids, mask, kept)
+        clean = model(noisy, sigma, ids, mask, rope)
     # A patch goes in as channels of 2x2 cells and comes out as 2x2 cells of channels.
     difference = clean.float().unflatten(-1, (4, -1)) - target.unflatten(-1, (-1, 4)).transpose(-1, -2)
     error = (difference / s.clamp(min=0.05).unsqueeze(-1)).pow(2).mean(-1)
@@ -191,13 +217,23 @@ def loss_of(model, split, latents, ids, coverage, started, mask, count=TOKENS):
 
 
 def split_parameters(model):
-    """Matrices of the blocks for Muon, everything else for AdamW."""
+    """(name, parameter) of the blocks' matrices, for Muon, and of everything else, for AdamW."""
     matrices, others = [], []
     for name, p in model.named_parameters():
         block = ".blocks." in name or ".block." in name
         muon = block and p.ndim == 2 and "relative_attention_bias" not in name
-        (matrices if muon else others).append(p)
+        (matrices if muon else others).append((name, p))
     return matrices, others
+
+
+def make_optimisers(model, args, team):
+    """A text encoder that has been taught learns at a rate of its own."""
+    def scale(name):
+        return args.text_rate if name.startswith("text_encoder.") else 1.0
+    matrices, others = split_parameters(model)
+    groups = [{"params": [p for name, p in others if scale(name) == s], "scale": s} for s in sorted({scale(name) for name, _ in others})]
+    muon = training.Muon([p for _, p in matrices], team=team, scales=[scale(name) for name, _ in matrices])
+    return muon, torch.optim.AdamW(groups, args.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
 
 
 def checkpoint_path():
@@ -219,7 +255,9 @@ def new_model():
 def prepare_words(args):
     """The tokenizer: of the model that training starts from, or a new one."""
     words = training.checkpoint_directory() / "tokenizer"
-    if args.from_model and not checkpoint_path().exists():
+    if args.taught and not teach_text.checkpoint_path().exists():
+        raise SystemExit("no text encoder has been taught: teach_text.py first, or without --taught")
+    if args.from_model and not args.taught and not checkpoint_path().exists():
         shutil.copytree(Path(args.from_model) / "tokenizer", words, dirs_exist_ok=True)
     elif not (words / "spiece.model").exists():
         tokenizer.train(words)
@@ -230,10 +268,14 @@ def begin(args):
     words = training.checkpoint_directory() / "tokenizer"
     if args.from_model and not checkpoint_path().exists():
         parts, _ = export.load(args.from_model)
+        if args.taught:
+            parts["text_encoder"] = teach_text.load()
         both = [Model(parts["text_encoder"], parts["transformer"]), new_model()]
         both[1].load_state_dict(both[0].state_dict())
         return *both, parts["vae"], words, None
     model, average = new_model(), new_model()
+    if args.taught:
+        model.text_encoder.load_state_dict(teach_text.load().state_dict())
     state = None
     if checkpoint_path().exists():
         state = torch.load(checkpoint_path(), map_location="cpu", weights_only=True)
@@ -277,9 +319,7 @@ class Trainer:
         self.prepare_drawing()
         self.model, self.average = self.model.to(args.device), self.average.to(args.device)
         self.parameters = list(self.model.parameters())
-        matrices, others = split_parameters(self.model)
-        self.muon = training.Muon(matrices, team=team)
-        self.adam = torch.optim.AdamW(others, args.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+        self.muon, self.adam = make_optimisers(self.model, args, team)
         self.seconds, self.samples = {}, {"image": 0, "clip": 0}
         if state:
             self.adam.load_state_dict(state["adam"])
@@ -298,8 +338,11 @@ class Trainer:
         self.seed = args.seed + self.step + 100000 * self.team.rank
         curriculum, words, length = Curriculum(args.stage, args.wide), tokenizer.Tokenizer(self.words), self.length
         frames = 1 if length == 1 else WARM_UP + 4 * length
-        self.source = drawing.source(lambda rng, share: draw_sample(rng, curriculum.options(share), length, words),
-                                     (frames, *scene.Options().size[::-1], 3), args, self.seed)
+        self.sources = []
+        for i, (size, part) in enumerate(zip(scene.SIZES, SIZE_SHARES)):
+            self.sources.append(drawing.source(
+                lambda rng, share, size=size: draw_sample(rng, curriculum.options(share, size), length, words, args.wide),
+                (frames, size[1], size[0], 3), args, self.seed + 17 * i, part))
 
     def log(self, text):
         if self.team.first:
@@ -321,7 +364,7 @@ class Trainer:
         floor, decay = (0.2, 0.3) if self.args.stage == "image" else (0.02, 0.5)
         rate = training.rate(self.share, local_step, 30, decay, floor)
         for group in self.adam.param_groups:
-            group["lr"] = self.args.rate * rate
+            group["lr"] = self.args.rate * rate * group["scale"]
         self.team.mean_gradients(self.parameters)
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.adam.step()
@@ -332,7 +375,7 @@ class Trainer:
             torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - keep)
 
     def gradients(self, forward):
-        loss = loss_of(forward, self.model.transformer.patches, *self.pool.batch(self.batch), self.mask, self.count)
+        loss = loss_of(forward, self.model.transformer, *self.pool.batch(self.batch), self.mask, self.count)
         self.adam.zero_grad()
         self.muon.zero_grad()
         loss.backward()
@@ -344,24 +387,37 @@ class Trainer:
         self.mask = None if self.length == 1 else block_causal_mask(self.length, count, BLOCK, self.length).to(self.args.device)
         return training.compile_in_turn(self.team, self.model, self.gradients, self.log)
 
-    def fill(self, fresh):
-        while self.pool.count < self.args.fill:
-            self.pool.add(fresh, self.share, wait=True)
-        self.log(f"pool filled with {self.pool.count} a worker at {self.clock.seconds / 60:.1f} min")
+    def make_pools(self, fresh):
+        """One for each size, each in proportion to its share."""
+        args = self.args
+        self.pools = [Pool(self.length, self.vae, source.to(args.device), int(args.pool * part), args.device, (size[1] // 16, size[0] // 16))
+                      for source, size, part in zip(self.sources, scene.SIZES, SIZE_SHARES)]
+        for pool, part in zip(self.pools, SIZE_SHARES):
+            while pool.count < args.fill * part:
+                pool.add(fresh, self.share, wait=True)
+        self.choose_pool()
+        self.log(f"pools filled with {self.drawn()} a worker at {self.clock.seconds / 60:.1f} min")
+
+    def drawn(self):
+        return sum(pool.count for pool in self.pools)
+
+    def choose_pool(self):
+        self.pool = random.choices(self.pools, SIZE_SHARES)[0]
 
     def run(self):
         args, clock, length = self.args, self.clock, self.length
         torch.manual_seed(self.seed)
+        random.seed(self.seed)
         self.batch = args.batch if length == 1 else max(1, args.batch * 4 // 3 // length)
-        self.pool = Pool(length, self.vae, self.source.to(args.device), args.pool, args.device)
         fresh = args.fresh if args.stage == "image" else max(1, args.fresh // 6)
-        self.fill(fresh)
+        self.make_pools(fresh)
         forward = self.compile(args.tokens)
         local_step, mean, drawing, began, done = 0, None, 0.0, clock.seconds, 0
         for self.share in clock.shares(self.team):
             if self.count < TOKENS and self.share >= args.whole_from:
                 forward = self.compile(TOKENS)
             before = clock.seconds
+            self.choose_pool()
             self.pool.add(fresh, self.share)
             drawing += clock.seconds - before
             loss = self.gradients(forward)
@@ -373,7 +429,7 @@ class Trainer:
             if self.team.first and clock.every("log", 60):
                 spent = clock.seconds - began
                 self.log(f"{clock.seconds / 60:.1f} min, step {self.step}, loss {mean:.4f}, {self.samples[args.stage]} {args.stage} samples of {length} latents, "
-                         f"{self.pool.count * self.team.size} drawn, {done / spent:.1f} samples/s, drawing {drawing / spent:.2f}")
+                         f"{self.drawn() * self.team.size} drawn, {done / spent:.1f} samples/s, drawing {drawing / spent:.2f}")
             if self.team.first and clock.every("save", args.save_every * 60):
                 self.save()
         self.save()
@@ -390,8 +446,10 @@ def main():
     parser.add_argument("--stage", choices=("image", "clip"), default="image")
     training.add_arguments(parser, minutes=50, save_every=5)
     parser.add_argument("--latents", type=int, default=8, help="of a clip, which is also the window of the exported model")
+    parser.add_argument("--taught", action="store_true", help="begin with the text encoder, and its tokenizer, that teach_text.py left")
+    parser.add_argument("--text-rate", type=float, help="of the text encoder's learning rate, as a share (default: 0.1 if taught, else 1)")
     parser.add_argument("--wide", type=float, default=0.35, help="0: only single starters, 1: the whole world")
-    parser.add_argument("--tokens", type=int, default=TOKENS // 2, help="of a latent frame that are computed, at first")
+    parser.add_argument("--tokens", type=int, default=32, help="of a latent frame that are computed, at first")
     parser.add_argument("--whole-from", type=float, default=0.7, help="share of the stage after which all are")
     parser.add_argument("--batch", type=int, help="of a worker, in single latents; fewer clips")
     parser.add_argument("--fresh", type=int, help="scenes a worker draws for each step, at most; fewer clips")
@@ -400,7 +458,10 @@ def main():
     parser.add_argument("--rate", type=float, default=1e-3, help="AdamW's")
     parser.add_argument("--muon-rate", type=float, default=0.02)
     parser.add_argument("--export", help="write a model directory at every save")
-    training.launch(train, training.parse_arguments(parser, DEFAULTS))
+    args = training.parse_arguments(parser, DEFAULTS)
+    if args.text_rate is None:
+        args.text_rate = 0.1 if args.taught else 1.0
+    training.launch(train, args)
 
 
 if __name__ == "__main__":

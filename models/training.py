@@ -219,8 +219,10 @@ def orthogonal(gradient):
 class Muon:
     """Momentum, made orthogonal, for matrices and kernels (as out x the rest); those of one shape go together."""
 
-    def __init__(self, parameters, momentum=0.95, weight_decay=0.01, team=Team()):
+    def __init__(self, parameters, momentum=0.95, weight_decay=0.01, team=Team(), scales=None):
+        """scales: what the learning rate of each parameter is multiplied by."""
         self.parameters, self.team = list(parameters), team
+        self.scales = scales or [1.0] * len(self.parameters)
         self.momentum, self.weight_decay = momentum, weight_decay
         self.state = [torch.zeros_like(p) for p in self.parameters]
         shapes = {}
@@ -245,6 +247,6 @@ class Muon:
                 for i, u in zip(mine, orthogonal(torch.stack([nesterov[i].flatten(1) for i in mine]))):
                     updates[i].copy_(u.view_as(updates[i]))
         self.team.sum(updates)
-        torch._foreach_mul_(self.parameters, 1 - rate * self.weight_decay)
-        for p, u in zip(self.parameters, updates):
-            p.add_(u, alpha=-rate * max(1.0, p.shape[0] / p.shape[1:].numel()) ** 0.5)
+        for p, u, scale in zip(self.parameters, updates, self.scales):
+            p.mul_(1 - scale * rate * self.weight_decay)
+            p.add_(u, alpha=-scale * rate * max(1.0, p.shape[0] / p.shape[1:].numel()) ** 0.5)

@@ -236,6 +236,18 @@ def labels(scene):
     }
 
 
+def answers():
+    """Every name that labels() can give, by question; "" where nothing is said. Lists in labels() have the plural as their key."""
+    def names(table):
+        return list(dict.fromkeys(["", *(item.name for item in table)]))
+    moves = [m.name + side for m in motions.MOTIONS for side in ((" left", " right") if m.speed else ("",))]
+    return {"thing": [t.name for t in things.THINGS], "motion": ["", *moves], "colour": ["", *sprites.COLOURS], "size": ["", *SIZE_WORDS],
+            "pace": ["", *motions.PACE_NAMES.values()], "count": ["1", *(str(n) for n in NUMBERS)], "place": names(places.PLACES),
+            "weather": names(weather.WEATHERS), "time": names(light.TIMES), "light": names(light.LIGHTS), "camera": names(cameras.CAMERAS),
+            "look": names(looks.LOOKS), "relation": names(interactions.RELATIONS), "interaction": names(interactions.ACTIONS),
+            "abstract": names(abstract.KINDS)}
+
+
 def motion_name(actor):
     """A motion's name with its direction where it goes somewhere."""
     return actor.motion.name + ("" if not actor.motion.speed else " left" if actor.heading < 0 else " right")

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The figures of a model: what the judge sees in clips that it makes, its autoencoder, its streams."""
+
+import random
+import subprocess
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import judge as judging
+import sampler
+import train_vae
+import training
+from world import scene
+
+LATENTS = 8            # of a judged clip
+
+
+def to_frames(clip):
+    """(T, H, W, 3) uint8 to (T, 3, H, W) in 0..1."""
+    return torch.from_numpy(clip).permute(0, 3, 1, 2).float() / 255
+
+
+def ssim(a, b):
+    """Mean structural similarity (Wang 2004) of luma, 8x8 windows; a, b (N, 3, H, W) in 0..1."""
+    weight = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    a, b = (a * weight).sum(1, keepdim=True), (b * weight).sum(1, keepdim=True)
+
+    def mean(x):
+        return F.avg_pool2d(x, 8, 4)
+    ma, mb = mean(a), mean(b)
+    va, vb, cov = mean(a * a) - ma * ma, mean(b * b) - mb * mb, mean(a * b) - ma * mb
+    c1, c2 = 0.01**2, 0.03**2
+    return (((2 * ma * mb + c1) * (2 * cov + c2)) / ((ma**2 + mb**2 + c1) * (va + vb + c2))).mean().item()
+
+
+class Subject:
+    """The model that is looked at: its parts, its sora.json, its tokenizer."""
+
+    def __init__(self, parts, sora, words):
+        self.parts, self.sora, self.words = parts, sora, words
+
+    def clips(self, texts, seed, batch=16, **more):
+        """Yields frames (B, 29, 3, H, W) in 0..1 for the texts, a batch at a time."""
+        for begin in range(0, len(texts), batch):
+            latents = sampler.generate(self.parts, self.words, texts[begin:begin + batch], self.sora, LATENTS, seed=seed + begin, **more)
+            yield sampler.decode(self.parts["vae"], latents).cpu()
+
+
+class Prompts:
+    """Scenes of a seed that no training uses, each with a caption and its labels."""
+
+    def __init__(self, count, seed, options):
+        rng = random.Random(seed)
+        self.scenes = [scene.sample(rng, options) for _ in range(count)]
+        self.texts = [s.caption(rng) for s in self.scenes]
+        self.labels = [s.labels() for s in self.scenes]
+
+    def drawn(self):
+        """What the judge sees of the scenes as drawn."""
+        return torch.stack([judging.pick_moments(to_frames(s.frames(judging.CLIP_FRAMES))).half() for s in self.scenes])
+
+
+def judged(judge, subject, prompts, seed):
+    """What the judge sees of the clips that the subject makes for the prompts, in half precision."""
+    return torch.cat([judging.pick_moments(frames).half() for frames in subject.clips(prompts.texts, seed)])
+
+
+def share(count):
+    return count[0] / count[1] if count[1] else float("nan")
+
+
+def compare(judge, seen, drawn, labels):
+    """{question: (right on these clips, right on the drawn ones)}, shares."""
+    mine, best = (judging.score(judge, x.float(), labels) for x in (seen, drawn))
+    return {q: (share(mine[q]), share(best[q])) for q in mine if best.get(q, (0, 0))[1] >= 5}
+
+
+@torch.no_grad()
+def features(judge, seen, batch=32):
+    """One vector a clip (N, width), for distances between sets of clips."""
+    return torch.cat([F.relu(judge.features(part.float())).mean((1, 3, 4)) for part in seen.split(batch)])
+
+
+def frechet(a, b):
+    """Fréchet distance of two sets of vectors taken as normal distributions (Heusel 2017)."""
+    def moments(x):
+        centred = x.double() - x.double().mean(0)
+        return x.double().mean(0), centred.T @ centred / (len(x) - 1)
+    (ma, ca), (mb, cb) = moments(a), moments(b)
+    # The trace of the root of ca cb, by the eigenvalues of the symmetric root(ca) cb root(ca).
+    values, vectors = torch.linalg.eigh(ca)
+    root = vectors @ torch.diag(values.clamp(min=0).sqrt()) @ vectors.T
+    cross = torch.linalg.eigvalsh(root @ cb @ root).clamp(min=0).sqrt().sum()
+    return ((ma - mb).pow(2).sum() + ca.trace() + cb.trace() - 2 * cross).item()
+
+
+@torch.no_grad()
+def autoencoder(vae, count=12):
+    """(PSNR in dB, SSIM) on held-out drawn clips of 17 frames."""
+    clips, device = train_vae.validation_clips(count, 17), next(vae.parameters()).device
+    output = torch.cat([vae.decode_video(vae.encode_video(c[None].to(device))).cpu() for c in clips])
+    return train_vae.psnr(output, clips), ssim(output.flatten(0, 1), clips.flatten(0, 1))
+
+
+@torch.no_grad()
+def flicker(subject, count=8):
+    """Mean absolute change from frame to frame of still scenes, over that of the drawn ones after the autoencoder."""
+    rng, options = random.Random(31), scene.between(1.0, camera=0.0, weather=0.0, simple=1.0)
+    still = []
+    while len(still) < count:
+        s = scene.sample(rng, options)
+        label = s.labels()
+        if set(label["motions"]) == {"stands still"} and not any(label.get(k) for k in ("camera", "weather")):
+            still.append((s, s.caption(rng)))
+    vae = subject.parts["vae"]
+    device = next(vae.parameters()).device
+    drawn = [vae.decode_video(vae.encode_video(to_frames(s.frames(17))[None].to(device))).cpu() for s, _ in still]
+    made = torch.cat(list(subject.clips([text for _, text in still], 41)))
+    own = torch.cat(drawn).diff(dim=1).abs().mean().item()
+    return made.diff(dim=1).abs().mean().item() / max(own, 1e-6)
+
+
+@torch.no_grad()
+def changed_prompts(judge, subject, count=64, batch=16):
+    """Shares of things and places that are right after the prompt changed in mid-stream, seen from two blocks after the change on."""
+    rng = random.Random(51)
+    before, after = (Prompts(count, rng.randrange(1 << 30), scene.between(1.0, actors=(1, 0, 0))) for _ in range(2))
+    block = subject.sora["block_latents"]
+    change, total = 2 * block, 2 * block + 2 * block + LATENTS
+    seen = []
+    for begin in range(0, count, batch):
+        both = [p.texts[begin:begin + batch] for p in (before, after)]
+        latents = sampler.generate(subject.parts, subject.words, both[0], subject.sora, total, seed=61 + begin, later=(change, both[1]))
+        frames = sampler.decode(subject.parts["vae"], latents).cpu()[:, -judging.CLIP_FRAMES:]
+        seen.append(judging.pick_moments(frames).half())
+    return compare(judge, torch.cat(seen), after.drawn(), after.labels)
+
+
+@torch.no_grad()
+def first_frames(judge, subject, count=64, batch=16):
+    """(PSNR of frame 0 to the picture given, the autoencoder's own, motions right) for clips that a drawn picture begins."""
+    prompts = Prompts(count, 71, scene.between(1.0, actors=(1, 0, 0)))
+    vae = subject.parts["vae"]
+    device = next(vae.parameters()).device
+    seen, own, made = [], [], []
+    for begin in range(0, count, batch):
+        pictures = torch.stack([to_frames(s.frames(1)) for s in prompts.scenes[begin:begin + batch]])
+        raw = vae.encode_video(pictures.to(device))
+        first = vae.normalise(raw).transpose(1, 2)
+        latents = sampler.generate(subject.parts, subject.words, prompts.texts[begin:begin + batch], subject.sora, LATENTS, seed=81 + begin, image=first)
+        frames = sampler.decode(vae, latents).cpu()
+        made.append(train_vae.psnr(frames[:, :1], pictures))
+        own.append(train_vae.psnr(vae.decode_video(raw).cpu(), pictures))
+        seen.append(judging.pick_moments(frames).half())
+    result = compare(judge, torch.cat(seen), prompts.drawn(), prompts.labels)
+    return float(np.mean(made)), float(np.mean(own)), result.get("motion", (float("nan"),) * 2)
+
+
+def stream_frames(sora_tool, model, prompt, seconds, rate=16, side=256):
+    """Frames of one long stream of the engine, (H, W, 3) uint8 one by one."""
+    command = [sora_tool, "generate", "--quiet", "--model", str(model), "--prompt", prompt, "--frames", str(int(seconds * rate)),
+               "--size", f"{side}x{side}", "--chroma", "444", "--output", "-"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        while process.stdout.readline().startswith(b"FRAME"):
+            planes = np.frombuffer(process.stdout.read(3 * side * side), np.uint8).reshape(3, side, side).astype(np.float32)
+            yield _rgb(planes)
+    if process.returncode:
+        raise RuntimeError(f"{sora_tool} ended with {process.returncode}")
+
+
+def _rgb(planes):
+    """BT.601 limited range, what the tool writes at this size, to RGB bytes."""
+    y, cb, cr = (planes[0] - 16) * 255 / 219, (planes[1] - 128) * 255 / 224, (planes[2] - 128) * 255 / 224
+    rgb = np.stack([y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb], -1)
+    return rgb.round().clip(0, 255).astype(np.uint8)
+
+
+def long_stream(judge, sora_tool, model, prompt, seconds=600, window=10, rate=16):
+    """How far mean, deviation and sharpness of every window are from the first 30 s (worst share), and the judge's thing at both ends.
+
+    Returns ({figure: worst |ratio - 1|}, probability of the prompt's thing in the last 30 s over that in the first).
+    """
+    marks, ends, kept = [], [[], []], []
+    for i, frame in enumerate(stream_frames(sora_tool, model, prompt, seconds, rate)):
+        if i % 4 == 0:
+            grey = frame.mean(-1) / 255
+            marks.append((grey.mean(), grey.std(), np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean()))
+        kept.append(frame)
+        if len(kept) == judging.CLIP_FRAMES:
+            where = 0 if i < 30 * rate else 1 if i >= (seconds - 30) * rate else None
+            if where is not None:
+                ends[where].append(judging.pick_moments(to_frames(np.stack(kept))))
+            kept = []
+    marks = np.array(marks)
+    step, first = window * rate // 4, marks[:30 * rate // 4].mean(0)
+    windows = np.stack([marks[k:k + step].mean(0) for k in range(0, len(marks) - step + 1, step)])
+    worst = np.abs(windows / first - 1).max(0)
+    index = next(i for i, name in enumerate(judge.answers["thing"]) if f" {name} " in f" {prompt} ")
+    with torch.no_grad():
+        sure = [judge.things(judge.features(torch.stack(end)))[:, index].sigmoid().mean().item() for end in ends]
+    return dict(zip(("mean", "deviation", "sharpness"), worst.tolist())), sure[1] / max(sure[0], 1e-6)

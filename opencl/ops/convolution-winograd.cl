@@ -130,8 +130,8 @@ convolution_winograd (global const float *restrict x, int4 x_map, global const f
       for (int p = 0; p < TILE_M; p++) {
         Patch patch = find_patch (min (first + p, n_patches - 1), rows, columns);
         /* What lies past the map's border is not read: it only matters to outputs that the map does not have. */
-        int4 row = min (patch.row + (int4) (-1, 0, 1, 2), size.y) * x_map.z;
-        int4 column = min (patch.column + (int4) (-1, 0, 1, 2), size.z) * x_map.w;
+        int4 row = min (patch.row + (int4) (-1, 0, 1, 2), (int4) size.y) * x_map.z;
+        int4 column = min (patch.column + (int4) (-1, 0, 1, 2), (int4) size.z) * x_map.w;
         for (int k = 0; k < chunk; k += VECTOR)
           transform_input (source + patch.frame * x_map.y + k, row, column, v + p * chunk + k, TILE_M * chunk);
       }

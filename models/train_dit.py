@@ -240,12 +240,15 @@ def checkpoint_path():
     return training.checkpoint_directory() / "dit.pt"
 
 
-def newest_vae():
+def newest_vae(from_model=None):
+    """The autoencoder of the newest checkpoint, else that of the model directory."""
     for name in ("vae-decoder.pt", "vae.pt"):
         path = training.checkpoint_directory() / name
         if path.exists():
             return train_vae.load(path)[0]
-    raise SystemExit("no autoencoder: train_vae.py first, or --from-model")
+    if not from_model:
+        raise SystemExit("no autoencoder: train_vae.py first, or --from-model")
+    return export.load(from_model)[0]["vae"]
 
 
 def new_model():
@@ -272,7 +275,7 @@ def begin(args):
             parts["text_encoder"] = teach_text.load()
         both = [Model(parts["text_encoder"], parts["transformer"]), new_model()]
         both[1].load_state_dict(both[0].state_dict())
-        return *both, parts["vae"], words, None
+        return *both, newest_vae(args.from_model), words, None
     model, average = new_model(), new_model()
     if args.taught:
         model.text_encoder.load_state_dict(teach_text.load().state_dict())
@@ -281,8 +284,7 @@ def begin(args):
         state = torch.load(checkpoint_path(), map_location="cpu", weights_only=True)
         model.load_state_dict(state["model"])
     average.load_state_dict(state["average"] if state else model.state_dict())
-    vae = export.load(args.from_model)[0]["vae"] if args.from_model else newest_vae()
-    return model, average, vae, words, state
+    return model, average, newest_vae(args.from_model), words, state
 
 
 def export_average(directory, average, vae, words, sora=None):
@@ -302,8 +304,7 @@ def export_checkpoint(directory, checkpoint=None, base=None):
         sora["window_latents"] = state["window"]
     else:
         words = Path(base) / "tokenizer"
-    if not base or any((training.checkpoint_directory() / name).exists() for name in ("vae-decoder.pt", "vae.pt")):
-        parts["vae"] = newest_vae()
+    parts["vae"] = newest_vae(base)
     export.export(directory, parts, words, sora)
 
 

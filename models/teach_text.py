@@ -56,7 +56,7 @@ class Teacher:
         return torch.cat(out)
 
 
-def find_kin(teacher, nouns, least=0.45):
+def find_kin(teacher, nouns, least=0.55):
     """{noun: thing} for nouns that are near enough to one; by the mean of two ways to say each."""
     def embed(words):
         return F.normalize(teacher.embed(words) + teacher.embed([f"a picture of a {w}" for w in words]), dim=1)

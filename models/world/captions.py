@@ -3,6 +3,7 @@
 
 from . import abstract, cameras, interactions, light, looks, motions, places, sprites, things, weather, words
 
+KIN_SHARE = 0.08      # of the nouns that are another one, for which the thing is taken
 LONGEST = 20          # words, about what the text encoder reads
 SIZE_WORDS = {"tiny": ("tiny", "very small", "little"), "big": ("big", "large"), "giant": ("giant", "huge", "enormous", "gigantic")}
 NUMBERS = {2: ("two", "two", "2", "a pair of"), 3: ("three", "three", "3"), 4: ("four", "four", "4")}
@@ -29,6 +30,9 @@ class Parts:
     def noun(self, actor, article=True):
         rng, thing = self.rng, actor.thing
         name = self.choose("thing", (thing.name, *words.names_of(thing)), 0.74)
+        kin = words.kin_of(thing, self.held_out) if rng.random() < KIN_SHARE else ()
+        if kin:
+            name = rng.choice(kin)
         colour = actor.colour
         if not colour and thing.colour and rng.random() < 0.3:
             colour = thing.colour

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Words: other names of things from Unicode CLDR and WordNet, plurals, articles, and which of them are kept from training."""
 
+import json
 import os
 import xml.etree.ElementTree as ElementTree
 import zlib
@@ -105,10 +106,22 @@ def names_of(thing):
     return tuple(dict.fromkeys(w for w in found if w not in taken or w in thing.others))
 
 
-def load():
-    """Reads what is needed from CLDR and WordNet, once for all processes that are forked later."""
+KIN = {}        # {name of a thing: nouns outside the world that are nearest to it}, where they have been found
+
+
+def load(kin=None):
+    """Reads what is needed from CLDR and WordNet, once for all processes that are forked later; kin: path of {noun: thing} in JSON."""
     for thing in things.THINGS:
         names_of(thing)
+    KIN.clear()
+    if kin and Path(kin).exists():
+        for noun, name in json.loads(Path(kin).read_text()).items():
+            KIN.setdefault(name, []).append(noun)
+
+
+def kin_of(thing, held_out):
+    """Nouns that are taken for the thing, those kept from training or the others."""
+    return [noun for noun in KIN.get(thing.name, ()) if is_held_out("kin", thing.name, noun) == held_out]
 
 
 def plural(noun):

@@ -248,7 +248,7 @@ run_runs (SoraQueue *queue, const SoraConvolution *conv, const SoraFeatureMap *x
   cl_int4 size = { { positions, height, width, s->out_channels } }, residual_map = { { 0 } };
   cl_int n_runs = conv->n_runs, run_length = conv->run_length, relu = epilogue != NULL && epilogue->relu, tiles;
   cl_mem residual = epilogue != NULL ? epilogue->residual.mem : NULL;
-  SoraLaunch launch = { "convolution", conv->tile->options, "convolution", 3 };
+  SoraLaunch launch = { "convolution-tile+convolution", conv->tile->options, "convolution", 3 };
 
   if (residual != NULL)
     residual_map = sora_feature_map_strides (&epilogue->residual);

@@ -28,6 +28,8 @@ static const Case cases[] = {
   { { 4, 9, 2, 3, 3, 2, 2, 1, 1 }, 4, 4, 6, FALSE, FALSE, FALSE },
   { { 6, 8, 1, 1, 1, 1, 1, 1, 2 }, 2, 2, 3, FALSE, FALSE, FALSE },
   { { 3, 4, 3, 3, 3, 1, 1, 1, 1 }, 3, 3, 4, TRUE, FALSE, FALSE },
+  { { 3, 5, 1, 3, 3, 2, 1, 1, 1, 1 }, 2, 4, 6, TRUE, FALSE, FALSE },
+  { { 4, 7, 3, 1, 1, 1, 1, 1, 2 }, 2, 2, 3, TRUE, FALSE, FALSE },
   { { 16, 33, 2, 3, 3, 1, 1, 1, 1 }, 1, 3, 3, TRUE, TRUE, TRUE },
   /* from here on too much for an interpreter */
   { { 192, 192, 2, 3, 3, 1, 1, 1, 1 }, 2, 3, 8, TRUE, FALSE, TRUE },
@@ -46,6 +48,8 @@ static const Case cases[] = {
   { { 96, 96, 3, 3, 3, 1, 1, 1, 1 }, 4, 6, 6, TRUE, FALSE, FALSE },
   { { 32, 32, 3, 1, 1, 1, 2, 1, 1 }, 4, 5, 5, TRUE, FALSE, FALSE },
   { { 256, 256, 2, 3, 3, 1, 1, 1, 1 }, 1, 3, 4, TRUE, FALSE, TRUE },
+  { { 48, 40, 1, 3, 3, 2, 1, 1, 1, 1 }, 2, 8, 10, TRUE, FALSE, FALSE },
+  { { 40, 50, 3, 1, 1, 1, 1, 1, 2 }, 2, 5, 7, TRUE, FALSE, FALSE },
 };
 
 /* [past + frames, height, width, channels] placed inside a border of zeros, on the device; @map's mem is set */
@@ -97,7 +101,7 @@ run_case (SoraQueue *queue, const Case *c, guint number)
   gsize kernel = s->in_channels * s->kernel_time * s->kernel_height * s->kernel_width;
   g_autofree gfloat *x_host = sora_test_random (1 + number, (gsize) (past + c->frames) * c->height * c->width * s->in_channels, 1);
   g_autofree gfloat *weight = sora_test_random (100 + number, s->time_scale * s->out_channels * kernel, 1);
-  g_autofree gfloat *bias = sora_test_random (200 + number, s->out_channels, 4);
+  g_autofree gfloat *bias = sora_test_random (200 + number, s->time_scale * s->out_channels, 4);
   g_autofree gfloat *residual = sora_test_random (300 + number, y_frame + n, 8);
   g_autofree gfloat *zeros = g_new0 (gfloat, y.past * y_frame + n);
   g_autoptr (GError) error = NULL;
@@ -127,7 +131,7 @@ run_table (const gchar *kind, guint width)
 {
   g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (kind);
   SoraDevice *device = sora_queue_get_device (queue);
-  guint n_cases = sora_test_is_small () ? 9 : G_N_ELEMENTS (cases), own_width = device->vector_width;
+  guint n_cases = sora_test_is_small () ? 11 : G_N_ELEMENTS (cases), own_width = device->vector_width;
 
   if (width != 0)
     device->vector_width = width;
@@ -193,12 +197,12 @@ test_tanh_clamp (void)
   clReleaseMemObject (std_mem);
 }
 
-/* byte of frame f, row y, column x, image channel c, from plain features [frames, height, width, channels · patch²] */
+/* byte of frame f, row y, column x, image channel c, from plain features [frames, height, width, channels · patch²] in low ... 1 */
 static gdouble
-shuffled (const gfloat *features, guint height, guint width, guint channels, guint patch, guint f, guint y, guint x, guint c)
+shuffled (const gfloat *features, guint height, guint width, guint channels, guint patch, gdouble low, guint f, guint y, guint x, guint c)
 {
   gsize feature = ((f * height + y / patch) * width + x / patch) * channels * patch * patch;
-  gdouble value = features[feature + (c * patch + y % patch) * patch + x % patch];
+  gdouble value = (features[feature + (c * patch + y % patch) * patch + x % patch] - low) / (1 - low);
 
   return rint (CLAMP (value, 0, 1) * 255);
 }
@@ -206,7 +210,7 @@ shuffled (const gfloat *features, guint height, guint width, guint channels, gui
 /* Features to bytes from frame 1 of three, and those bytes back to features. The bytes may differ by one where a float product meets a
  * tie; there are none in these features, which are multiples of 1/1024. */
 static void
-test_pixel_shuffle (guint patch, guint height, guint width)
+test_pixel_shuffle (guint patch, guint height, guint width, gdouble low)
 {
   g_autoptr (SoraQueue) queue = sora_test_queue_new ();
   SoraFeatureMap map = { NULL, 1, 1, height, width, 3 * patch * patch }, back = { NULL, 0, 1, height, width, 3 * patch * patch };
@@ -215,7 +219,7 @@ test_pixel_shuffle (guint patch, guint height, guint width)
   g_autofree gfloat *expected = g_new (gfloat, 2 * frame);
   g_autofree guint8 *rgb = g_new (guint8, 3 * frame);
   g_autoptr (GError) error = NULL;
-  SoraByteFrames bytes = { sora_queue_alloc (queue, 3 * frame), 1, 3, patch };
+  SoraByteFrames bytes = { sora_queue_alloc (queue, 3 * frame), 1, 3, patch, low };
 
   for (gsize i = 0; i < 3 * frame; i++)
     features[i] = rint (features[i] * 1024) / 1024;
@@ -227,11 +231,11 @@ test_pixel_shuffle (guint patch, guint height, guint width)
     for (guint y = 0; y < height * patch; y++)
       for (guint x = 0; x < width * patch; x++)
         for (guint c = 0; c < 3; c++)
-          g_assert_cmpint (rgb[frame + at++], ==, shuffled (features + frame, height, width, 3, patch, f, y, x, c));
+          g_assert_cmpint (rgb[frame + at++], ==, shuffled (features + frame, height, width, 3, patch, low, f, y, x, c));
   sora_pixel_unshuffle_run (queue, &bytes, &back, 2);
   actual = download_map (queue, &back, 2);
   for (gsize i = 0; i < 2 * frame; i++)
-    expected[i] = rint (CLAMP (features[frame + i], 0, 1) * 255) / 255;
+    expected[i] = low + (1 - low) * rint (CLAMP ((features[frame + i] - low) / (1 - low), 0, 1) * 255) / 255;
   sora_test_assert_close (actual, expected, 2 * frame, 1e-6, "pixel unshuffle by %u", patch);  /* one division */
   clReleaseMemObject (map.mem);
   clReleaseMemObject (back.mem);
@@ -241,9 +245,10 @@ test_pixel_shuffle (guint patch, guint height, guint width)
 static void
 test_pixel_shuffles (void)
 {
-  test_pixel_shuffle (4, 3, 5);
-  test_pixel_shuffle (1, 4, 6);
-  test_pixel_shuffle (2, 7, 8);
+  test_pixel_shuffle (4, 3, 5, 0);
+  test_pixel_shuffle (1, 4, 6, -1);
+  test_pixel_shuffle (2, 7, 8, 0);
+  test_pixel_shuffle (2, 3, 4, -1);
 }
 
 int

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Convolution, tanh clamp and pixel shuffle against plain C over a table of shapes, odd sizes, strides and up-samplings. */
+/* Convolution, tanh clamp, pixel shuffle and shortcuts against plain C over a table of shapes, odd sizes, strides and up-samplings. */
 #include <math.h>
 
 #include "ops/pixel-shuffle.h"
+#include "ops/shortcut.h"
 #include "ops/tanh-clamp.h"
 #include "reference-convolution.h"
 #include "test-support.h"
@@ -251,6 +252,83 @@ test_pixel_shuffles (void)
   test_pixel_shuffle (2, 3, 4, -1);
 }
 
+typedef struct {
+  SoraShortcut shortcut;
+  guint small_channels, large_channels;
+  guint frames, height, width;  /* of the small map */
+  guint offset;                 /* frames that the large map begins late */
+} ShortcutCase;
+
+static const ShortcutCase shortcut_cases[] = {
+  { { 1, 2 }, 6, 3, 2, 2, 3, 0 },
+  { { 2, 2 }, 4, 4, 2, 3, 2, 0 },
+  { { 2, 2 }, 16, 6, 1, 2, 2, 1 },
+  { { 1, 1 }, 5, 5, 2, 2, 2, 0 },
+  { { 2, 1 }, 3, 9, 2, 1, 4, 1 },
+};
+
+/* The number in the small map, as a place among (channel, frame, row, column) of the large one, for value @i of the large map. */
+static guint
+shortcut_part (const ShortcutCase *c, gsize i, gsize *small_pixel)
+{
+  const SoraShortcut *s = &c->shortcut;
+  guint channel = i % c->large_channels, column = i / c->large_channels % (c->width * s->space);
+  guint row = i / c->large_channels / (c->width * s->space) % (c->height * s->space);
+  guint frame = i / c->large_channels / (c->width * s->space) / (c->height * s->space) + c->offset;
+
+  *small_pixel = ((gsize) frame / s->time * c->height + row / s->space) * c->width + column / s->space;
+  return ((channel * s->time + frame % s->time) * s->space + row % s->space) * s->space + column % s->space;
+}
+
+/* Both ways between maps with borders and past frames of their own. Tolerance: a mean of up to 24 numbers. */
+static void
+test_shortcut (SoraQueue *queue, const ShortcutCase *c)
+{
+  const SoraShortcut *s = &c->shortcut;
+  guint large_frames = c->frames * s->time - c->offset, parts = s->time * s->space * s->space;
+  guint repeats = parts * c->large_channels / c->small_channels;
+  SoraFeatureMap small = { NULL, 1, 1, c->height, c->width, c->small_channels }, small_y = { NULL, 0, 2, c->height, c->width, c->small_channels };
+  SoraFeatureMap large = { NULL, 2, 0, c->height * s->space, c->width * s->space, c->large_channels }, large_y = large;
+  gsize n_small = (gsize) c->frames * c->height * c->width * c->small_channels, small_past = n_small / c->frames;
+  gsize n_large = (gsize) large_frames * large.height * large.width * c->large_channels, large_past = n_large / large_frames * 2;
+  g_autofree gfloat *small_x = sora_test_random (1, small_past + n_small, 1), *large_x = sora_test_random (2, large_past + n_large, 1);
+  g_autofree gfloat *grown = g_memdup2 (large_x + large_past, n_large * sizeof (gfloat)), *large_actual = NULL, *small_actual = NULL;
+  g_autofree gfloat *shrunk = g_memdup2 (small_x + small_past, n_small * sizeof (gfloat)), *zeros = g_new0 (gfloat, 2 * (n_large + large_past + n_small));
+
+  for (gsize i = 0; i < n_large; i++) {
+    gsize pixel;
+    gsize place = shortcut_part (c, i, &pixel) / repeats;
+
+    grown[i] += small_x[small_past + pixel * c->small_channels + place];
+    shrunk[pixel * c->small_channels + place] += large_x[large_past + i] / repeats;
+  }
+  large_y.past = 0;
+  large_y.border = 1;
+  upload_map (queue, &small, c->frames, small_x);
+  upload_map (queue, &small_y, c->frames, zeros);
+  upload_map (queue, &large, large_frames, large_x);
+  upload_map (queue, &large_y, large_frames, zeros);
+  sora_shortcut_grow_run (queue, s, &large, &small, c->offset, &large_y, large_frames);
+  large_actual = download_map (queue, &large_y, large_frames);
+  sora_test_assert_close (large_actual, grown, n_large, 1e-6, "shortcut to %u times the size", s->space);
+  sora_shortcut_shrink_run (queue, s, &small, &large, c->offset, &small_y, c->frames);
+  small_actual = download_map (queue, &small_y, c->frames);
+  sora_test_assert_close (small_actual, shrunk, n_small, 2e-6, "shortcut from %u times the size", s->space);
+  clReleaseMemObject (small.mem);
+  clReleaseMemObject (small_y.mem);
+  clReleaseMemObject (large.mem);
+  clReleaseMemObject (large_y.mem);
+}
+
+static void
+test_shortcuts (void)
+{
+  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+
+  for (guint i = 0; i < G_N_ELEMENTS (shortcut_cases); i++)
+    test_shortcut (queue, &shortcut_cases[i]);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -262,5 +340,6 @@ main (int argc, char **argv)
   g_test_add_func ("/ops/convolution/nan", test_nan);
   g_test_add_func ("/ops/tanh-clamp", test_tanh_clamp);
   g_test_add_func ("/ops/pixel-shuffle", test_pixel_shuffles);
+  g_test_add_func ("/ops/shortcut", test_shortcuts);
   return g_test_run ();
 }

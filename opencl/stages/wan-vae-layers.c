@@ -110,13 +110,27 @@ add_resample (Builder *b, const gchar *prefix, gboolean in_time, guint in, guint
     set_convolution (&layer->conv[1], prefix, "time_conv", NULL, up ? grow_time : shrink_time);
 }
 
-/* (transfer full): what the names in item @item of level @level begin with; the change of size is a level's last item. Diffusers numbers
- * the encoder's items through, the original both halves'. */
+static gchar *
+residual_item_prefix (Builder *b, guint level, guint item, gboolean is_resample)
+{
+  const gchar *way = b->half->decodes ? "up" : "down";
+
+  if (b->dialect == 1)
+    return g_strdup_printf ("%s%ssamples.%u.%ssamples.%u.", b->prefix, way, level, way, item);
+  if (is_resample)
+    return g_strdup_printf ("%s%s_blocks.%u.%ssampler.", b->prefix, way, level, way);
+  return g_strdup_printf ("%s%s_blocks.%u.resnets.%u.", b->prefix, way, level, item);
+}
+
+/* (transfer full): what the names in item @item of level @level begin with; the change of size is a level's last item. Without
+ * shortcuts diffusers numbers the encoder's items through, the original both halves'. */
 static gchar *
 item_prefix (Builder *b, guint level, guint item, gboolean is_resample)
 {
   guint n = b->n_items++;
 
+  if (b->half->config->wan.is_residual)
+    return residual_item_prefix (b, level, item, is_resample);
   if (b->dialect == 1)
     return g_strdup_printf ("%s%s.%u.", b->prefix, b->half->decodes ? "upsamples" : "downsamples", n);
   if (!b->half->decodes)
@@ -126,10 +140,21 @@ item_prefix (Builder *b, guint level, guint item, gboolean is_resample)
   return g_strdup_printf ("%sup_blocks.%u.resnets.%u.", b->prefix, level, item);
 }
 
-/* @n_blocks blocks from @in to @out channels, then, except in the last level, a change of size to @next channels. */
+static void
+add_join (Builder *b, gboolean is_last, gboolean in_time)
+{
+  add_layer (b, SORA_WAN_JOIN)->shortcut = (SoraShortcut) { in_time ? 2 : 1, is_last ? 1 : 2 };
+}
+
+/* @n_blocks blocks from @in to @out channels, then, except in the last level, a change of size to @next channels; all of it beside a
+ * shortcut in the residual kind, except the decoder's last level. */
 static void
 add_level (Builder *b, guint level, guint n_blocks, guint in, guint out, guint next, gboolean is_last, gboolean in_time)
 {
+  gboolean shortcut = b->half->config->wan.is_residual && !(b->half->decodes && is_last);
+
+  if (shortcut)
+    add_layer (b, SORA_WAN_FORK);
   for (guint i = 0; i < n_blocks; i++) {
     g_autofree gchar *prefix = item_prefix (b, level, i, FALSE);
 
@@ -140,6 +165,8 @@ add_level (Builder *b, guint level, guint n_blocks, guint in, guint out, guint n
 
     add_resample (b, prefix, in_time, out, next);
   }
+  if (shortcut)
+    add_join (b, is_last, in_time);
 }
 
 static void
@@ -153,11 +180,11 @@ add_decoder (Builder *b)
   add_causal (b, in_names[b->dialect], NULL, c->latent_channels, in, SORA_WAN_PLAIN);
   add_middle (b, in);
   for (guint i = 0; i < n; i++) {
-    guint out = wan->decoder_base_dim * wan->dim_mult[n - 1 - i];
+    guint out = wan->decoder_base_dim * wan->dim_mult[n - 1 - i], next = wan->is_residual || i + 1 == n ? out : out / 2;
     gboolean is_last = i + 1 == n;
 
-    add_level (b, i, wan->num_res_blocks + 1, in, out, out / 2, is_last, !is_last && wan->temperal_downsample[n - 2 - i]);
-    in = is_last ? out : out / 2;
+    add_level (b, i, wan->num_res_blocks + 1, in, out, next, is_last, !is_last && wan->temperal_downsample[n - 2 - i]);
+    in = next;
   }
   add_causal (b, out_names[b->dialect], out_norm_names[b->dialect], in, c->image_channels * c->patch_size * c->patch_size,
       SORA_WAN_PATCH_OUT);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "ops/convolution.h"
+#include "ops/shortcut.h"
 #include "stages/wan-vae.h"
 
 G_BEGIN_DECLS
@@ -35,15 +36,18 @@ typedef enum {
   SORA_WAN_ATTENTION,           /* x + one head's attention within each frame */
   SORA_WAN_UP,                  /* to twice the frames if in_time, then to twice the height and width */
   SORA_WAN_DOWN,                /* to half the height and width, then to half the frames if in_time */
+  SORA_WAN_FORK,                /* a shortcut begins */
+  SORA_WAN_JOIN,                /* and is added */
 } SoraWanLayerType;
 
 #define SORA_WAN_CONVOLUTIONS 3
 
 /* conv: POINTWISE, CAUSAL: one; BLOCK: both, and a pointwise one for the sum if the width changes (else its shape is zero); ATTENTION: to
- * query, key and value, and from the result; UP, DOWN: in space, and in time (else its shape is zero) */
+ * query, key and value, and from the result; UP, DOWN: in space, and in time (else its shape is zero); FORK, JOIN: none */
 typedef struct {
   SoraWanLayerType type;
   gboolean in_time;
+  SoraShortcut shortcut;        /* JOIN */
   SoraWanConvolution conv[SORA_WAN_CONVOLUTIONS];
 } SoraWanLayer;
 

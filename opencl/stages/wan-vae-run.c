@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Runs the layers of one half of Wan's VAE, latent by latent; the same walk over them first plans the memory.
  *
- * What flows from layer to layer lies in plain maps, which take turns in two regions. Each convolution reads a bordered copy, made by
- * the norm before it, in a third region; where it looks back in time, its past frames are brought there from its cache, and the last
- * frames go to the cache after it.
+ * What flows from layer to layer lies in plain maps, which take turns in two regions, or three where one map is kept for a shortcut. Each
+ * convolution reads a bordered copy, made by the norm before it, in a region of its own; where it looks back in time, its past frames
+ * are brought there from its cache, and the last frames go to the cache after it.
  *
  * A latent is a list of steps, none of which writes what it reads, and caches change with the end of a step only. So a step that a
  * cancellation interrupts can be made again, and a latent goes on where it was. */
@@ -14,7 +14,7 @@
 
 #include <math.h>
 
-enum { BORDERED, FIRST, SECOND, N_REGIONS };
+enum { BORDERED, FIRST, SECOND, THIRD, N_REGIONS };
 
 struct _SoraWanVaeState {
   const SoraWanVaeHalf *half;
@@ -38,6 +38,8 @@ typedef struct {
   guint step, cache;            /* the next one's number */
   SoraFeatureMap x;             /* what flows */
   guint region, frames;         /* where x lies; N_REGIONS: elsewhere */
+  SoraFeatureMap kept;          /* what the shortcut takes */
+  guint kept_region;            /* N_REGIONS: there is none */
 } Walk;
 
 /* Whether the next step is to be done now: end_step() follows. */
@@ -64,11 +66,21 @@ place (Walk *walk, guint region, guint past, guint border, guint height, guint w
   return map;
 }
 
-/* The plain region that x does not lie in. */
+/* A plain region that neither holds what is needed nor is @taken. */
+static guint
+free_region (const Walk *walk, guint taken)
+{
+  guint region = FIRST;
+
+  while (region == walk->region || region == walk->kept_region || region == taken)
+    region++;
+  return region;
+}
+
 static guint
 other_region (const Walk *walk)
 {
-  return walk->region == FIRST ? SECOND : FIRST;
+  return free_region (walk, N_REGIONS);
 }
 
 /* The number of the next cache. */
@@ -192,7 +204,7 @@ run_block (Walk *walk, const SoraWanLayer *layer)
   bordered = prepare (walk, &layer->conv[1], &between, &cache);
   if (layer->conv[2].name != NULL) {
     residual = convolve (walk, &layer->conv[2], &walk->x, other, NULL, NULL);
-    other = walk->region;
+    other = walk->region == walk->kept_region ? free_region (walk, other) : walk->region;
   }
   flow_to (walk, convolve (walk, &layer->conv[1], &bordered, other, &residual, &cache), other);
 }
@@ -277,10 +289,36 @@ resample (Walk *walk, const SoraWanLayer *layer)
 }
 
 static void
+keep (Walk *walk)
+{
+  walk->kept = walk->x;
+  walk->kept_region = walk->region;
+}
+
+/* The stream's first frame is the last of those that its place in the smaller map stands for. */
+static void
+join (Walk *walk, const SoraWanLayer *layer)
+{
+  guint region = other_region (walk), first = walk->state->is_first ? layer->shortcut.time - 1 : 0;
+  SoraFeatureMap y = place (walk, region, 0, 0, walk->x.height, walk->x.width, walk->x.channels, walk->frames);
+
+  if (begin_step (walk)) {
+    if (walk->state->half->decodes)
+      sora_shortcut_grow_run (walk->queue, &layer->shortcut, &walk->x, &walk->kept, first, &y, walk->frames);
+    else
+      sora_shortcut_shrink_run (walk->queue, &layer->shortcut, &walk->x, &walk->kept, first, &y, walk->frames);
+    end_step (walk);
+  }
+  flow_to (walk, y, region);
+  walk->kept_region = N_REGIONS;
+}
+
+static void
 run_layers (Walk *walk)
 {
   const SoraWanVaeHalf *half = walk->state->half;
 
+  walk->kept_region = N_REGIONS;
   for (guint i = 0; i < half->n_layers; i++) {
     const SoraWanLayer *layer = &half->layers[i];
 
@@ -297,8 +335,15 @@ run_layers (Walk *walk)
       case SORA_WAN_ATTENTION:
         run_attention (walk, layer);
         break;
-      default:
+      case SORA_WAN_UP:
+      case SORA_WAN_DOWN:
         resample (walk, layer);
+        break;
+      case SORA_WAN_FORK:
+        keep (walk);
+        break;
+      case SORA_WAN_JOIN:
+        join (walk, layer);
         break;
     }
   }

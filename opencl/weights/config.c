@@ -358,6 +358,31 @@ read_wan_levels (SoraWanVaeConfig *wan, SoraJsonReader *reader)
   expect_no_attention (reader);
 }
 
+/* places in time and space that one place on the other side of a change of size stands for */
+static guint
+count_places (gboolean in_time)
+{
+  return in_time ? 8 : 4;
+}
+
+/* A shortcut takes means of the larger side's numbers, or repeats the smaller side's: as many of one as make up one of the other. */
+static void
+check_shortcuts (const SoraWanVaeConfig *wan, SoraJsonReader *reader)
+{
+  guint last = wan->n_levels - 1;
+
+  for (guint i = 0; i <= last && wan->is_residual; i++) {
+    guint in = i > 0 ? wan->dim_mult[i - 1] : 1, places = i < last ? count_places (wan->temperal_downsample[i]) : 1;
+
+    check (reader, in * places % wan->dim_mult[i] == 0, "\"dim_mult\" grows by what the encoder's shortcuts cannot follow");
+  }
+  for (guint i = last; i > 0 && wan->is_residual; i--) {
+    guint in = wan->dim_mult[MIN (i + 1, last)], places = count_places (wan->temperal_downsample[i - 1]);
+
+    check (reader, wan->dim_mult[i] * places % in == 0, "\"dim_mult\" grows by what the decoder's shortcuts cannot follow");
+  }
+}
+
 static void
 read_wan (SoraVaeConfig *config, SoraJsonReader *reader)
 {
@@ -367,9 +392,10 @@ read_wan (SoraVaeConfig *config, SoraJsonReader *reader)
   sora_json_read_uint (reader, "z_dim", NEED, 1, 1024, &config->latent_channels);
   config->patch_size = 1;
   sora_json_read_uint (reader, "patch_size", MAYBE, 1, 16, &config->patch_size);
-  expect_unset (reader, "is_residual", "the residual kind");
+  sora_json_read_boolean (reader, "is_residual", MAYBE, &wan->is_residual);
   if (reader->error)
     return;
+  check_shortcuts (wan, reader);
   config->spatial_scale = config->patch_size << (wan->n_levels - 1);
   config->time_scale = count_scale (wan->temperal_downsample, wan->n_levels - 1);
   config->frames_to_trim = config->time_scale - 1;

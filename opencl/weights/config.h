@@ -61,6 +61,7 @@ typedef struct {
   guint n_levels, dim_mult[SORA_VAE_MAX_LEVELS];        /* in the encoder's order */
   guint num_res_blocks;
   gboolean temperal_downsample[SORA_VAE_MAX_LEVELS];    /* [n_levels - 1] */
+  gboolean is_residual;         /* each level has a shortcut past its change of size */
 } SoraWanVaeConfig;
 
 typedef enum { SORA_VAE_TAEHV, SORA_VAE_WAN } SoraVaeKind;

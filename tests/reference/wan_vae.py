@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Makes tests/golden/wan-vae (.json: config and tensor shapes; .safetensors: numbers) with diffusers' AutoencoderKLWan.
+"""Makes tests/golden/wan-vae and wan-vae-residual (.json: config and tensor shapes; .safetensors: numbers) with diffusers'
+AutoencoderKLWan: the kind of Wan 2.1, and that of Wan 2.2 TI2V.
 
 The weights are not stored: tensor number i of the .json, in the order of names, is drawn from uniform (1000 + i), as the test draws it too."""
 
@@ -14,6 +15,8 @@ from common import GOLDEN, frames, save, uniform
 STEP = 17           # every so many of the decoder's numbers are kept
 SMALL = {"base_dim": 16, "z_dim": 4, "dim_mult": [1, 2, 4, 4], "num_res_blocks": 1, "attn_scales": [],
          "temperal_downsample": [False, True, True]}
+RESIDUAL = SMALL | {"base_dim": 8, "decoder_base_dim": 12, "z_dim": 6, "is_residual": True, "patch_size": 2, "in_channels": 12,
+                    "out_channels": 12, "scale_factor_spatial": 16}
 
 
 def statistics(channels):
@@ -44,12 +47,13 @@ def channels_last(x, step=STEP):
 
 
 def features(model, latents):
-    """What the decoder's last convolution gives, before the clamp and, with patches, as the model has it: latent by latent."""
+    """What the decoder's last convolution gives, latent by latent, a patch's channels as (image channel, y, x), and the pixels."""
     kept = []
     hook = model.decoder.register_forward_hook(lambda module, args, output: kept.append(output.clone()))
     decoded = model.decode(latents).sample
     hook.remove()
-    return torch.cat(kept, 2), decoded
+    patch = model.config.patch_size or 1
+    return torch.cat(kept, 2).unflatten(1, (3, patch, patch)).transpose(2, 3).flatten(1, 3), decoded
 
 
 def numbers(model, n_latents, height, width):
@@ -78,3 +82,4 @@ def make(name, config, n_latents, height, width):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     make("wan-vae", SMALL, 4, 4, 6)
+    make("wan-vae-residual", RESIDUAL, 4, 2, 3)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Wan's VAE against diffusers (tests/reference/wan_vae.py): a layout with random weights, whole and latent by latent, under both names. */
+/* Wan's VAE against diffusers (tests/reference/wan_vae.py): both kinds with random weights, whole and latent by latent, under both names. */
 #include <glib/gstdio.h>
 #include <math.h>
 
@@ -375,30 +375,66 @@ test_encode (gconstpointer name)
 static const gchar *const original_names[][2] = {
   { "encoder.conv_in.", "encoder.conv1." }, { "encoder.conv_out.", "encoder.head.2." }, { "encoder.norm_out.", "encoder.head.0." },
   { "decoder.conv_in.", "decoder.conv1." }, { "decoder.conv_out.", "decoder.head.2." }, { "decoder.norm_out.", "decoder.head.0." },
-  { "post_quant_conv.", "conv2." }, { "quant_conv.", "conv1." },
   { "mid_block.resnets.0.", "middle.0." }, { "mid_block.attentions.0.", "middle.1." }, { "mid_block.resnets.1.", "middle.2." },
+  { ".norm1.gamma", ".residual.0.gamma" }, { ".norm2.gamma", ".residual.3.gamma" }, { ".conv_shortcut.", ".shortcut." },
+};
+static const gchar *const plain_names[][2] = {
   { "down_blocks.", "downsamples." },
   { "up_blocks.0.resnets.0.", "upsamples.0." }, { "up_blocks.0.resnets.1.", "upsamples.1." }, { "up_blocks.0.upsamplers.0.", "upsamples.2." },
   { "up_blocks.1.resnets.0.", "upsamples.3." }, { "up_blocks.1.resnets.1.", "upsamples.4." }, { "up_blocks.1.upsamplers.0.", "upsamples.5." },
   { "up_blocks.2.resnets.0.", "upsamples.6." }, { "up_blocks.2.resnets.1.", "upsamples.7." }, { "up_blocks.2.upsamplers.0.", "upsamples.8." },
   { "up_blocks.3.resnets.0.", "upsamples.9." }, { "up_blocks.3.resnets.1.", "upsamples.10." },
-  { ".norm1.gamma", ".residual.0.gamma" }, { ".norm2.gamma", ".residual.3.gamma" }, { ".conv_shortcut.", ".shortcut." },
+};
+static const gchar *const residual_names[][2] = {
+  { ".downsampler.", ".downsamples.1." }, { ".upsampler.", ".upsamples.2." },
+  { "down_blocks.0.resnets.", "downsamples.0.downsamples." }, { "down_blocks.1.resnets.", "downsamples.1.downsamples." },
+  { "down_blocks.2.resnets.", "downsamples.2.downsamples." }, { "down_blocks.3.resnets.", "downsamples.3.downsamples." },
+  { "up_blocks.0.resnets.", "upsamples.0.upsamples." }, { "up_blocks.1.resnets.", "upsamples.1.upsamples." },
+  { "up_blocks.2.resnets.", "upsamples.2.upsamples." }, { "up_blocks.3.resnets.", "upsamples.3.upsamples." },
+  { "down_blocks.", "downsamples." }, { "up_blocks.", "upsamples." },
 };
 
+static void
+replace_all (GString *text, const gchar *const (*names)[2], guint n)
+{
+  for (guint i = 0; i < n; i++)
+    g_string_replace (text, names[i][0], names[i][1], 1);
+}
+
+/* (transfer full): @name without its first @prefix, and @begin before it */
 static gchar *
-to_original (const gchar *name)
+begin_with (const gchar *name, const gchar *prefix, const gchar *begin)
+{
+  return g_strconcat (begin, name + strlen (prefix), NULL);
+}
+
+/* "conv1" and "conv2" mean other things in each, so the blocks' come first. */
+static gchar *
+to_original (const gchar *name, const gchar *const (*names)[2], guint n)
 {
   g_autoptr (GString) text = g_string_new (name);
 
-  /* "conv1" is another thing in each, so the blocks' come first */
-  if (strstr (name, "block")) {
-    g_string_replace (text, ".conv1.", ".residual.2.", 1);
-    g_string_replace (text, ".conv2.", ".residual.6.", 1);
-  }
-  for (guint i = 0; i < G_N_ELEMENTS (original_names); i++)
-    if (g_string_replace (text, original_names[i][0], original_names[i][1], 1) && g_str_has_prefix (original_names[i][0], "post"))
-      break;
+  if (g_str_has_prefix (name, "quant_conv."))
+    return begin_with (name, "quant_conv.", "conv1.");
+  if (g_str_has_prefix (name, "post_quant_conv."))
+    return begin_with (name, "post_quant_conv.", "conv2.");
+  g_string_replace (text, ".conv1.", ".residual.2.", 1);
+  g_string_replace (text, ".conv2.", ".residual.6.", 1);
+  replace_all (text, original_names, G_N_ELEMENTS (original_names));
+  replace_all (text, names, n);
   return g_strdup (text->str);
+}
+
+static gchar *
+plain_to_original (const gchar *name)
+{
+  return to_original (name, plain_names, G_N_ELEMENTS (plain_names));
+}
+
+static gchar *
+residual_to_original (const gchar *name)
+{
+  return to_original (name, residual_names, G_N_ELEMENTS (residual_names));
 }
 
 static void
@@ -409,8 +445,10 @@ test_original_names (gconstpointer name)
   g_autofree gfloat *x = NULL, *y = NULL;
 
   fixture_open (&diffusers, name, NULL);
-  fixture_open (&original, name, to_original);
-  g_assert_nonnull (sora_weight_file_peek (original.weights, "decoder.middle.1.to_qkv.weight"));
+  fixture_open (&original, name, strstr (name, "residual") ? residual_to_original : plain_to_original);
+  g_assert_null (sora_weight_file_peek (original.weights, "decoder.conv_in.weight"));
+  g_assert_nonnull (sora_weight_file_peek (original.weights, strstr (name, "residual") ? "decoder.upsamples.0.upsamples.2.time_conv.weight"
+          : "decoder.upsamples.2.time_conv.weight"));
   a = decode_whole (&diffusers);
   b = decode_whole (&original);
   g_assert_cmpmem (a, count_frames (&diffusers) * frame_bytes (&diffusers), b, count_frames (&diffusers) * frame_bytes (&diffusers));
@@ -439,7 +477,8 @@ test_missing (gconstpointer name)
   config.wan.num_res_blocks++;
   g_assert_false (sora_vae_validate (&config, weights, &missing));
   g_assert_error (missing, SORA_MODEL_ERROR, SORA_MODEL_ERROR_WEIGHT);
-  g_assert_nonnull (strstr (missing->message, "encoder.down_blocks.1.norm1.gamma"));
+  g_assert_nonnull (strstr (missing->message, config.wan.is_residual ? "encoder.down_blocks.0.resnets.1.norm1.gamma"
+          : "encoder.down_blocks.1.norm1.gamma"));
   sora_vae_config_clear (&config);
 }
 
@@ -463,10 +502,14 @@ plan (const SoraVaeConfig *config, gboolean decodes, guint width, guint height)
   return size;
 }
 
-/* Wan 2.1's own layout: most of the memory is what the convolutions remember, two frames each. */
+/* The published layouts: most of the memory is what the convolutions remember, two frames each. */
 static void
 test_memory (void)
 {
+  const SoraVaeConfig residual = {
+    .kind = SORA_VAE_WAN, .image_channels = 3, .patch_size = 2, .latent_channels = 48,
+    .wan = { 160, 256, 4, { 1, 2, 4, 4 }, 2, { FALSE, TRUE, TRUE }, TRUE }, .spatial_scale = 16, .time_scale = 4, .frames_to_trim = 3,
+  };
   const SoraVaeConfig config = {
     .kind = SORA_VAE_WAN, .image_channels = 3, .patch_size = 1, .latent_channels = 16,
     .wan = { 96, 96, 4, { 1, 2, 4, 4 }, 2, { FALSE, TRUE, TRUE } }, .spatial_scale = 8, .time_scale = 4, .frames_to_trim = 3,
@@ -476,19 +519,36 @@ test_memory (void)
   g_assert_cmpuint (plan (&config, FALSE, 256, 256), <, G_GUINT64_CONSTANT (1000000000));
   plan (&config, TRUE, 832, 480);
   plan (&config, FALSE, 832, 480);
+  plan (&residual, TRUE, 1280, 704);
+  plan (&residual, FALSE, 1280, 704);
+}
+
+static void
+add_tests (const gchar *name)
+{
+  static const struct {
+    const gchar *name;
+    GTestDataFunc function;
+    gboolean small;
+  } tests[] = {
+    { "decode", test_decode, TRUE }, { "missing", test_missing, TRUE }, { "encode", test_encode }, { "cancel", test_cancel },
+    { "original-names", test_original_names },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (tests); i++) {
+    g_autofree gchar *path = g_strdup_printf ("/stages/%s/%s", name, tests[i].name);
+
+    if (tests[i].small || !sora_test_is_small ())
+      g_test_add_data_func (path, name, tests[i].function);
+  }
 }
 
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  g_test_add_data_func ("/stages/wan-vae/decode", "wan-vae", test_decode);
-  g_test_add_data_func ("/stages/wan-vae/missing", "wan-vae", test_missing);
+  add_tests ("wan-vae");
+  add_tests ("wan-vae-residual");
   g_test_add_func ("/stages/wan-vae/memory", test_memory);
-  if (!sora_test_is_small ()) {
-    g_test_add_data_func ("/stages/wan-vae/encode", "wan-vae", test_encode);
-    g_test_add_data_func ("/stages/wan-vae/cancel", "wan-vae", test_cancel);
-    g_test_add_data_func ("/stages/wan-vae/original-names", "wan-vae", test_original_names);
-  }
   return g_test_run ();
 }

@@ -24,9 +24,9 @@ static const gchar *const sound[] = {
       "\"decoder_widths\": [32, 16, 8, 8], \"decoder_blocks\": [2, 2, 1], \"decoder_time_upscale\": [true, true, false], "
       "\"decoder_space_upscale\": [true, true, false], \"frames_to_trim\": 3, \"latents_mean\": [0.5, -1], \"latents_std\": [1, 2.5]}",
   [WAN_VAE] = "{\"_class_name\": \"AutoencoderKLWan\", \"attn_scales\": [], \"base_dim\": 96, \"decoder_base_dim\": null, "
-      "\"dim_mult\": [1, 2, 4, 4], \"dropout\": 0.0, \"num_res_blocks\": 2, \"temperal_downsample\": [false, true, true], \"z_dim\": 2, "
-      "\"is_residual\": false, \"in_channels\": 3, \"patch_size\": null, \"scale_factor_spatial\": 8, \"scale_factor_temporal\": 4, "
-      "\"latents_mean\": [0.5, -1], \"latents_std\": [1, 2.5]}",
+      "\"dim_mult\": [1, 2, 4, 4], \"is_residual\": false, \"dropout\": 0.0, \"num_res_blocks\": 2, "
+      "\"temperal_downsample\": [false, true, true], \"z_dim\": 2, \"in_channels\": 3, \"patch_size\": null, "
+      "\"scale_factor_spatial\": 8, \"scale_factor_temporal\": 4, \"latents_mean\": [0.5, -1], \"latents_std\": [1, 2.5]}",
 };
 
 /* One of each, freed by the caller's clear functions. */
@@ -285,7 +285,10 @@ static const Fault faults[] = {
   { WAN_VAE, "[1, 2, 4, 4]", "[1, 2, 4, 4, 4]", BAD, "\"dim_mult\"" },
   { WAN_VAE, "[1, 2, 4, 4]", "[1, 2, 4]", BAD, "\"temperal_downsample\": expected an array of 2" },
   { WAN_VAE, "\"num_res_blocks\": 2", "\"num_res_blocks\": 0", BAD, "\"num_res_blocks\"" },
-  { WAN_VAE, "\"is_residual\": false", "\"is_residual\": true", ALIEN, "\"is_residual\"" },
+  { WAN_VAE, "[1, 2, 4, 4], \"is_residual\": false", "[5, 5, 5, 5], \"is_residual\": true", BAD, "the encoder's shortcuts" },
+  { WAN_VAE, "[1, 2, 4, 4], \"is_residual\": false", "[4, 4, 8, 3], \"is_residual\": true", BAD, "the encoder's shortcuts" },
+  { WAN_VAE, "[1, 2, 4, 4], \"is_residual\": false", "[1, 1, 8, 4], \"is_residual\": true", BAD, "the decoder's shortcuts" },
+  { WAN_VAE, "\"is_residual\": false", "\"is_residual\": 1", BAD, "\"is_residual\"" },
   { WAN_VAE, "\"in_channels\": 3", "\"in_channels\": 12", BAD, "\"in_channels\" is 12, but the other fields make it 3" },
   { WAN_VAE, "spatial\": 8", "spatial\": 16", BAD, "\"scale_factor_spatial\" is 16" },
   { WAN_VAE, "[false, true, true]", "[false, false, true]", BAD, "\"scale_factor_temporal\" is 4, but the other fields make it 2" },

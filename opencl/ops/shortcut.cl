@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Shortcuts past a change of size: what is smaller takes the larger map's pixels and frames as channels. An item is one channel of one pixel
- * of the result. */
+/* Shortcuts past a change of size: what is smaller takes the larger map's pixels and frames as channels. An item is one channel of one
+ * pixel of the result. */
 
 /* floats to channel 0 of pixel (y, x) of a map whose strides (offset, frame, row, pixel) are @map */
 static inline int

@@ -52,7 +52,7 @@ SoraVaeEncoderState *sora_vae_encoder_state_new (SoraVae *vae, guint height, gui
 void sora_vae_encoder_state_free (SoraVaeEncoderState *state);
 guint64 sora_vae_encoder_state_get_largest (const SoraVaeEncoderState *state);
 void sora_vae_encoder_reset (SoraVaeEncoderState *state, SoraQueue *queue);
-/* @rgb: bytes [n_latents * time_scale, ...]; @latents: normalised. The stream begins with frames_to_trim further copies of its first frame. */
+/* @rgb: bytes [n_latents * time_scale, ...]; @latents: normalised. The stream begins with frames_to_trim more copies of its first frame. */
 void sora_vae_encode (SoraVae *vae, SoraVaeEncoderState *state, SoraQueue *queue, cl_mem rgb, guint n_latents, cl_mem latents);
 
 G_END_DECLS

@@ -18,8 +18,8 @@ guint64 sora_wan_vae_get_size (SoraWanVae *vae);
 /**
  * SoraWanVaeState:
  *
- * What one stream's decoder or encoder remembers: the last frames that each convolution has seen, and how far the latent at hand is. Latents
- * are worked on one by one, step by step; after a cancellation the same call goes on where it was.
+ * What one stream's decoder or encoder remembers: the last frames that each convolution has seen, and how far the latent at hand is.
+ * Latents are worked on one by one, step by step; after a cancellation the same call goes on where it was.
  */
 typedef struct _SoraWanVaeState SoraWanVaeState;
 

@@ -40,8 +40,8 @@ append_stages (GString *text, SoraModel *model)
   g_string_append_printf (text, "transformer   Wan, %u layers, %u heads of %u, feed-forward %u: ", transformer->num_layers,
       transformer->num_attention_heads, transformer->attention_head_dim, transformer->ffn_dim);
   append_file (text, model->transformer_file);
-  g_string_append_printf (text, "VAE           TAEHV, %u channels, a latent covers %ux%u pixels of %u frames: ", vae->latent_channels,
-      vae->spatial_scale, vae->spatial_scale, vae->time_scale);
+  g_string_append_printf (text, "VAE           %s, %u channels, a latent covers %ux%u pixels of %u frames: ",
+      vae->kind == SORA_VAE_WAN ? "Wan" : "TAEHV", vae->latent_channels, vae->spatial_scale, vae->spatial_scale, vae->time_scale);
   append_file (text, model->vae_file);
 }
 

@@ -50,6 +50,12 @@ sora_stream_image_plan (SoraStreamImage *image, guint height, guint width, SoraA
   sora_arena_rewind (arena, mark);
 }
 
+guint64
+sora_stream_image_get_largest (SoraStreamImage *image)
+{
+  return sora_vae_encoder_state_get_largest (image->state);
+}
+
 /* A video's first latent is that of its first frame, repeated as often as the latent has frames. */
 gboolean
 sora_stream_image_encode (SoraStreamImage *image, SoraQueue *queue, const guint8 *rgb, cl_mem frames, GError **error)

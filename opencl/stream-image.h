@@ -17,6 +17,9 @@ void sora_stream_image_free (SoraStreamImage *image);
  * not be written before sora_stream_image_encode() and must not rely on being zero after it. */
 void sora_stream_image_plan (SoraStreamImage *image, guint height, guint width, SoraArena *arena);
 
+/* Floats of the encoder's largest activation; before sora_stream_image_encode(). */
+guint64 sora_stream_image_get_largest (SoraStreamImage *image);
+
 /**
  * sora_stream_image_encode:
  * @rgb: host bytes [height * spatial_scale, width * spatial_scale, 3]

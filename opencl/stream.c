@@ -205,6 +205,22 @@ declare_sampler (SoraStream *stream)
   stream->sampler = sora_sampler_new (&settings, stream->arena);
 }
 
+/* Convolutions address the floats of a map with a sign. */
+static gboolean
+check_maps (SoraStream *stream, GError **error)
+{
+  guint64 largest = sora_vae_decoder_state_get_largest (stream->decoder_state);
+
+  if (stream->image)
+    largest = MAX (largest, sora_stream_image_get_largest (stream->image));
+  if (largest <= G_MAXINT32)
+    return TRUE;
+  g_set_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION,
+      "%ux%u pixels take a feature map of %" G_GUINT64_FORMAT " numbers in the VAE, and %d is the most: ask for a smaller size",
+      stream->options->width, stream->options->height, largest, G_MAXINT32);
+  return FALSE;
+}
+
 /* Every stage states its regions; then they are allocated at once. The transformer comes last, as the image's encoder shares its memory. */
 static gboolean
 plan_memory (SoraStream *stream, GError **error)
@@ -234,7 +250,7 @@ plan_memory (SoraStream *stream, GError **error)
   if (stream->image)
     sora_stream_image_plan (stream->image, stream->latent_height, stream->latent_width, stream->arena);
   stream->transformer_state = sora_transformer_state_new (stream->weights->transformer, &shape, stream->arena);
-  return sora_arena_commit (stream->arena, error);
+  return check_maps (stream, error) && sora_arena_commit (stream->arena, error);
 }
 
 /* What depends on neither prompt nor block. */

@@ -3,8 +3,12 @@
 
 #include "test-support.h"
 
+#include <json-glib/json-glib.h>
 #include <math.h>
 #include <string.h>
+
+#include "weights/tensor-writer.h"
+#include "weights/weight-file.h"
 
 static SoraQueue *
 queue_new (const gchar *selector)
@@ -56,6 +60,54 @@ sora_test_random (guint32 seed, gsize n, gfloat scale)
   for (gsize i = 0; i < n; i++)
     data[i] = g_rand_double_range (rand, -scale, scale);
   return data;
+}
+
+/* (transfer full): the numbers of one tensor */
+static gfloat *
+draw_tensor (const gchar *name, guint32 seed, const gint64 *shape, guint n_dims)
+{
+  gsize n = 1;
+  gfloat *values;
+
+  for (guint i = 0; i < n_dims; i++)
+    n *= shape[i];
+  if (!g_str_has_suffix (name, "gamma"))
+    return sora_test_random (seed, n, n_dims == 1 ? 0.1f : (gfloat) sqrt (3.0 * shape[0] / n));
+  values = sora_test_random (seed, n, 0.5f);
+  for (gsize i = 0; i < n; i++)
+    values[i] += 1;
+  return values;
+}
+
+void
+sora_test_draw_weights (const gchar *shapes, const gchar *path, gchar *(*rename) (const gchar *name))
+{
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  g_autoptr (SoraTensorWriter) writer = sora_tensor_writer_new ();
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GList) names = NULL;
+  JsonObject *tensors;
+  guint32 seed = 1000;
+
+  json_parser_load_from_file (parser, shapes, &error);
+  g_assert_no_error (error);
+  tensors = json_object_get_object_member (json_node_get_object (json_parser_get_root (parser)), "tensors");
+  names = json_object_get_members (tensors);
+  for (GList *l = names; l; l = l->next) {
+    JsonArray *array = json_object_get_array_member (tensors, l->data);
+    g_autofree gchar *name = rename ? rename (l->data) : g_strdup (l->data);
+    g_autofree gfloat *values = NULL;
+    guint n_dims = json_array_get_length (array);
+    gint64 shape[5];
+
+    g_assert_cmpuint (n_dims, <=, G_N_ELEMENTS (shape));
+    for (guint i = 0; i < n_dims; i++)
+      shape[i] = json_array_get_int_element (array, i);
+    values = draw_tensor (l->data, seed++, shape, n_dims);
+    sora_tensor_writer_add (writer, name, values, shape, n_dims);
+  }
+  sora_tensor_writer_save (writer, path, &error);
+  g_assert_no_error (error);
 }
 
 cl_mem

@@ -18,6 +18,11 @@ gboolean sora_test_is_small (void);
 /* (transfer full): @n floats, uniform in [-@scale, @scale), the same for the same @seed on every machine. */
 gfloat *sora_test_random (guint32 seed, gsize n, gfloat scale);
 
+/* Writes random weights to the safetensors file @path, the same on every machine: tensor number i of "tensors", names with shapes, in the
+ * JSON file @shapes is uniform of seed 1000 + i, at a scale that keeps the variance of what flows through; vectors are small biases,
+ * and those called gamma about 1. @rename: (nullable): gives each name that is written (transfer full) */
+void sora_test_draw_weights (const gchar *shapes, const gchar *path, gchar *(*rename) (const gchar *name));
+
 /* Device memory with a copy of @n floats; released with clReleaseMemObject(). */
 cl_mem sora_test_upload (SoraQueue *queue, const gfloat *data, gsize n);
 /* @n floats of NaN, so that what a kernel leaves out is noticed. */

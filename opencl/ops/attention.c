@@ -7,6 +7,9 @@
 /* work-items of attention-group.cl, and the most queries and keys of its tiles */
 #define GROUP 128
 #define TILE 32
+/* the least: heads of 1024 then take 25 kB of local memory */
+#define MIN_QUERIES 4
+#define MIN_KEYS 2
 /* work of one launch: some 40 ms of a CPU core or GPU unit, which bounds how long a cancellation waits */
 #define LAUNCH_FLOPS (G_GUINT64_CONSTANT (4000000000))
 
@@ -45,8 +48,8 @@ plan_group (SoraDevice *device, guint head_dim)
 
   while (group > TILE && group > device->max_work_group_size)
     group /= 2;
-  while (local_bytes (queries, keys, group, head_dim) > device->local_memory && (keys > 8 || queries > 8)) {
-    if (keys > 8 && keys >= queries)
+  while (local_bytes (queries, keys, group, head_dim) > device->local_memory && (keys > MIN_KEYS || queries > MIN_QUERIES)) {
+    if (queries == MIN_QUERIES || (keys > MIN_KEYS && keys >= queries))
       keys /= 2;
     else
       queries /= 2;

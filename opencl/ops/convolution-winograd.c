@@ -25,7 +25,8 @@ gboolean
 sora_convolution_winograd_fits (SoraDevice *device, const SoraConvolutionShape *s)
 {
   return device->linear_kind == SORA_LINEAR_PACKED && s->kernel_height == 3 && s->kernel_width == 3 && s->stride == 1
-      && s->time_stride == 1 && s->scale == 1 && s->time_scale == 1 && s->in_channels % device_vector (device) == 0
+      && s->time_stride == 1 && s->scale == 1 && s->time_scale == 1 && s->shift == 0
+      && s->in_channels % device_vector (device) == 0
       && s->in_channels >= 16 && s->out_channels >= 32;
 }
 

@@ -130,8 +130,9 @@ make_runs (const SoraConvolution *conv)
       for (guint y = 0; y < taps_y; y++, run++) {
         run->s[0] = (gint) t - (gint) (s->kernel_time - s->time_stride);
         tap_offset (s->kernel_height, s->scale, phase / s->scale % s->scale, 0, &run->s[1], &count);
-        run->s[1] += y;
+        run->s[1] += y + s->shift;
         tap_offset (s->kernel_width, s->scale, phase % s->scale, 0, &run->s[2], &count);
+        run->s[2] += s->shift;
       }
   return runs;
 }
@@ -181,10 +182,10 @@ sora_convolution_new (SoraQueue *queue, const SoraConvolutionShape *shape, const
   conv->tile = conv->winograd ? sora_convolution_winograd_tile (device, s->out_channels) : choose_tile (device, s->out_channels);
   panel = conv->tile->vector * conv->tile->vectors;
   conv->panels = (s->out_channels + panel - 1) / panel;
-  padded = g_new0 (gfloat, conv->panels * panel);
-  if (bias != NULL)
-    memcpy (padded, bias, s->out_channels * sizeof (gfloat));
-  conv->bias = sora_convolution_upload (conv, queue, padded, conv->panels * panel * sizeof (gfloat));
+  padded = g_new0 (gfloat, s->time_scale * conv->panels * panel);
+  for (guint t = 0; bias != NULL && t < s->time_scale; t++)
+    memcpy (padded + t * conv->panels * panel, bias + t * s->out_channels, s->out_channels * sizeof (gfloat));
+  conv->bias = sora_convolution_upload (conv, queue, padded, s->time_scale * conv->panels * panel * sizeof (gfloat));
   if (conv->winograd)
     sora_convolution_winograd_upload (conv, queue, weight);
   else

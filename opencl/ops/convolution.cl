@@ -29,6 +29,7 @@ next_position (int4 at, int4 size)
  * x_map: strides from one position to the next in the input, (offset, frame, row, pixel); x_pixel: of the input itself
  * weight: [phases, panels, runs, run_length, PANEL]; a run is run_length = kernel width · channels contiguous floats of the input
  * runs: [phases, n_runs]: (frame, y, x) of the run's first pixel relative to the position
+ * bias: [output frames of a position, panels, PANEL]
  * y_map: strides from one position to the next in the output; y_phase: of the output itself (frame, row, pixel), and the scale
  * size: positions, height, width, out channels */
 #if LOCAL == 1
@@ -47,6 +48,7 @@ convolution (global const float *restrict x, int4 x_map, int4 x_pixel, global co
   int4 at = (int4) (first / (size.y * size.z), first / size.z % size.y, first % size.z, 0);
   weight += ((size_t) phase * get_global_size (1) + panel) * n_runs * run_length * PANEL;
   runs += phase * n_runs;
+  bias += phase / (scale * scale) * get_global_size (1) * PANEL;
 
   for (int p = first; p < end; p += TILE_M) {
     int x_at[TILE_M], y_at[TILE_M], residual_at[TILE_M];

@@ -10,8 +10,8 @@ G_BEGIN_DECLS
  * SoraConvolutionShape:
  *
  * Output frame t reads the input frames up to t · time_stride + time_stride - 1 (so the input map keeps kernel_time - time_stride
- * past frames); output pixel (y, x) is centred on input (y · stride, x · stride) of the input after up-sampling.
- * Zero means one, for every field but the channels.
+ * past frames); output pixel (y, x) is centred on input (y · stride + shift, x · stride + shift) of the input after up-sampling.
+ * Zero means one, for every field but the channels and the shift.
  */
 typedef struct {
   guint in_channels, out_channels;
@@ -19,7 +19,8 @@ typedef struct {
   guint stride;                 /* in space */
   guint time_stride;
   guint scale;                  /* 1, or 2: nearest-neighbour up-sampling in space first */
-  guint time_scale;             /* output frames for each input frame, each with its own weight */
+  guint time_scale;             /* output frames for each input frame, each with its own weight and bias */
+  guint shift;                  /* 1 with stride 2 and an even height and width: the padding lies below and to the right only */
 } SoraConvolutionShape;
 
 /**
@@ -32,7 +33,7 @@ typedef struct _SoraConvolution SoraConvolution;
 /**
  * sora_convolution_new:
  * @weight: [time_scale, out_channels, in_channels, kernel_time, kernel_height, kernel_width], in PyTorch's order
- * @bias: (nullable): [out_channels]
+ * @bias: (nullable): [time_scale, out_channels]
  *
  * With @shape's scale 2 the up-sampled map is never made: each of its four phases is a 2x2 convolution of the small map, whose
  * weights are sums of the 3x3 ones (4/9 of the work). Uploads through @queue. Returns: the convolution, or %NULL with @error.

@@ -21,9 +21,10 @@ sora_pixel_shuffle_run (SoraQueue *queue, const SoraFeatureMap *map, const SoraB
   SoraLaunch launch = make_launch ("pixel_shuffle", map, rgb, frames);
   cl_int4 strides = sora_feature_map_strides (map);
   cl_int patch = rgb->patch, first = rgb->first, channels = rgb->image_channels;
+  cl_float low = rgb->low;
 
   SORA_LAUNCH (queue, &launch, SORA_ARG (map->mem), SORA_ARG (strides), SORA_ARG (patch), SORA_ARG (rgb->mem),
-      SORA_ARG (first), SORA_ARG (channels));
+      SORA_ARG (first), SORA_ARG (channels), SORA_ARG (low));
 }
 
 void
@@ -32,7 +33,8 @@ sora_pixel_unshuffle_run (SoraQueue *queue, const SoraByteFrames *rgb, const Sor
   SoraLaunch launch = make_launch ("pixel_unshuffle", map, rgb, frames);
   cl_int4 strides = sora_feature_map_strides (map);
   cl_int patch = rgb->patch, first = rgb->first, channels = rgb->image_channels;
+  cl_float low = rgb->low;
 
   SORA_LAUNCH (queue, &launch, SORA_ARG (rgb->mem), SORA_ARG (first), SORA_ARG (channels), SORA_ARG (map->mem),
-      SORA_ARG (strides), SORA_ARG (patch));
+      SORA_ARG (strides), SORA_ARG (patch), SORA_ARG (low));
 }

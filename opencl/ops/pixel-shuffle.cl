@@ -17,19 +17,21 @@ byte_at (int first, int channels)
 }
 
 kernel void
-pixel_shuffle (global const float *restrict features, int4 map, int patch, global uchar *restrict rgb, int first, int channels)
+pixel_shuffle (global const float *restrict features, int4 map, int patch, global uchar *restrict rgb, int first, int channels,
+    float low)
 {
   features += feature_at (map, patch);
   rgb += byte_at (first, channels);
   for (int c = 0; c < channels; c++)
-    rgb[c] = (uchar) rint (255.0f * clamp (features[c * patch * patch], 0.0f, 1.0f));
+    rgb[c] = (uchar) rint (255.0f * clamp ((features[c * patch * patch] - low) / (1.0f - low), 0.0f, 1.0f));
 }
 
 kernel void
-pixel_unshuffle (global const uchar *restrict rgb, int first, int channels, global float *restrict features, int4 map, int patch)
+pixel_unshuffle (global const uchar *restrict rgb, int first, int channels, global float *restrict features, int4 map, int patch,
+    float low)
 {
   features += feature_at (map, patch);
   rgb += byte_at (first, channels);
   for (int c = 0; c < channels; c++)
-    features[c * patch * patch] = rgb[c] / 255.0f;
+    features[c * patch * patch] = low + (1.0f - low) * (rgb[c] / 255.0f);
 }

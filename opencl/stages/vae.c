@@ -1,70 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The VAE's weights: checked, put on a device, released. */
+/* Hands each call to the kind of VAE that the configuration says. */
 #include "stages/vae-private.h"
-#include "stages/vae-weights.h"
-
-static void
-clear_half (SoraVaeHalf *half)
-{
-  sora_convolution_free (half->first);
-  sora_convolution_free (half->last);
-  for (guint i = 0; i < half->n_levels; i++) {
-    SoraVaeLevel *level = &half->levels[i];
-
-    for (guint j = 0; level->blocks != NULL && j < level->n_blocks; j++)
-      for (guint k = 0; k < 3; k++)
-        sora_convolution_free (level->blocks[j].conv[k]);
-    g_free (level->blocks);
-    sora_convolution_free (level->resample);
-  }
-}
 
 gboolean
 sora_vae_validate (const SoraVaeConfig *config, SoraWeightFile *file, GError **error)
 {
-  SoraVaeReader reader = { file };
-  SoraVaeHalf decoder = { 0 }, encoder = { 0 };
-  gboolean valid = sora_vae_read_decoder (&reader, config, &decoder, error)
-      && sora_vae_read_encoder (&reader, config, &encoder, error);
-
-  clear_half (&decoder);
-  clear_half (&encoder);
-  return valid;
-}
-
-static cl_mem
-upload_latent_vector (SoraVae *vae, SoraQueue *queue, const gfloat *values)
-{
-  gsize size = vae->config->latent_channels * sizeof (gfloat);
-  cl_mem mem = sora_queue_alloc (queue, size);
-
-  if (mem != NULL)
-    sora_queue_write (queue, mem, 0, size, values);
-  vae->size += size;
-  return mem;
+  if (config->kind == SORA_VAE_WAN)
+    return sora_wan_vae_validate (config, file, error);
+  return sora_taehv_validate (config, file, error);
 }
 
 SoraVae *
 sora_vae_new (const SoraVaeConfig *config, SoraWeightFile *file, SoraVaeHalves halves, SoraQueue *queue, GError **error)
 {
   SoraVae *vae = g_new0 (SoraVae, 1);
-  SoraVaeReader reader = { file, queue };
 
-  vae->config = config;
-  if (halves & SORA_VAE_DECODER && !sora_vae_read_decoder (&reader, config, &vae->decoder, error))
-    goto fail;
-  if (halves & SORA_VAE_ENCODER && !sora_vae_read_encoder (&reader, config, &vae->encoder, error))
-    goto fail;
-  vae->size = reader.size;
-  vae->mean = upload_latent_vector (vae, queue, config->latents_mean);
-  vae->std = upload_latent_vector (vae, queue, config->latents_std);
-  if (!sora_queue_check (queue, error))
-    goto fail;
+  if (config->kind == SORA_VAE_WAN)
+    vae->wan = sora_wan_vae_new (config, file, halves, queue, error);
+  else
+    vae->taehv = sora_taehv_new (config, file, halves, queue, error);
+  if (vae->wan == NULL && vae->taehv == NULL)
+    g_clear_pointer (&vae, g_free);
   return vae;
-
-fail:
-  sora_vae_free (vae);
-  return NULL;
 }
 
 void
@@ -72,15 +29,111 @@ sora_vae_free (SoraVae *vae)
 {
   if (vae == NULL)
     return;
-  clear_half (&vae->decoder);
-  clear_half (&vae->encoder);
-  g_clear_pointer (&vae->mean, clReleaseMemObject);
-  g_clear_pointer (&vae->std, clReleaseMemObject);
+  sora_taehv_free (vae->taehv);
+  sora_wan_vae_free (vae->wan);
   g_free (vae);
 }
 
 guint64
 sora_vae_get_size (SoraVae *vae)
 {
-  return vae->size;
+  return vae->wan != NULL ? sora_wan_vae_get_size (vae->wan) : sora_taehv_get_size (vae->taehv);
+}
+
+SoraVaeDecoderState *
+sora_vae_decoder_state_new (SoraVae *vae, guint height, guint width, guint max_latents, SoraArena *arena)
+{
+  SoraVaeDecoderState *state = g_new0 (SoraVaeDecoderState, 1);
+
+  if (vae->wan != NULL)
+    state->wan = sora_wan_vae_state_new (&vae->wan->decoder, height, width, arena);
+  else
+    state->taehv = sora_taehv_decoder_state_new (vae->taehv, height, width, max_latents, arena);
+  return state;
+}
+
+void
+sora_vae_decoder_state_free (SoraVaeDecoderState *state)
+{
+  if (state == NULL)
+    return;
+  sora_taehv_decoder_state_free (state->taehv);
+  sora_wan_vae_state_free (state->wan);
+  g_free (state);
+}
+
+guint
+sora_vae_decoder_state_get_chunk (const SoraVaeDecoderState *state)
+{
+  return state->wan != NULL ? 1 : sora_taehv_decoder_state_get_chunk (state->taehv);
+}
+
+guint64
+sora_vae_decoder_state_get_largest (const SoraVaeDecoderState *state)
+{
+  return state->wan != NULL ? sora_wan_vae_state_get_largest (state->wan) : sora_taehv_decoder_state_get_largest (state->taehv);
+}
+
+void
+sora_vae_decoder_reset (SoraVaeDecoderState *state, SoraQueue *queue)
+{
+  if (state->wan != NULL)
+    sora_wan_vae_state_reset (state->wan, queue);
+  else
+    sora_taehv_decoder_reset (state->taehv, queue);
+}
+
+void
+sora_vae_decode (SoraVae *vae, SoraVaeDecoderState *state, SoraQueue *queue, cl_mem latents, guint n_latents, cl_mem rgb)
+{
+  if (vae->wan != NULL)
+    sora_wan_vae_decode (state->wan, queue, latents, n_latents, rgb);
+  else
+    sora_taehv_decode (vae->taehv, state->taehv, queue, latents, n_latents, rgb);
+}
+
+SoraVaeEncoderState *
+sora_vae_encoder_state_new (SoraVae *vae, guint height, guint width, guint max_latents, SoraArena *arena)
+{
+  SoraVaeEncoderState *state = g_new0 (SoraVaeEncoderState, 1);
+
+  if (vae->wan != NULL)
+    state->wan = sora_wan_vae_state_new (&vae->wan->encoder, height, width, arena);
+  else
+    state->taehv = sora_taehv_encoder_state_new (vae->taehv, height, width, max_latents, arena);
+  return state;
+}
+
+void
+sora_vae_encoder_state_free (SoraVaeEncoderState *state)
+{
+  if (state == NULL)
+    return;
+  sora_taehv_encoder_state_free (state->taehv);
+  sora_wan_vae_state_free (state->wan);
+  g_free (state);
+}
+
+guint64
+sora_vae_encoder_state_get_largest (const SoraVaeEncoderState *state)
+{
+  return state->wan != NULL ? sora_wan_vae_state_get_largest (state->wan) : sora_taehv_encoder_state_get_largest (state->taehv);
+}
+
+void
+sora_vae_encoder_reset (SoraVaeEncoderState *state, SoraQueue *queue)
+{
+  if (state->wan != NULL)
+    sora_wan_vae_state_reset (state->wan, queue);
+  else
+    sora_taehv_encoder_reset (state->taehv, queue);
+}
+
+void
+sora_vae_encode (SoraVae *vae, SoraVaeEncoderState *state, SoraQueue *queue, cl_mem rgb, guint n_latents, cl_mem latents)
+{
+  if (vae->wan != NULL)
+    sora_wan_vae_encode (state->wan, queue, rgb, n_latents, latents);
+  else
+    sora_taehv_encode (vae->taehv, state->taehv, queue, rgb, n_latents, latents);
 }

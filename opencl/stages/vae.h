@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* TAEHV-style video VAE: latents to frames and frames to latents, streaming frame by frame. */
+/* Video VAE: latents to frames and frames to latents, streaming latent by latent. Of a kind that the configuration says. */
 #pragma once
 
 #include "runtime/arena.h"
@@ -31,6 +31,8 @@ SoraVaeDecoderState *sora_vae_decoder_state_new (SoraVae *vae, guint height, gui
 void sora_vae_decoder_state_free (SoraVaeDecoderState *state);
 /* How many latents are worked on at once, max_latents or fewer: a large picture one by one, which bounds the memory. */
 guint sora_vae_decoder_state_get_chunk (const SoraVaeDecoderState *state);
+/* Floats of the largest activation: kernels address at most G_MAXINT32. */
+guint64 sora_vae_decoder_state_get_largest (const SoraVaeDecoderState *state);
 /* Zero memory, as before the first frame. */
 void sora_vae_decoder_reset (SoraVaeDecoderState *state, SoraQueue *queue);
 
@@ -39,16 +41,18 @@ void sora_vae_decoder_reset (SoraVaeDecoderState *state, SoraQueue *queue);
  * @latents: [n_latents, height, width, latent_channels], normalised as the transformer sees them
  * @rgb: bytes [n_latents * time_scale, height * spatial_scale, width * spatial_scale, 3]
  *
- * Enqueues only. A call for at most sora_vae_decoder_state_get_chunk() latents that is cancelled (the queue has failed after it) has
- * changed nothing, so it can be made again. Dropping the stream's first frames_to_trim frames is the caller's.
+ * Enqueues only. A call for at most sora_vae_decoder_state_get_chunk() latents that is cancelled (the queue has failed after it) is to be
+ * made again with the same latents, unless a reset comes first: it then gives what it would have given. Dropping the stream's first
+ * frames_to_trim frames is the caller's; they may hold anything.
  */
 void sora_vae_decode (SoraVae *vae, SoraVaeDecoderState *state, SoraQueue *queue, cl_mem latents, guint n_latents, cl_mem rgb);
 
 typedef struct _SoraVaeEncoderState SoraVaeEncoderState;
 SoraVaeEncoderState *sora_vae_encoder_state_new (SoraVae *vae, guint height, guint width, guint max_latents, SoraArena *arena);
 void sora_vae_encoder_state_free (SoraVaeEncoderState *state);
+guint64 sora_vae_encoder_state_get_largest (const SoraVaeEncoderState *state);
 void sora_vae_encoder_reset (SoraVaeEncoderState *state, SoraQueue *queue);
-/* @rgb: bytes [n_latents * time_scale, ...]; @latents: normalised. Padding the first frame is the caller's. */
+/* @rgb: bytes [n_latents * time_scale, ...]; @latents: normalised. The stream begins with frames_to_trim more copies of its first frame. */
 void sora_vae_encode (SoraVae *vae, SoraVaeEncoderState *state, SoraQueue *queue, cl_mem rgb, guint n_latents, cl_mem latents);
 
 G_END_DECLS

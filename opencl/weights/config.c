@@ -376,6 +376,114 @@ derive_scales (SoraVaeConfig *config, SoraJsonReader *reader)
   check (reader, config->frames_to_trim < config->time_scale, "\"frames_to_trim\" must be below the frames of a latent");
 }
 
+static void
+read_taehv (SoraVaeConfig *config, SoraJsonReader *reader)
+{
+  sora_json_read_uint (reader, "image_channels", MAYBE, 1, 16, &config->image_channels);
+  if (!reader->error && config->image_channels != 3)
+    sora_json_reader_fail (reader, SORA_MODEL_ERROR_UNSUPPORTED, "\"image_channels\": only 3 are supported, found %u", config->image_channels);
+  sora_json_read_uint (reader, "patch_size", NEED, 1, 16, &config->patch_size);
+  sora_json_read_uint (reader, "latent_channels", NEED, 1, 1024, &config->latent_channels);
+  sora_json_read_uint (reader, "frames_to_trim", NEED, 0, 64, &config->frames_to_trim);
+  read_levels (&config->encoder, reader, "encoder", "downscale");
+  read_levels (&config->decoder, reader, "decoder", "upscale");
+  derive_scales (config, reader);
+}
+
+/* A field that says again what follows from others: @derived, where it is there. */
+static void
+expect_derived (SoraJsonReader *reader, const gchar *name, guint derived)
+{
+  guint found = derived;
+
+  sora_json_read_uint (reader, name, MAYBE, 0, G_MAXINT, &found);
+  if (!reader->error && found != derived)
+    sora_json_reader_fail (reader, SORA_MODEL_ERROR_FORMAT, "\"%s\" is %u, but the other fields make it %u", name, found, derived);
+}
+
+/* Attention at other places than the middle is in none of the published models. */
+static void
+expect_no_attention (SoraJsonReader *reader)
+{
+  JsonNode *node = sora_json_reader_has (reader, "attn_scales") ? json_object_get_member (reader->object, "attn_scales") : NULL;
+
+  if (node && !(JSON_NODE_HOLDS_ARRAY (node) && json_array_get_length (json_node_get_array (node)) == 0))
+    sora_json_reader_fail (reader, SORA_MODEL_ERROR_UNSUPPORTED, "\"attn_scales\": attention outside the middle block is not supported");
+}
+
+static void
+read_wan_levels (SoraWanVaeConfig *wan, SoraJsonReader *reader)
+{
+  sora_json_read_uint (reader, "base_dim", NEED, 1, 2048, &wan->base_dim);
+  wan->decoder_base_dim = wan->base_dim;
+  sora_json_read_uint (reader, "decoder_base_dim", MAYBE, 1, 2048, &wan->decoder_base_dim);
+  wan->n_levels = sora_json_read_uints (reader, "dim_mult", 2, SORA_VAE_MAX_LEVELS, 1, 16, wan->dim_mult);
+  if (!reader->error)
+    sora_json_read_booleans (reader, "temperal_downsample", wan->n_levels - 1, wan->n_levels - 1, wan->temperal_downsample);
+  sora_json_read_uint (reader, "num_res_blocks", NEED, 1, 64, &wan->num_res_blocks);
+  check (reader, wan->decoder_base_dim % 2 == 0, "\"decoder_base_dim\", or \"base_dim\" without it, must be even");
+  expect_no_attention (reader);
+}
+
+/* places in time and space that one place on the other side of a change of size stands for */
+static guint
+count_places (gboolean in_time)
+{
+  return in_time ? 8 : 4;
+}
+
+/* A shortcut takes means of the larger side's numbers, or repeats the smaller side's: as many of one as make up one of the other. */
+static void
+check_shortcuts (const SoraWanVaeConfig *wan, SoraJsonReader *reader)
+{
+  guint last = wan->n_levels - 1;
+
+  for (guint i = 0; i <= last && wan->is_residual; i++) {
+    guint in = i > 0 ? wan->dim_mult[i - 1] : 1, places = i < last ? count_places (wan->temperal_downsample[i]) : 1;
+
+    check (reader, in * places % wan->dim_mult[i] == 0, "\"dim_mult\" grows by what the encoder's shortcuts cannot follow");
+  }
+  for (guint i = last; i > 0 && wan->is_residual; i--) {
+    guint in = wan->dim_mult[MIN (i + 1, last)], places = count_places (wan->temperal_downsample[i - 1]);
+
+    check (reader, wan->dim_mult[i] * places % in == 0, "\"dim_mult\" grows by what the decoder's shortcuts cannot follow");
+  }
+}
+
+static void
+read_wan (SoraVaeConfig *config, SoraJsonReader *reader)
+{
+  SoraWanVaeConfig *wan = &config->wan;
+
+  read_wan_levels (wan, reader);
+  sora_json_read_uint (reader, "z_dim", NEED, 1, 1024, &config->latent_channels);
+  config->patch_size = 1;
+  sora_json_read_uint (reader, "patch_size", MAYBE, 1, 16, &config->patch_size);
+  sora_json_read_boolean (reader, "is_residual", MAYBE, &wan->is_residual);
+  if (reader->error)
+    return;
+  check_shortcuts (wan, reader);
+  config->spatial_scale = config->patch_size << (wan->n_levels - 1);
+  config->time_scale = count_scale (wan->temperal_downsample, wan->n_levels - 1);
+  config->frames_to_trim = config->time_scale - 1;
+  expect_derived (reader, "in_channels", config->image_channels * config->patch_size * config->patch_size);
+  expect_derived (reader, "out_channels", config->image_channels * config->patch_size * config->patch_size);
+  expect_derived (reader, "scale_factor_spatial", config->spatial_scale);
+  expect_derived (reader, "scale_factor_temporal", config->time_scale);
+}
+
+static void
+read_kind (SoraVaeConfig *config, SoraJsonReader *reader)
+{
+  const gchar *name = "TAEHV";
+
+  sora_json_read_string (reader, "_class_name", MAYBE, &name);
+  config->kind = g_str_equal (name, "AutoencoderKLWan") ? SORA_VAE_WAN : SORA_VAE_TAEHV;
+  if (config->kind == SORA_VAE_TAEHV && !g_str_equal (name, "TAEHV"))
+    sora_json_reader_fail (reader, SORA_MODEL_ERROR_UNSUPPORTED,
+        "\"_class_name\": only \"TAEHV\" and \"AutoencoderKLWan\" are supported, found \"%s\"", name);
+}
+
 gboolean
 sora_vae_config_load (SoraVaeConfig *config, const gchar *path, GError **error)
 {
@@ -383,16 +491,11 @@ sora_vae_config_load (SoraVaeConfig *config, const gchar *path, GError **error)
 
   *config = (SoraVaeConfig) { .image_channels = 3 };
   sora_json_reader_open (&reader, path);
-  expect_string (&reader, "_class_name", "TAEHV");
-  sora_json_read_uint (&reader, "image_channels", MAYBE, 1, 16, &config->image_channels);
-  if (!reader.error && config->image_channels != 3)
-    sora_json_reader_fail (&reader, SORA_MODEL_ERROR_UNSUPPORTED, "\"image_channels\": only 3 are supported, found %u", config->image_channels);
-  sora_json_read_uint (&reader, "patch_size", NEED, 1, 16, &config->patch_size);
-  sora_json_read_uint (&reader, "latent_channels", NEED, 1, 1024, &config->latent_channels);
-  sora_json_read_uint (&reader, "frames_to_trim", NEED, 0, 64, &config->frames_to_trim);
-  read_levels (&config->encoder, &reader, "encoder", "downscale");
-  read_levels (&config->decoder, &reader, "decoder", "upscale");
-  derive_scales (config, &reader);
+  read_kind (config, &reader);
+  if (config->kind == SORA_VAE_WAN)
+    read_wan (config, &reader);
+  else
+    read_taehv (config, &reader);
   read_statistics (config, &reader);
   if (sora_json_reader_close (&reader, error))
     return TRUE;

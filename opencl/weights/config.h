@@ -58,11 +58,24 @@ typedef struct {
   gboolean time[SORA_VAE_MAX_LEVELS], space[SORA_VAE_MAX_LEVELS];       /* a factor of 2 at this level? */
 } SoraVaeLevels;
 
-/* vae/config.json, TAEHV */
+/* The layers of an AutoencoderKLWan */
 typedef struct {
+  guint base_dim, decoder_base_dim;
+  guint n_levels, dim_mult[SORA_VAE_MAX_LEVELS];        /* in the encoder's order */
+  guint num_res_blocks;
+  gboolean temperal_downsample[SORA_VAE_MAX_LEVELS];    /* [n_levels - 1] */
+  gboolean is_residual;         /* each level has a shortcut past its change of size */
+} SoraWanVaeConfig;
+
+typedef enum { SORA_VAE_TAEHV, SORA_VAE_WAN } SoraVaeKind;
+
+/* vae/config.json */
+typedef struct {
+  SoraVaeKind kind;
   guint image_channels, patch_size, latent_channels;
-  SoraVaeLevels encoder, decoder;
-  guint frames_to_trim;
+  SoraVaeLevels encoder, decoder;       /* TAEHV */
+  SoraWanVaeConfig wan;
+  guint frames_to_trim;         /* frames that the first latent has fewer than time_scale */
   gfloat *latents_mean, *latents_std;   /* [latent_channels] */
   guint spatial_scale, time_scale;      /* derived: pixels a latent, frames a latent */
 } SoraVaeConfig;

@@ -50,10 +50,10 @@ sora_reference_convolution (const SoraConvolutionShape *s, const gfloat *x, guin
       for (guint column = 0; column < columns; column++)
         for (guint n = 0; n < s->out_channels; n++, y++) {
           guint part = t % s->time_scale * s->out_channels + n;
-          gdouble sum = product (&in, weight + (gsize) part * kernel, t / s->time_scale * s->time_stride, row * s->stride,
-              column * s->stride);
+          gdouble sum = product (&in, weight + (gsize) part * kernel, t / s->time_scale * s->time_stride, row * s->stride + s->shift,
+              column * s->stride + s->shift);
 
-          sum += (bias != NULL ? bias[n] : 0) + (residual != NULL ? residual[y - result] : 0);
+          sum += (bias != NULL ? bias[part] : 0) + (residual != NULL ? residual[y - result] : 0);
           *y = relu ? MAX (sum, 0) : sum;
         }
   return result;

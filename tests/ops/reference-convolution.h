@@ -11,7 +11,7 @@ G_BEGIN_DECLS
  * @shape: every field set
  * @x: [past + frames, height, width, in_channels], past = kernel_time - time_stride
  * @weight: [time_scale, out_channels, in_channels, kernel_time, kernel_height, kernel_width]
- * @bias: (nullable): [out_channels]
+ * @bias: (nullable): [time_scale, out_channels]
  * @residual: (nullable): as large as the result
  *
  * Returns: (transfer full): [frames / time_stride · time_scale, rows, columns, out_channels], where rows = height · scale / stride

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* RMSNorm and LayerNorm, written plainly, in double. */
+/* RMSNorm, LayerNorm and the norm over channels, written plainly, in double. */
 #include "reference-norm.h"
 
 #include <math.h>
@@ -26,6 +26,24 @@ sora_reference_rms_norm (const gfloat *x, const gfloat *weight, guint rows, guin
 
     for (guint c = 0; c < columns; c++)
       y[(gsize) r * columns + c] = row[c] / rms * weight[c];
+  }
+  return y;
+}
+
+gfloat *
+sora_reference_channel_norm (const gfloat *x, const gfloat *weight, gboolean silu, guint pixels, guint channels)
+{
+  gfloat *y = g_new (gfloat, (gsize) pixels * channels);
+
+  for (guint p = 0; p < pixels; p++) {
+    const gfloat *pixel = x + (gsize) p * channels;
+    gdouble rms = sqrt (moment (pixel, channels, 0, 2));
+
+    for (guint c = 0; c < channels; c++) {
+      gdouble v = weight == NULL ? pixel[c] : rms > 0 ? pixel[c] / rms * weight[c] : 0;
+
+      y[(gsize) p * channels + c] = silu ? v / (1 + exp (-v)) : v;
+    }
   }
   return y;
 }

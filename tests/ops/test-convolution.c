@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Convolution, tanh clamp and pixel shuffle against plain C over a table of shapes, odd sizes, strides and up-samplings. */
+/* Convolution, tanh clamp, pixel shuffle and shortcuts against plain C over a table of shapes, odd sizes, strides and up-samplings. */
 #include <math.h>
 
 #include "ops/pixel-shuffle.h"
+#include "ops/shortcut.h"
 #include "ops/tanh-clamp.h"
 #include "reference-convolution.h"
 #include "test-support.h"
@@ -28,6 +29,8 @@ static const Case cases[] = {
   { { 4, 9, 2, 3, 3, 2, 2, 1, 1 }, 4, 4, 6, FALSE, FALSE, FALSE },
   { { 6, 8, 1, 1, 1, 1, 1, 1, 2 }, 2, 2, 3, FALSE, FALSE, FALSE },
   { { 3, 4, 3, 3, 3, 1, 1, 1, 1 }, 3, 3, 4, TRUE, FALSE, FALSE },
+  { { 3, 5, 1, 3, 3, 2, 1, 1, 1, 1 }, 2, 4, 6, TRUE, FALSE, FALSE },
+  { { 4, 7, 3, 1, 1, 1, 1, 1, 2 }, 2, 2, 3, TRUE, FALSE, FALSE },
   { { 16, 33, 2, 3, 3, 1, 1, 1, 1 }, 1, 3, 3, TRUE, TRUE, TRUE },
   /* from here on too much for an interpreter */
   { { 192, 192, 2, 3, 3, 1, 1, 1, 1 }, 2, 3, 8, TRUE, FALSE, TRUE },
@@ -46,6 +49,8 @@ static const Case cases[] = {
   { { 96, 96, 3, 3, 3, 1, 1, 1, 1 }, 4, 6, 6, TRUE, FALSE, FALSE },
   { { 32, 32, 3, 1, 1, 1, 2, 1, 1 }, 4, 5, 5, TRUE, FALSE, FALSE },
   { { 256, 256, 2, 3, 3, 1, 1, 1, 1 }, 1, 3, 4, TRUE, FALSE, TRUE },
+  { { 48, 40, 1, 3, 3, 2, 1, 1, 1, 1 }, 2, 8, 10, TRUE, FALSE, FALSE },
+  { { 40, 50, 3, 1, 1, 1, 1, 1, 2 }, 2, 5, 7, TRUE, FALSE, FALSE },
 };
 
 /* [past + frames, height, width, channels] placed inside a border of zeros, on the device; @map's mem is set */
@@ -97,7 +102,7 @@ run_case (SoraQueue *queue, const Case *c, guint number)
   gsize kernel = s->in_channels * s->kernel_time * s->kernel_height * s->kernel_width;
   g_autofree gfloat *x_host = sora_test_random (1 + number, (gsize) (past + c->frames) * c->height * c->width * s->in_channels, 1);
   g_autofree gfloat *weight = sora_test_random (100 + number, s->time_scale * s->out_channels * kernel, 1);
-  g_autofree gfloat *bias = sora_test_random (200 + number, s->out_channels, 4);
+  g_autofree gfloat *bias = sora_test_random (200 + number, s->time_scale * s->out_channels, 4);
   g_autofree gfloat *residual = sora_test_random (300 + number, y_frame + n, 8);
   g_autofree gfloat *zeros = g_new0 (gfloat, y.past * y_frame + n);
   g_autoptr (GError) error = NULL;
@@ -127,7 +132,7 @@ run_table (const gchar *kind, guint width)
 {
   g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (kind);
   SoraDevice *device = sora_queue_get_device (queue);
-  guint n_cases = sora_test_is_small () ? 9 : G_N_ELEMENTS (cases), own_width = device->vector_width;
+  guint n_cases = sora_test_is_small () ? 11 : G_N_ELEMENTS (cases), own_width = device->vector_width;
 
   if (width != 0)
     device->vector_width = width;
@@ -193,12 +198,12 @@ test_tanh_clamp (void)
   clReleaseMemObject (std_mem);
 }
 
-/* byte of frame f, row y, column x, image channel c, from plain features [frames, height, width, channels · patch²] */
+/* byte of frame f, row y, column x, image channel c, from plain features [frames, height, width, channels · patch²] in low ... 1 */
 static gdouble
-shuffled (const gfloat *features, guint height, guint width, guint channels, guint patch, guint f, guint y, guint x, guint c)
+shuffled (const gfloat *features, guint height, guint width, guint channels, guint patch, gdouble low, guint f, guint y, guint x, guint c)
 {
   gsize feature = ((f * height + y / patch) * width + x / patch) * channels * patch * patch;
-  gdouble value = features[feature + (c * patch + y % patch) * patch + x % patch];
+  gdouble value = (features[feature + (c * patch + y % patch) * patch + x % patch] - low) / (1 - low);
 
   return rint (CLAMP (value, 0, 1) * 255);
 }
@@ -206,7 +211,7 @@ shuffled (const gfloat *features, guint height, guint width, guint channels, gui
 /* Features to bytes from frame 1 of three, and those bytes back to features. The bytes may differ by one where a float product meets a
  * tie; there are none in these features, which are multiples of 1/1024. */
 static void
-test_pixel_shuffle (guint patch, guint height, guint width)
+test_pixel_shuffle (guint patch, guint height, guint width, gdouble low)
 {
   g_autoptr (SoraQueue) queue = sora_test_queue_new ();
   SoraFeatureMap map = { NULL, 1, 1, height, width, 3 * patch * patch }, back = { NULL, 0, 1, height, width, 3 * patch * patch };
@@ -215,7 +220,7 @@ test_pixel_shuffle (guint patch, guint height, guint width)
   g_autofree gfloat *expected = g_new (gfloat, 2 * frame);
   g_autofree guint8 *rgb = g_new (guint8, 3 * frame);
   g_autoptr (GError) error = NULL;
-  SoraByteFrames bytes = { sora_queue_alloc (queue, 3 * frame), 1, 3, patch };
+  SoraByteFrames bytes = { sora_queue_alloc (queue, 3 * frame), 1, 3, patch, low };
 
   for (gsize i = 0; i < 3 * frame; i++)
     features[i] = rint (features[i] * 1024) / 1024;
@@ -227,11 +232,11 @@ test_pixel_shuffle (guint patch, guint height, guint width)
     for (guint y = 0; y < height * patch; y++)
       for (guint x = 0; x < width * patch; x++)
         for (guint c = 0; c < 3; c++)
-          g_assert_cmpint (rgb[frame + at++], ==, shuffled (features + frame, height, width, 3, patch, f, y, x, c));
+          g_assert_cmpint (rgb[frame + at++], ==, shuffled (features + frame, height, width, 3, patch, low, f, y, x, c));
   sora_pixel_unshuffle_run (queue, &bytes, &back, 2);
   actual = download_map (queue, &back, 2);
   for (gsize i = 0; i < 2 * frame; i++)
-    expected[i] = rint (CLAMP (features[frame + i], 0, 1) * 255) / 255;
+    expected[i] = low + (1 - low) * rint (CLAMP ((features[frame + i] - low) / (1 - low), 0, 1) * 255) / 255;
   sora_test_assert_close (actual, expected, 2 * frame, 1e-6, "pixel unshuffle by %u", patch);  /* one division */
   clReleaseMemObject (map.mem);
   clReleaseMemObject (back.mem);
@@ -241,9 +246,87 @@ test_pixel_shuffle (guint patch, guint height, guint width)
 static void
 test_pixel_shuffles (void)
 {
-  test_pixel_shuffle (4, 3, 5);
-  test_pixel_shuffle (1, 4, 6);
-  test_pixel_shuffle (2, 7, 8);
+  test_pixel_shuffle (4, 3, 5, 0);
+  test_pixel_shuffle (1, 4, 6, -1);
+  test_pixel_shuffle (2, 7, 8, 0);
+  test_pixel_shuffle (2, 3, 4, -1);
+}
+
+typedef struct {
+  SoraShortcut shortcut;
+  guint small_channels, large_channels;
+  guint frames, height, width;  /* of the small map */
+  guint offset;                 /* frames that the large map begins late */
+} ShortcutCase;
+
+static const ShortcutCase shortcut_cases[] = {
+  { { 1, 2 }, 6, 3, 2, 2, 3, 0 },
+  { { 2, 2 }, 4, 4, 2, 3, 2, 0 },
+  { { 2, 2 }, 16, 6, 1, 2, 2, 1 },
+  { { 1, 1 }, 5, 5, 2, 2, 2, 0 },
+  { { 2, 1 }, 3, 9, 2, 1, 4, 1 },
+};
+
+/* The number in the small map, as a place among (channel, frame, row, column) of the large one, for value @i of the large map. */
+static guint
+shortcut_part (const ShortcutCase *c, gsize i, gsize *small_pixel)
+{
+  const SoraShortcut *s = &c->shortcut;
+  guint channel = i % c->large_channels, column = i / c->large_channels % (c->width * s->space);
+  guint row = i / c->large_channels / (c->width * s->space) % (c->height * s->space);
+  guint frame = i / c->large_channels / (c->width * s->space) / (c->height * s->space) + c->offset;
+
+  *small_pixel = ((gsize) frame / s->time * c->height + row / s->space) * c->width + column / s->space;
+  return ((channel * s->time + frame % s->time) * s->space + row % s->space) * s->space + column % s->space;
+}
+
+/* Both ways between maps with borders and past frames of their own. Tolerance: a mean of up to 24 numbers. */
+static void
+test_shortcut (SoraQueue *queue, const ShortcutCase *c)
+{
+  const SoraShortcut *s = &c->shortcut;
+  guint large_frames = c->frames * s->time - c->offset, parts = s->time * s->space * s->space;
+  guint repeats = parts * c->large_channels / c->small_channels;
+  SoraFeatureMap small = { NULL, 1, 1, c->height, c->width, c->small_channels }, small_y = { NULL, 0, 2, c->height, c->width, c->small_channels };
+  SoraFeatureMap large = { NULL, 2, 0, c->height * s->space, c->width * s->space, c->large_channels }, large_y = large;
+  gsize n_small = (gsize) c->frames * c->height * c->width * c->small_channels, small_past = n_small / c->frames;
+  gsize n_large = (gsize) large_frames * large.height * large.width * c->large_channels, large_past = n_large / large_frames * 2;
+  g_autofree gfloat *small_x = sora_test_random (1, small_past + n_small, 1), *large_x = sora_test_random (2, large_past + n_large, 1);
+  g_autofree gfloat *grown = g_memdup2 (large_x + large_past, n_large * sizeof (gfloat)), *large_actual = NULL, *small_actual = NULL;
+  g_autofree gfloat *shrunk = g_memdup2 (small_x + small_past, n_small * sizeof (gfloat)), *zeros = g_new0 (gfloat, 2 * (n_large + large_past + n_small));
+
+  for (gsize i = 0; i < n_large; i++) {
+    gsize pixel;
+    gsize place = shortcut_part (c, i, &pixel) / repeats;
+
+    grown[i] += small_x[small_past + pixel * c->small_channels + place];
+    shrunk[pixel * c->small_channels + place] += large_x[large_past + i] / repeats;
+  }
+  large_y.past = 0;
+  large_y.border = 1;
+  upload_map (queue, &small, c->frames, small_x);
+  upload_map (queue, &small_y, c->frames, zeros);
+  upload_map (queue, &large, large_frames, large_x);
+  upload_map (queue, &large_y, large_frames, zeros);
+  sora_shortcut_grow_run (queue, s, &large, &small, c->offset, &large_y, large_frames);
+  large_actual = download_map (queue, &large_y, large_frames);
+  sora_test_assert_close (large_actual, grown, n_large, 1e-6, "shortcut to %u times the size", s->space);
+  sora_shortcut_shrink_run (queue, s, &small, &large, c->offset, &small_y, c->frames);
+  small_actual = download_map (queue, &small_y, c->frames);
+  sora_test_assert_close (small_actual, shrunk, n_small, 2e-6, "shortcut from %u times the size", s->space);
+  clReleaseMemObject (small.mem);
+  clReleaseMemObject (small_y.mem);
+  clReleaseMemObject (large.mem);
+  clReleaseMemObject (large_y.mem);
+}
+
+static void
+test_shortcuts (void)
+{
+  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+
+  for (guint i = 0; i < G_N_ELEMENTS (shortcut_cases); i++)
+    test_shortcut (queue, &shortcut_cases[i]);
 }
 
 int
@@ -257,5 +340,6 @@ main (int argc, char **argv)
   g_test_add_func ("/ops/convolution/nan", test_nan);
   g_test_add_func ("/ops/tanh-clamp", test_tanh_clamp);
   g_test_add_func ("/ops/pixel-shuffle", test_pixel_shuffles);
+  g_test_add_func ("/ops/shortcut", test_shortcuts);
   return g_test_run ();
 }

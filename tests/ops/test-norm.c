@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* RMSNorm and LayerNorm against plain C, with every kernel, over a table of shapes and operands. */
+/* RMSNorm, LayerNorm and the norm over channels against plain C, with every kernel, over a table of shapes and operands. */
 #include <math.h>
 
 #include "operand.h"
+#include "ops/channel-norm.h"
 #include "ops/norm.h"
 #include "reference-norm.h"
 #include "test-support.h"
@@ -148,11 +149,102 @@ test_layer_norm (gconstpointer data)
     run_layer_norm (queue, &cases[i], i % 2 ? 1e-6f : 0.1f, variant);
 }
 
+typedef struct {
+  guint frames, height, width, channels, border, past;
+  gboolean norm, silu;
+} MapCase;
+
+static const MapCase map_cases[] = {
+  { 1, 1, 1, 1, 0, 0, TRUE, FALSE },
+  { 2, 3, 4, 5, 1, 2, TRUE, TRUE },
+  { 1, 2, 3, 16, 1, 0, FALSE, FALSE },
+  { 2, 2, 2, 33, 2, 1, FALSE, TRUE },
+  /* from here on too much for an interpreter */
+  { 3, 9, 7, 96, 1, 2, TRUE, TRUE },
+  { 1, 8, 8, 384, 0, 0, TRUE, FALSE },
+  { 2, 5, 6, 1027, 1, 1, TRUE, TRUE },
+};
+
+#define N_SMALL_MAPS 4
+
+/* Within the border as expected, the border zero, past frames still NaN. */
+static void
+check_map (SoraQueue *queue, const SoraFeatureMap *map, guint frames, const gfloat *expected, const gchar *variant)
+{
+  g_autofree gfloat *all = sora_test_download (queue, map->mem, sora_feature_map_floats (map, frames));
+  g_autofree gfloat *inside = g_new (gfloat, (gsize) frames * map->height * map->width * map->channels);
+  gsize past = (gsize) map->past * sora_feature_map_frame (map), n = 0, at = past;
+
+  for (gsize i = 0; i < past; i++)
+    g_assert_true (isnan (all[i]));
+  for (guint f = 0; f < frames; f++)
+    for (guint y = 0; y < map->height + 2 * map->border; y++)
+      for (guint x = 0; x < map->width + 2 * map->border; x++)
+        for (guint c = 0; c < map->channels; c++, at++) {
+          if (y - map->border < map->height && x - map->border < map->width)
+            inside[n++] = all[at];
+          else
+            g_assert_cmpfloat (all[at], ==, 0);
+        }
+  sora_test_assert_close (inside, expected, n, TOLERANCE, "%s: norm of %u channels of %ux%u pixels", variant, map->channels,
+      map->height, map->width);
+}
+
+static void
+test_channel_norm (gconstpointer data)
+{
+  const Variant *variant = data;
+  g_autoptr (SoraQueue) queue = variant_queue_new (variant);
+
+  for (guint i = 0; i < (variant_is_small (variant) ? N_SMALL_MAPS : G_N_ELEMENTS (map_cases)); i++) {
+    const MapCase *c = &map_cases[i];
+    guint pixels = c->frames * c->height * c->width;
+    SoraFeatureMap x = { NULL, 0, 0, c->height, c->width, c->channels }, y = { NULL, c->past, c->border, c->height, c->width, c->channels };
+    g_autofree gfloat *x_host = sora_test_random (1 + i, (gsize) pixels * c->channels, 3), *expected = NULL;
+    g_autofree gfloat *weight = sora_test_random (50 + i, c->channels, 2);
+    cl_mem weight_mem = sora_test_upload (queue, weight, c->channels);
+
+    if (c->height > 1)          /* a pixel of zeros stays one */
+      memset (x_host, 0, c->channels * sizeof (gfloat));
+    expected = sora_reference_channel_norm (x_host, c->norm ? weight : NULL, c->silu, pixels, c->channels);
+    x.mem = sora_test_upload (queue, x_host, (gsize) pixels * c->channels);
+    y.mem = sora_test_alloc (queue, sora_feature_map_floats (&y, c->frames));
+    sora_channel_norm_run (queue, &x, c->norm ? weight_mem : NULL, c->silu, &y, c->frames);
+    check_map (queue, &y, c->frames, expected, variant->name);
+    clReleaseMemObject (x.mem);
+    clReleaseMemObject (y.mem);
+    clReleaseMemObject (weight_mem);
+  }
+}
+
+/* A NaN makes its pixel NaN, and no other. */
+static void
+test_nan (gconstpointer data)
+{
+  g_autoptr (SoraQueue) queue = variant_queue_new (data);
+  SoraFeatureMap x = { NULL, 0, 0, 1, 2, 17 }, y = x;
+  g_autofree gfloat *x_host = sora_test_random (1, 34, 1), *actual = NULL;
+  cl_mem weight = sora_test_upload (queue, x_host, 17);
+
+  x_host[16] = NAN;
+  x.mem = sora_test_upload (queue, x_host, 34);
+  y.mem = sora_test_alloc (queue, 34);
+  sora_channel_norm_run (queue, &x, weight, TRUE, &y, 1);
+  actual = sora_test_download (queue, y.mem, 34);
+  for (guint i = 0; i < 34; i++)
+    g_assert_true (isnan (actual[i]) == (i < 17));
+  clReleaseMemObject (x.mem);
+  clReleaseMemObject (y.mem);
+  clReleaseMemObject (weight);
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   variants_add_test ("norm", "rms-norm", test_rms_norm);
   variants_add_test ("norm", "layer-norm", test_layer_norm);
+  variants_add_test ("norm", "channel-norm", test_channel_norm);
+  variants_add_test ("norm", "channel-norm-nan", test_nan);
   return g_test_run ();
 }

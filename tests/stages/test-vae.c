@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The VAE's decoder and encoder against models/vae.py (tests/reference/vae.py): two layouts with random weights, and the embedded
+/* TAEHV's decoder and encoder against models/vae.py (tests/reference/vae.py): two layouts with random weights, and the embedded
  * model; whole clips, and the same clips piece by piece. */
 #include <glib/gstdio.h>
-#include <json-glib/json-glib.h>
 #include <math.h>
 
 #include "stage-support.h"
@@ -24,37 +23,16 @@ typedef struct {
   guint n, height, width;       /* latents of the golden file */
 } Fixture;
 
-/* The weights that tests/reference/vae.py drew: of tensor i, uniform (1000 + i), for the shapes in the .json */
+/* The weights that tests/reference/vae.py drew for the shapes in the .json */
 static SoraWeightFile *
 draw_weights (const gchar *json_path)
 {
-  g_autoptr (JsonParser) parser = json_parser_new ();
-  g_autoptr (SoraTensorWriter) writer = sora_tensor_writer_new ();
   g_autoptr (GError) error = NULL;
   g_autofree gchar *path = NULL;
-  g_autoptr (GList) names = NULL;
-  JsonObject *tensors;
-  guint seed = 1000;
   SoraWeightFile *file;
 
-  json_parser_load_from_file (parser, json_path, &error);
-  g_assert_no_error (error);
-  tensors = json_object_get_object_member (json_node_get_object (json_parser_get_root (parser)), "tensors");
-  names = json_object_get_members (tensors);
-  for (GList *l = names; l != NULL; l = l->next) {
-    JsonArray *array = json_object_get_array_member (tensors, l->data);
-    gint64 shape[4], n = 1;
-    guint n_dims = json_array_get_length (array);
-    g_autofree gfloat *values = NULL;
-
-    for (guint i = 0; i < n_dims; i++)
-      n *= shape[i] = json_array_get_int_element (array, i);
-    values = sora_test_random (seed++, n, n_dims == 1 ? 0.1f : (gfloat) sqrt (3.0 / (n / shape[0])));
-    sora_tensor_writer_add (writer, l->data, values, shape, n_dims);
-  }
   g_close (g_file_open_tmp ("sora-vae-XXXXXX.safetensors", &path, NULL), NULL);
-  sora_tensor_writer_save (writer, path, &error);
-  g_assert_no_error (error);
+  sora_test_draw_weights (json_path, path, NULL);
   file = sora_weight_file_open (path, &error);
   g_assert_no_error (error);
   g_unlink (path);
@@ -126,7 +104,7 @@ decode (Fixture *f, guint piece, guint max_latents, gboolean check)
     }
   }
   if (check) {
-    const SoraFeatureMap *features = sora_vae_decoder_state_get_features (state);
+    const SoraFeatureMap *features = sora_taehv_decoder_state_get_features (state->taehv);
 
     g_assert_cmpuint (features->border, ==, 0);
     stage_assert_golden (f->queue, features->mem, 0, sora_feature_map_floats (features, f->n * f->config.time_scale), STEP,

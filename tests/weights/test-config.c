@@ -8,7 +8,7 @@
 
 static gchar *path;
 
-typedef enum { STREAMING, TEXT_ENCODER, TRANSFORMER, VAE } Kind;
+typedef enum { STREAMING, TEXT_ENCODER, TRANSFORMER, VAE, WAN_VAE } Kind;
 
 static const gchar *const sound[] = {
   [STREAMING] = "{\"format\": \"sora\", \"version\": 1, \"name\": \"tiny\", \"causal\": true, \"block_latents\": 2, \"window_latents\": 8, "
@@ -23,6 +23,10 @@ static const gchar *const sound[] = {
       "\"encoder_blocks\": [1, 2], \"encoder_time_downscale\": [true, true], \"encoder_space_downscale\": [true, true], "
       "\"decoder_widths\": [32, 16, 8, 8], \"decoder_blocks\": [2, 2, 1], \"decoder_time_upscale\": [true, true, false], "
       "\"decoder_space_upscale\": [true, true, false], \"frames_to_trim\": 3, \"latents_mean\": [0.5, -1], \"latents_std\": [1, 2.5]}",
+  [WAN_VAE] = "{\"_class_name\": \"AutoencoderKLWan\", \"attn_scales\": [], \"base_dim\": 96, \"decoder_base_dim\": null, "
+      "\"dim_mult\": [1, 2, 4, 4], \"is_residual\": false, \"dropout\": 0.0, \"num_res_blocks\": 2, "
+      "\"temperal_downsample\": [false, true, true], \"z_dim\": 2, \"in_channels\": 3, \"patch_size\": null, "
+      "\"scale_factor_spatial\": 8, \"scale_factor_temporal\": 4, \"latents_mean\": [0.5, -1], \"latents_std\": [1, 2.5]}",
 };
 
 /* One of each, freed by the caller's clear functions. */
@@ -239,6 +243,32 @@ test_vae (void)
   clear (&configs);
 }
 
+static void
+test_wan_vae (void)
+{
+  Configs configs = { 0 };
+  SoraVaeConfig *config = &configs.vae;
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (load_text (WAN_VAE, sound[WAN_VAE], &configs, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (config->kind, ==, SORA_VAE_WAN);
+  g_assert_cmpuint (config->latent_channels, ==, 2);
+  g_assert_cmpuint (config->patch_size, ==, 1);
+  g_assert_cmpuint (config->wan.base_dim, ==, 96);
+  g_assert_cmpuint (config->wan.decoder_base_dim, ==, 96);
+  g_assert_cmpuint (config->wan.n_levels, ==, 4);
+  g_assert_cmpuint (config->wan.dim_mult[2], ==, 4);
+  g_assert_cmpuint (config->wan.num_res_blocks, ==, 2);
+  g_assert_false (config->wan.temperal_downsample[0]);
+  g_assert_true (config->wan.temperal_downsample[2]);
+  g_assert_cmpuint (config->spatial_scale, ==, 8);
+  g_assert_cmpuint (config->time_scale, ==, 4);
+  g_assert_cmpuint (config->frames_to_trim, ==, 3);
+  g_assert_cmpfloat (config->latents_std[1], ==, 2.5);
+  clear (&configs);
+}
+
 /* @from replaced by @to in the sound file of its kind */
 typedef struct {
   Kind kind;
@@ -289,7 +319,7 @@ static const Fault faults[] = {
   { TRANSFORMER, "head_dim\": 64", "head_dim\": 63", BAD, "\"attention_head_dim\" must be even" },
   { TRANSFORMER, "\"ffn_dim\": 768, ", "", BAD, "\"ffn_dim\" is missing" },
   { TRANSFORMER, "\"eps\": 1e-06", "\"eps\": -1", BAD, "\"eps\"" },
-  { VAE, "\"TAEHV\"", "\"AutoencoderKLWan\"", ALIEN, "\"_class_name\"" },
+  { VAE, "\"TAEHV\"", "\"AutoencoderKLMagvit\"", ALIEN, "\"_class_name\"" },
   { VAE, "\"image_channels\": 3", "\"image_channels\": 4", ALIEN, "\"image_channels\"" },
   { VAE, "[8, 16, 24]", "[8]", BAD, "\"encoder_widths\"" },
   { VAE, "[32, 16, 8, 8]", "[32, 16, 8, 8, 8, 8]", BAD, "\"decoder_widths\"" },
@@ -299,6 +329,20 @@ static const Fault faults[] = {
   { VAE, "\"frames_to_trim\": 3", "\"frames_to_trim\": 4", BAD, "\"frames_to_trim\"" },
   { VAE, "[0.5, -1]", "[0.5]", BAD, "\"latents_mean\": expected an array of 2" },
   { VAE, "[1, 2.5]", "[1, 0]", BAD, "\"latents_std\"" },
+  { WAN_VAE, "\"base_dim\": 96", "\"base_dim\": 95", BAD, "must be even" },
+  { WAN_VAE, "\"base_dim\": 96, ", "", BAD, "\"base_dim\" is missing" },
+  { WAN_VAE, "\"attn_scales\": []", "\"attn_scales\": [0.5]", ALIEN, "\"attn_scales\"" },
+  { WAN_VAE, "[1, 2, 4, 4]", "[1, 2, 4, 4, 4]", BAD, "\"dim_mult\"" },
+  { WAN_VAE, "[1, 2, 4, 4]", "[1, 2, 4]", BAD, "\"temperal_downsample\": expected an array of 2" },
+  { WAN_VAE, "\"num_res_blocks\": 2", "\"num_res_blocks\": 0", BAD, "\"num_res_blocks\"" },
+  { WAN_VAE, "[1, 2, 4, 4], \"is_residual\": false", "[5, 5, 5, 5], \"is_residual\": true", BAD, "the encoder's shortcuts" },
+  { WAN_VAE, "[1, 2, 4, 4], \"is_residual\": false", "[4, 4, 8, 3], \"is_residual\": true", BAD, "the encoder's shortcuts" },
+  { WAN_VAE, "[1, 2, 4, 4], \"is_residual\": false", "[1, 1, 8, 4], \"is_residual\": true", BAD, "the decoder's shortcuts" },
+  { WAN_VAE, "\"is_residual\": false", "\"is_residual\": 1", BAD, "\"is_residual\"" },
+  { WAN_VAE, "\"in_channels\": 3", "\"in_channels\": 12", BAD, "\"in_channels\" is 12, but the other fields make it 3" },
+  { WAN_VAE, "spatial\": 8", "spatial\": 16", BAD, "\"scale_factor_spatial\" is 16" },
+  { WAN_VAE, "[false, true, true]", "[false, false, true]", BAD, "\"scale_factor_temporal\" is 4, but the other fields make it 2" },
+  { WAN_VAE, "\"z_dim\": 2", "\"z_dim\": 3", BAD, "\"latents_mean\": expected an array of 3" },
 };
 
 static void
@@ -347,6 +391,7 @@ main (int argc, char **argv)
   g_test_add_func ("/config/text-encoder", test_text_encoder);
   g_test_add_func ("/config/transformer", test_transformer);
   g_test_add_func ("/config/vae", test_vae);
+  g_test_add_func ("/config/wan-vae", test_wan_vae);
   g_test_add_func ("/config/faults", test_faults);
   g_test_add_func ("/config/missing", test_missing);
   status = g_test_run ();

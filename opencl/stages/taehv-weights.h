@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Reads the VAE's convolutions from a weight file by TAEHV's module numbers, or only checks that they are there. */
+/* Reads TAEHV's convolutions from a weight file by their module numbers, or only checks that they are there. */
 #pragma once
 
-#include "stages/vae-private.h"
+#include "stages/taehv-private.h"
 
 G_BEGIN_DECLS
 
@@ -13,9 +13,9 @@ typedef struct {
   const gchar *half;            /* "encoder" or "decoder" */
   guint module;                 /* number of the next module in the Sequential */
   guint64 size;                 /* bytes on the device so far */
-} SoraVaeReader;
+} SoraTaehvReader;
 
-gboolean sora_vae_read_decoder (SoraVaeReader *reader, const SoraVaeConfig *config, SoraVaeHalf *half, GError **error);
-gboolean sora_vae_read_encoder (SoraVaeReader *reader, const SoraVaeConfig *config, SoraVaeHalf *half, GError **error);
+gboolean sora_taehv_read_decoder (SoraTaehvReader *reader, const SoraVaeConfig *config, SoraTaehvHalf *half, GError **error);
+gboolean sora_taehv_read_encoder (SoraTaehvReader *reader, const SoraVaeConfig *config, SoraTaehvHalf *half, GError **error);
 
 G_END_DECLS

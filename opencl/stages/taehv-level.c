@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One level of the VAE: its feature maps, its memory blocks, and what they remember of the frame before. */
-#include "stages/vae-private.h"
+/* One level of TAEHV: its feature maps, its memory blocks, and what they remember of the frame before. */
+#include "stages/taehv-private.h"
 
 /* floats a chunk's largest feature map may have: 256 MB */
 #define MAX_MAP_FLOATS (64 * 1024 * 1024)
 
-void
-sora_vae_map_init (SoraFeatureMap *map, guint height, guint width, guint channels, guint frames, SoraArena *arena)
+gsize
+sora_taehv_map_init (SoraFeatureMap *map, guint height, guint width, guint channels, guint frames, SoraArena *arena)
 {
   *map = (SoraFeatureMap) { NULL, 0, 1, height, width, channels };
   sora_arena_add (arena, &map->mem, sora_feature_map_floats (map, frames));
+  return sora_feature_map_floats (map, frames);
 }
 
 guint
-sora_vae_chunk (const SoraVaeConfig *config, guint height, guint width, guint max_latents)
+sora_taehv_chunk (const SoraVaeConfig *config, guint height, guint width, guint max_latents)
 {
   guint64 scale = config->spatial_scale / config->patch_size, channels = 1, one;
 
@@ -23,8 +24,8 @@ sora_vae_chunk (const SoraVaeConfig *config, guint height, guint width, guint ma
   return CLAMP (MAX_MAP_FLOATS / one, 1, max_latents);
 }
 
-void
-sora_vae_level_state_init (SoraVaeLevelState *state, guint n_blocks, const SoraFeatureMap *map, guint frames, SoraArena *arena)
+gsize
+sora_taehv_level_state_init (SoraTaehvLevelState *state, guint n_blocks, const SoraFeatureMap *map, guint frames, SoraArena *arena)
 {
   state->n_blocks = n_blocks;
   state->inputs = g_new0 (SoraFeatureMap, n_blocks);
@@ -37,35 +38,36 @@ sora_vae_level_state_init (SoraVaeLevelState *state, guint n_blocks, const SoraF
     state->scratch[i] = *map;
     sora_arena_add (arena, &state->scratch[i].mem, sora_feature_map_floats (map, frames));
   }
+  return sora_feature_map_floats (n_blocks > 0 ? &state->inputs[0] : map, frames);
 }
 
 void
-sora_vae_level_state_clear (SoraVaeLevelState *state)
+sora_taehv_level_state_clear (SoraTaehvLevelState *state)
 {
   g_clear_pointer (&state->inputs, g_free);
 }
 
 void
-sora_vae_level_state_reset (SoraVaeLevelState *state, SoraQueue *queue)
+sora_taehv_level_state_reset (SoraTaehvLevelState *state, SoraQueue *queue)
 {
   for (guint i = 0; i < state->n_blocks; i++)
     sora_queue_zero (queue, state->inputs[i].mem, 0, sora_feature_map_frame (&state->inputs[i]) * sizeof (gfloat));
 }
 
 const SoraFeatureMap *
-sora_vae_level_state_input (const SoraVaeLevelState *state)
+sora_taehv_level_state_input (const SoraTaehvLevelState *state)
 {
   return state->n_blocks > 0 ? &state->inputs[0] : &state->scratch[0];
 }
 
 const SoraFeatureMap *
-sora_vae_level_state_output (const SoraVaeLevelState *state)
+sora_taehv_level_state_output (const SoraTaehvLevelState *state)
 {
   return &state->scratch[0];
 }
 
 void
-sora_vae_level_run (const SoraVaeLevel *level, SoraVaeLevelState *state, SoraQueue *queue, guint frames)
+sora_taehv_level_run (const SoraTaehvLevel *level, SoraTaehvLevelState *state, SoraQueue *queue, guint frames)
 {
   const SoraConvolutionEpilogue relu = { TRUE };
 
@@ -80,7 +82,7 @@ sora_vae_level_run (const SoraVaeLevel *level, SoraVaeLevelState *state, SoraQue
 }
 
 void
-sora_vae_level_state_remember (SoraVaeLevelState *state, SoraQueue *queue, guint frames)
+sora_taehv_level_state_remember (SoraTaehvLevelState *state, SoraQueue *queue, guint frames)
 {
   for (guint i = 0; i < state->n_blocks; i++) {
     gsize bytes = sora_feature_map_frame (&state->inputs[i]) * sizeof (gfloat);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Reads the VAE's convolutions from a weight file by TAEHV's module numbers, or only checks that they are there. */
-#include "stages/vae-weights.h"
+/* Reads TAEHV's convolutions from a weight file by their module numbers, or only checks that they are there. */
+#include "stages/taehv-weights.h"
 
 /* The named tensor [out, in, kernel, kernel] or, with in = 0, [out], as floats: (transfer full). @data stays NULL if only checking. */
 static gboolean
-read_tensor (SoraVaeReader *reader, const gchar *name, guint out, guint in, guint kernel, gfloat **data, GError **error)
+read_tensor (SoraTaehvReader *reader, const gchar *name, guint out, guint in, guint kernel, gfloat **data, GError **error)
 {
   const SoraTensor *tensor = in == 0 ? sora_weight_file_find (reader->file, error, name, 1, (guint64) out)
       : sora_weight_file_find (reader->file, error, name, 4, (guint64) out, (guint64) in, (guint64) kernel, (guint64) kernel);
@@ -20,7 +20,7 @@ read_tensor (SoraVaeReader *reader, const gchar *name, guint out, guint in, guin
 
 /* Uploads, unless only checking. */
 static gboolean
-make_convolution (SoraVaeReader *reader, const SoraConvolutionShape *shape, const gfloat *weight, const gfloat *bias,
+make_convolution (SoraTaehvReader *reader, const SoraConvolutionShape *shape, const gfloat *weight, const gfloat *bias,
     SoraConvolution **convolution, GError **error)
 {
   if (reader->queue == NULL)
@@ -43,7 +43,7 @@ normalise_rows (gfloat *values, guint rows, guint columns, const gfloat *mean, c
 
 /* A 3x3 convolution with bias: HALF.MODULE[SUFFIX].weight and .bias. @normalise: (nullable): folds the latents' normalisation in */
 static gboolean
-read_plain (SoraVaeReader *reader, const gchar *suffix, guint in, guint out, guint kernel_time, const SoraVaeConfig *normalise,
+read_plain (SoraTaehvReader *reader, const gchar *suffix, guint in, guint out, guint kernel_time, const SoraVaeConfig *normalise,
     SoraConvolution **convolution, GError **error)
 {
   const SoraConvolutionShape shape = { in, out, kernel_time, 3, 3 };
@@ -79,7 +79,7 @@ memory_to_time (const gfloat *weight, guint out, guint in)
 
 /* The first convolution of a memory block, over cat (x, past): causal in time. */
 static gboolean
-read_memory (SoraVaeReader *reader, guint n, SoraConvolution **convolution, GError **error)
+read_memory (SoraTaehvReader *reader, guint n, SoraConvolution **convolution, GError **error)
 {
   const SoraConvolutionShape shape = { n, n, 2, 3, 3 };
   g_autofree gchar *weight_name = g_strdup_printf ("%s.%u.conv.0.weight", reader->half, reader->module);
@@ -95,10 +95,10 @@ read_memory (SoraVaeReader *reader, guint n, SoraConvolution **convolution, GErr
 }
 
 static gboolean
-read_blocks (SoraVaeReader *reader, guint n_blocks, guint n, SoraVaeLevel *level, GError **error)
+read_blocks (SoraTaehvReader *reader, guint n_blocks, guint n, SoraTaehvLevel *level, GError **error)
 {
   level->n_blocks = n_blocks;
-  level->blocks = g_new0 (SoraVaeBlock, n_blocks);
+  level->blocks = g_new0 (SoraTaehvBlock, n_blocks);
   for (guint i = 0; i < n_blocks; i++, reader->module++) {
     SoraConvolution **conv = level->blocks[i].conv;
 
@@ -137,7 +137,7 @@ compose (const gfloat *conv, const gfloat *mix, guint n, guint columns, Taps *su
 
 /* Weights of a level's 1x1 convolution over @rows x @columns (this module) and the 3x3 convolution (the next one). */
 static gboolean
-read_resample_pair (SoraVaeReader *reader, guint rows, guint columns, guint in, guint out, gfloat **mix, gfloat **conv,
+read_resample_pair (SoraTaehvReader *reader, guint rows, guint columns, guint in, guint out, gfloat **mix, gfloat **conv,
     GError **error)
 {
   g_autofree gchar *mix_name = g_strdup_printf ("%s.%u.conv.weight", reader->half, reader->module);
@@ -149,7 +149,7 @@ read_resample_pair (SoraVaeReader *reader, guint rows, guint columns, guint in, 
 
 /* Upsample, TGrow (1x1, n to time · n channels: the frames), 3x3 convolution, as one convolution for each output frame. */
 static gboolean
-read_grow (SoraVaeReader *reader, guint in, guint out, guint time, guint space, SoraConvolution **convolution, GError **error)
+read_grow (SoraTaehvReader *reader, guint in, guint out, guint time, guint space, SoraConvolution **convolution, GError **error)
 {
   const SoraConvolutionShape shape = { in, out, 1, 3, 3, 1, 1, space, time };
   g_autofree gfloat *mix = NULL, *conv = NULL, *both = NULL;
@@ -169,7 +169,7 @@ read_grow (SoraVaeReader *reader, guint in, guint out, guint time, guint space, 
 
 /* TPool (1x1 over the channels of @time frames), then a 3x3 convolution with a stride, as one convolution in time and space. */
 static gboolean
-read_shrink (SoraVaeReader *reader, guint in, guint out, guint time, guint space, SoraConvolution **convolution, GError **error)
+read_shrink (SoraTaehvReader *reader, guint in, guint out, guint time, guint space, SoraConvolution **convolution, GError **error)
 {
   const SoraConvolutionShape shape = { in, out, time, 3, 3, space, time };
   guint columns = time * in;
@@ -189,7 +189,7 @@ read_shrink (SoraVaeReader *reader, guint in, guint out, guint time, guint space
 }
 
 gboolean
-sora_vae_read_decoder (SoraVaeReader *reader, const SoraVaeConfig *config, SoraVaeHalf *half, GError **error)
+sora_taehv_read_decoder (SoraTaehvReader *reader, const SoraVaeConfig *config, SoraTaehvHalf *half, GError **error)
 {
   const SoraVaeLevels *levels = &config->decoder;
   const guint *widths = levels->widths;
@@ -211,7 +211,7 @@ sora_vae_read_decoder (SoraVaeReader *reader, const SoraVaeConfig *config, SoraV
 }
 
 gboolean
-sora_vae_read_encoder (SoraVaeReader *reader, const SoraVaeConfig *config, SoraVaeHalf *half, GError **error)
+sora_taehv_read_encoder (SoraTaehvReader *reader, const SoraVaeConfig *config, SoraTaehvHalf *half, GError **error)
 {
   const SoraVaeLevels *levels = &config->encoder;
   const guint *widths = levels->widths;

@@ -82,9 +82,65 @@ sora_model_describe (SoraModel *model)
   GString *text = g_string_new (NULL);
 
   g_string_append_printf (text, "name          %s\n", model->streaming.name);
-  g_string_append_printf (text, "path          %s\n", model->path);
+  g_string_append_printf (text, "path          %s\n", model->parts.path);
+  g_string_append_printf (text, "layout        %s\n", sora_layout_name (model->parts.layout));
   append_stages (text, model);
   append_time (text, model);
   append_defaults (text, model);
+  return g_string_free (text, FALSE);
+}
+
+/* Published sizes of Wan, by width, layers and channels */
+static const struct {
+  guint dim, n_layers, channels;
+  const gchar *name;
+} families[] = {
+  { 1536, 30, 16, "Wan 2.1 T2V-1.3B" },
+  { 5120, 40, 16, "Wan T2V-14B" },
+  { 3072, 30, 48, "Wan 2.2 TI2V-5B" },
+};
+
+static const gchar *
+find_family (SoraWeightFile *file)
+{
+  SoraTransformerConfig config;
+
+  if (sora_weights_recognise (file) != SORA_WEIGHTS_TRANSFORMER)
+    return sora_weights_kind_name (sora_weights_recognise (file));
+  for (guint i = 0; sora_transformer_config_from_shapes (&config, file, NULL) && i < G_N_ELEMENTS (families); i++) {
+    if (config.num_attention_heads * config.attention_head_dim == families[i].dim && config.num_layers == families[i].n_layers
+        && config.in_channels == families[i].channels)
+      return families[i].name;
+  }
+  return "a Wan transformer";
+}
+
+static void
+append_part (GString *text, const gchar *what, const gchar *path)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SoraWeightFile) file = path ? sora_weight_file_open (path, &error) : NULL;
+
+  g_string_append_printf (text, "%-13s ", what);
+  if (!path) {
+    g_string_append (text, "missing\n");
+  } else if (!file) {
+    g_string_append_printf (text, "%s\n", error->message);
+  } else {
+    g_string_append_printf (text, "%s: %s: ", path, find_family (file));
+    append_file (text, file);
+  }
+}
+
+gchar *
+sora_model_parts_describe (const SoraModelParts *parts)
+{
+  GString *text = g_string_new (NULL);
+
+  g_string_append_printf (text, "path          %s\nlayout        %s\n", parts->path, sora_layout_name (parts->layout));
+  append_part (text, "transformer", parts->transformer.weights);
+  append_part (text, "text encoder", parts->text_encoder.weights);
+  append_part (text, "VAE", parts->vae.weights);
+  g_string_append_printf (text, "tokenizer     %s\n", parts->tokenizer ? parts->tokenizer : "missing");
   return g_string_free (text, FALSE);
 }

@@ -189,10 +189,20 @@ find_tokenizer_near (const gchar *folder)
   return found;
 }
 
-/* Beside the transformer, or beside the text encoder */
+static gboolean
+has_tokenizer (const gchar *weights)
+{
+  g_autoptr (SoraWeightFile) file = weights ? sora_weight_file_open (weights, NULL) : NULL;
+
+  return file && sora_weight_file_peek_octets (file, SORA_TOKENIZER_TENSOR);
+}
+
+/* In the text encoder's file, beside the transformer, or beside the text encoder */
 static void
 find_tokenizer (SoraModelParts *parts, const gchar *folder)
 {
+  if (!parts->tokenizer && has_tokenizer (parts->text_encoder.weights))
+    parts->tokenizer = g_strdup (parts->text_encoder.weights);
   if (!parts->tokenizer)
     parts->tokenizer = find_tokenizer_near (folder);
   if (!parts->tokenizer && parts->text_encoder.weights) {

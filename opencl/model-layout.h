@@ -17,13 +17,16 @@ typedef struct {
   gchar *config;                /* the JSON that describes them; NULL: their shapes do */
 } SoraModelPart;
 
+/* The tensor of bytes that ComfyUI's text encoders have a sentencepiece model in */
+#define SORA_TOKENIZER_TENSOR "spiece_model"
+
 /* What was found. Plain data, of no file that is open. */
 typedef struct {
   SoraLayout layout;
   gchar *path;                  /* of the model: a folder, or the transformer's file */
   gchar *folder;                /* where model_index.json, sora.json and the like are; NULL: nowhere */
   SoraModelPart transformer, text_encoder, vae;
-  gchar *tokenizer;             /* a sentencepiece model; NULL: missing */
+  gchar *tokenizer;             /* a sentencepiece model, or the text encoder's weights, which have one in them; NULL: missing */
 } SoraModelParts;
 
 /**

@@ -113,16 +113,27 @@ load_vae (SoraModel *model, GError **error)
       && sora_vae_validate (config, model->vae_file, error);
 }
 
+/* A file of its own, or in the text encoder's */
+static gboolean
+load_tokenizer (SoraModel *model, GError **error)
+{
+  const gchar *path = model->parts.tokenizer;
+  GBytes *inside = sora_weight_file_peek_octets (model->text_encoder_file, SORA_TOKENIZER_TENSOR);
+
+  if (inside && g_str_equal (path, model->parts.text_encoder.weights))
+    model->tokenizer = sora_tokenizer_new_from_data (g_bytes_get_data (inside, NULL), g_bytes_get_size (inside), path, error);
+  else
+    model->tokenizer = sora_tokenizer_new (path, error);
+  return model->tokenizer != NULL;
+}
+
 static gboolean
 load_parts (SoraModel *model, GError **error)
 {
   guint text_length = 0;
 
-  if (!load_text_encoder (model, error) || !load_transformer (model, &text_length, error) || !load_vae (model, error)
-      || !load_streaming (model, text_length, error))
-    return FALSE;
-  model->tokenizer = sora_tokenizer_new (model->parts.tokenizer, error);
-  return model->tokenizer != NULL;
+  return load_text_encoder (model, error) && load_transformer (model, &text_length, error) && load_vae (model, error)
+      && load_streaming (model, text_length, error) && load_tokenizer (model, error);
 }
 
 static gboolean

@@ -275,6 +275,54 @@ test_same_frames (void)
   assert_same (named, expected, SORA_LAYOUT_FILES);
 }
 
+/* The tiny text encoder with the tokenizer in it as a tensor of bytes, behind all others */
+static void
+put_encoder_with_tokenizer (const gchar *model, const gchar *name)
+{
+  g_autofree gchar *path = place (model, name), *weights = NULL, *pieces = NULL, *tiny = golden_path ("tiny-model");
+  g_autofree gchar *weights_path = g_build_filename (tiny, "text_encoder", "model.safetensors", NULL);
+  g_autofree gchar *pieces_path = g_build_filename (tiny, "tokenizer", "spiece.model", NULL);
+  g_autoptr (GString) header = NULL, file = g_string_new (NULL);
+  gsize size, n_pieces, n_data;
+  guint64 length;
+
+  g_assert_true (g_file_get_contents (weights_path, &weights, &size, NULL));
+  g_assert_true (g_file_get_contents (pieces_path, &pieces, &n_pieces, NULL));
+  memcpy (&length, weights, 8);
+  length = GUINT64_FROM_LE (length);
+  n_data = size - 8 - length;
+  header = g_string_new_len (weights + 8, length);
+  g_string_truncate (header, strrchr (header->str, '}') - header->str);
+  g_string_append_printf (header, ",\"spiece_model\":{\"dtype\":\"U8\",\"shape\":[%" G_GSIZE_FORMAT "],\"data_offsets\":[%" G_GSIZE_FORMAT
+      ",%" G_GSIZE_FORMAT "]}}", n_pieces, n_data, n_data + n_pieces);
+  length = GUINT64_TO_LE (header->len);
+  g_string_append_len (file, (gchar *) &length, 8);
+  g_string_append_len (file, header->str, header->len);
+  g_string_append_len (file, weights + size - n_data, n_data);
+  g_string_append_len (file, pieces, n_pieces);
+  g_assert_true (g_file_set_contents (path, file->str, file->len, NULL));
+}
+
+static void
+test_tokenizer_inside (void)
+{
+  g_autofree gchar *path = g_build_filename (scratch, "inside", NULL), *reference_path = golden_path ("tiny-model/tokenizer/spiece.model");
+  g_autofree gchar *pieces = g_build_filename (path, "google", "umt5-xxl", "spiece.model", NULL);
+  g_autoptr (SoraTokenizer) reference = sora_tokenizer_new (reference_path, NULL);
+  g_autofree gint32 *tokens = NULL, *expected = NULL;
+  g_autoptr (SoraModel) model = NULL;
+  guint n, n_expected;
+
+  put_wan ("inside");
+  put_encoder_with_tokenizer ("inside", "models_t5_umt5-xxl-enc-bf16.pth");
+  g_assert_cmpint (g_unlink (pieces), ==, 0);
+  model = open_model (path);
+  tokens = sora_tokenizer_encode (model->tokenizer, PROMPT, 64, &n, NULL);
+  expected = sora_tokenizer_encode (reference, PROMPT, 64, &n_expected, NULL);
+  g_assert_cmpmem (tokens, n * sizeof (*tokens), expected, n_expected * sizeof (*expected));
+  g_assert_cmpuint (n, >, 3);
+}
+
 /* A named part of a model that has one of its own */
 static void
 test_replaced_part (void)
@@ -512,6 +560,7 @@ main (int argc, char **argv)
   scratch = g_dir_make_tmp ("sora-test-XXXXXX", NULL);
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/layouts/replaced-part", test_replaced_part);
+  g_test_add_func ("/layouts/tokenizer-inside", test_tokenizer_inside);
   g_test_add_func ("/layouts/heads", test_heads);
   g_test_add_func ("/layouts/contradictions", test_contradictions);
   g_test_add_func ("/layouts/missing", test_missing);

@@ -76,7 +76,7 @@ is_weight_file (const gchar *name)
 {
   static const gchar *const suffixes[] = { ".safetensors", ".safetensors.index.json", ".gguf", ".pth", ".pt" };
 
-  if (g_regex_match_simple ("-\\d{5}-of-\\d{5}\\.", name, 0, 0))
+  if (g_regex_match_simple ("-\\d{5}-of-\\d{5}", name, 0, 0))
     return FALSE;
   for (guint i = 0; i < G_N_ELEMENTS (suffixes); i++) {
     if (g_str_has_suffix (name, suffixes[i]))

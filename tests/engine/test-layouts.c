@@ -532,9 +532,10 @@ test_describe (void)
   g_assert_no_error (error);
   text = sora_model_parts_describe (&parts);
   g_assert_nonnull (strstr (text, "layout        original Wan folder\n"));
-  g_assert_nonnull (strstr (text, "diffusion_pytorch_model.safetensors: a Wan transformer: "));
-  g_assert_nonnull (strstr (text, "bf16.pth: a UMT5 text encoder: "));
-  g_assert_nonnull (strstr (text, "BF16"));
+  g_assert_nonnull (strstr (text, "transformer   Wan: "));
+  g_assert_nonnull (strstr (text, "text encoder  a UMT5 text encoder: "));
+  g_assert_nonnull (strstr (text, "BF16\n              "));
+  g_assert_nonnull (strstr (text, "models_t5_umt5-xxl-enc-bf16.pth\n"));
   g_assert_nonnull (strstr (text, "VAE           missing\n"));
   g_assert_nonnull (strstr (text, "google/umt5-xxl/spiece.model\n"));
 }

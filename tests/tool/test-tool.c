@@ -316,7 +316,7 @@ test_info_parts (void)
   g_assert_cmpint (run (broken, &broken_out, &err), ==, 1);
   expected = g_strdup_printf ("VAE           %s: not a weight file", tokenizer);
   g_assert_nonnull (strstr (broken_out, expected));
-  g_assert_nonnull (strstr (broken_out, "model.safetensors: a UMT5 text encoder: "));
+  g_assert_nonnull (strstr (broken_out, "text encoder  a UMT5 text encoder: "));
   g_assert_nonnull (strstr (err, "spiece.model: not a weight file"));
 }
 

@@ -352,7 +352,7 @@ count_blocks (SoraWeightFile *file, const gchar *half, guint *module)
   return n;
 }
 
-/* A change of time at *@module, from @wide to @narrow channels, and the convolution behind it, which leads to the next width. */
+/* A change of time at *@module, and the convolution behind it, which leads to the next width. @grows: the frames become more */
 static gboolean
 read_resample (SoraVaeLevels *levels, SoraWeightFile *file, const gchar *half, guint *module, gboolean grows, GError **error)
 {

@@ -343,6 +343,27 @@ test_replaced_part (void)
 
 /* --- what Wan's config.json says ------------------------------------------------------------------------------- */
 
+/* Of shards, the index counts as the file. */
+static void
+test_shards (void)
+{
+  g_autofree gchar *path = g_build_filename (scratch, "shards", NULL), *whole = place ("shards", "diffusion_pytorch_model.safetensors");
+  g_autofree gchar *shard = place ("shards", "diffusion_pytorch_model-00001-of-00001-bf16.safetensors");
+  g_autoptr (GString) index = g_string_new ("{\"weight_map\": {");
+  g_autoptr (SoraModel) model = NULL;
+
+  put_wan ("shards");
+  g_assert_cmpint (g_rename (whole, shard), ==, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (transformer); i++)
+    g_string_append_printf (index, "%s\"%s\": \"diffusion_pytorch_model-00001-of-00001-bf16.safetensors\"", i > 0 ? ", " : "",
+        transformer[i].wans);
+  g_string_append (index, "}}");
+  put_text ("shards", "diffusion_pytorch_model.safetensors.index.json", index->str);
+  model = open_model (path);
+  g_assert_cmpint (model->parts.layout, ==, SORA_LAYOUT_WAN);
+  g_assert_true (g_str_has_suffix (model->parts.transformer.weights, ".index.json"));
+}
+
 /* Heads are what shapes do not tell. */
 static void
 test_heads (void)
@@ -562,6 +583,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/layouts/replaced-part", test_replaced_part);
   g_test_add_func ("/layouts/tokenizer-inside", test_tokenizer_inside);
+  g_test_add_func ("/layouts/shards", test_shards);
   g_test_add_func ("/layouts/heads", test_heads);
   g_test_add_func ("/layouts/contradictions", test_contradictions);
   g_test_add_func ("/layouts/missing", test_missing);

@@ -63,7 +63,8 @@ append_stages (GString *text, SoraModel *model)
       encoder->num_heads);
   append_file (text, model->text_encoder_file);
   g_string_append_printf (text, "transformer   %s, %u layers, %u heads of %u, feed-forward %u: ",
-      find_family (model->transformer_file), transformer->num_layers, transformer->num_attention_heads, transformer->attention_head_dim, transformer->ffn_dim);
+      find_family (model->transformer_file), transformer->num_layers, transformer->num_attention_heads,
+      transformer->attention_head_dim, transformer->ffn_dim);
   append_file (text, model->transformer_file);
   g_string_append_printf (text, "VAE           TAEHV, %u channels, a latent covers %ux%u pixels of %u frames: ", vae->latent_channels,
       vae->spatial_scale, vae->spatial_scale, vae->time_scale);

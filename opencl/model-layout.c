@@ -359,8 +359,7 @@ find_in_folder (SoraModelParts *parts, const gchar *path, GError **error)
   inner = list_transformers (path, MAX_DEPTH, &inner_first, &n_inner, &unreadable);
   if (inner)
     return fail (error, SORA_MODEL_ERROR_NOT_FOUND,
-      "%s is not a model (it has no model_index.json), but has transformers in it; name one of them: %s",
-      path, inner);
+        "%s is not a model (it has no model_index.json), but has transformers in it; name one of them: %s", path, inner);
   return fail (error, SORA_MODEL_ERROR_NOT_FOUND,
       "%s is not a model: it has no model_index.json (diffusers), and no file in it is a Wan transformer", path);
 }

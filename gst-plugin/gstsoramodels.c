@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The models that elements of this process have open, so that those of one path share one, and its weights. */
+/* The models that elements of this process have open, so that those of the same files share one, and its weights. */
 #include "gstsoramodels.h"
 
 typedef struct {
@@ -8,25 +8,34 @@ typedef struct {
 } Entry;
 
 static GMutex lock;
-static GHashTable *entries; /* path, owned by the model → Entry; NULL while empty */
+static GHashTable *entries; /* key, owned → Entry; NULL while empty */
+
+/* What the files are found by */
+static gchar *
+make_key (SoraModel *model, const gchar *text_encoder, const gchar *vae)
+{
+  return g_strjoin ("\n", sora_model_get_path (model), text_encoder != NULL ? text_encoder : "", vae != NULL ? vae : "", NULL);
+}
 
 SoraModel *
-gst_sora_models_acquire (const gchar *path, GError **error)
+gst_sora_models_acquire (const gchar *path, const gchar *text_encoder, const gchar *vae, GError **error)
 {
-  g_autoptr (SoraModel) model = sora_model_open (path, error);
+  g_autoptr (SoraModel) model = sora_model_open_parts (path, text_encoder, vae, NULL, error);
+  g_autofree gchar *key = NULL;
   SoraModel *shared;
   Entry *entry;
 
   if (model == NULL)
     return NULL;
+  key = make_key (model, text_encoder, vae);
   g_mutex_lock (&lock);
   if (entries == NULL)
-    entries = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, g_free);
-  entry = g_hash_table_lookup (entries, sora_model_get_path (model));
+    entries = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  entry = g_hash_table_lookup (entries, key);
   if (entry == NULL) {
     entry = g_new0 (Entry, 1);
     entry->model = sora_model_ref (model);
-    g_hash_table_insert (entries, (gpointer) sora_model_get_path (model), entry);
+    g_hash_table_insert (entries, g_steal_pointer (&key), entry);
   }
   entry->users++;
   shared = sora_model_ref (entry->model);
@@ -34,16 +43,21 @@ gst_sora_models_acquire (const gchar *path, GError **error)
   return shared;
 }
 
+static gboolean
+is_of_model (gpointer key, gpointer entry, gpointer model)
+{
+  return ((Entry *) entry)->model == model;
+}
+
 void
 gst_sora_models_release (SoraModel *model)
 {
-  const gchar *path = sora_model_get_path (model);
   Entry *entry;
 
   g_mutex_lock (&lock);
-  entry = g_hash_table_lookup (entries, path);
+  entry = g_hash_table_find (entries, is_of_model, model);
   if (--entry->users == 0) {
-    g_hash_table_remove (entries, path);
+    g_hash_table_foreach_remove (entries, is_of_model, model);
     sora_model_unref (model);
   }
   if (g_hash_table_size (entries) == 0)

@@ -36,6 +36,8 @@ enum
 {
   PROP_0,
   PROP_MODEL,
+  PROP_TEXT_ENCODER,
+  PROP_VAE,
   PROP_DEVICE,
   PROP_PROMPT,
   PROP_NEGATIVE_PROMPT,
@@ -67,7 +69,7 @@ enum
 #define DEFAULT_IS_LIVE FALSE
 
 typedef struct {
-  gchar *model, *device, *prompt, *negative_prompt, *image;
+  gchar *model, *text_encoder, *vae, *device, *prompt, *negative_prompt, *image;
   gdouble guidance_scale, guidance_begin, guidance_end;
   SoraSamplerType sampler;
   guint steps;
@@ -249,17 +251,21 @@ static gboolean
 open_files_and_device (GstSoraSrc *self)
 {
   g_autofree gchar *path = NULL;
+  g_autofree gchar *text_encoder = NULL;
+  g_autofree gchar *vae = NULL;
   g_autofree gchar *image = NULL;
   g_autofree gchar *selector = NULL;
   g_autoptr (GError) error = NULL;
 
   g_mutex_lock (&self->lock);
   path = g_strdup (self->settings.model);
+  text_encoder = g_strdup (self->settings.text_encoder);
+  vae = g_strdup (self->settings.vae);
   selector = g_strdup (self->settings.device);
   image = g_strdup (self->settings.image);
   g_mutex_unlock (&self->lock);
 
-  self->model = gst_sora_models_acquire (path, &error);
+  self->model = gst_sora_models_acquire (path, text_encoder, vae, &error);
   if (self->model && load_picture (self, image, &error))
     self->device = sora_device_open (selector, &error);
   if (self->device == NULL) {
@@ -929,6 +935,14 @@ gst_sora_src_set_property (GObject *object, guint id, const GValue *value, GPara
       g_free (settings->model);
       settings->model = g_value_dup_string (value);
       break;
+    case PROP_TEXT_ENCODER:
+      g_free (settings->text_encoder);
+      settings->text_encoder = g_value_dup_string (value);
+      break;
+    case PROP_VAE:
+      g_free (settings->vae);
+      settings->vae = g_value_dup_string (value);
+      break;
     case PROP_DEVICE:
       g_free (settings->device);
       settings->device = g_value_dup_string (value);
@@ -995,6 +1009,12 @@ gst_sora_src_get_property (GObject *object, guint id, GValue *value, GParamSpec 
     case PROP_MODEL:
       g_value_set_string (value, settings->model);
       break;
+    case PROP_TEXT_ENCODER:
+      g_value_set_string (value, settings->text_encoder);
+      break;
+    case PROP_VAE:
+      g_value_set_string (value, settings->vae);
+      break;
     case PROP_DEVICE:
       g_value_set_string (value, settings->device);
       break;
@@ -1051,8 +1071,12 @@ static void
 install_text_properties (GObjectClass *class)
 {
   g_object_class_install_property (class, PROP_MODEL, g_param_spec_string ("model", "Model",
-      "Model directory in diffusers layout (NULL: the embedded model, looked for in SORA_MODEL_PATH, XDG_DATA_HOME and "
-      "the data directory)", NULL, READY_FLAGS));
+      "Model directory in diffusers' or Wan's own layout, or a transformer's file (NULL: the embedded model, looked for in "
+      "SORA_MODEL_PATH, XDG_DATA_HOME and the data directory)", NULL, READY_FLAGS));
+  g_object_class_install_property (class, PROP_TEXT_ENCODER, g_param_spec_string ("text-encoder", "Text encoder",
+      "UMT5 weight file, or folder with config.json and weights (NULL or empty: the model's own, found beside it)", NULL, READY_FLAGS));
+  g_object_class_install_property (class, PROP_VAE, g_param_spec_string ("vae", "VAE",
+      "VAE weight file, or folder with config.json and weights (NULL or empty: the model's own, found beside it)", NULL, READY_FLAGS));
   g_object_class_install_property (class, PROP_DEVICE, g_param_spec_string ("device", "Device",
       "OpenCL device: gpu, cpu, accelerator, an index of 'sora devices' or a part of \"platform: name\" (NULL: the first "
       "GPU, else a CPU)", NULL, READY_FLAGS));
@@ -1142,6 +1166,8 @@ gst_sora_src_finalize (GObject *object)
   GstSoraSrc *self = GST_SORA_SRC (object);
 
   g_free (self->settings.model);
+  g_free (self->settings.text_encoder);
+  g_free (self->settings.vae);
   g_free (self->settings.device);
   g_free (self->settings.prompt);
   g_free (self->settings.negative_prompt);

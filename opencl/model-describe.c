@@ -3,7 +3,32 @@
 
 #include "model-private.h"
 
-/* "2.5 M parameters, 4.9 MB, BF16" */
+/* Published sizes of Wan, by width, layers and channels */
+static const struct {
+  guint dim, n_layers, channels;
+  const gchar *name;
+} families[] = {
+  { 1536, 30, 16, "Wan 2.1 T2V-1.3B" },
+  { 5120, 40, 16, "Wan T2V-14B" },
+  { 3072, 30, 48, "Wan 2.2 TI2V-5B" },
+};
+
+static const gchar *
+find_family (SoraWeightFile *file)
+{
+  SoraTransformerConfig config;
+
+  if (sora_weights_recognise (file) != SORA_WEIGHTS_TRANSFORMER)
+    return sora_weights_kind_name (sora_weights_recognise (file));
+  for (guint i = 0; sora_transformer_config_from_shapes (&config, file, NULL) && i < G_N_ELEMENTS (families); i++) {
+    if (config.num_attention_heads * config.attention_head_dim == families[i].dim && config.num_layers == families[i].n_layers
+        && config.in_channels == families[i].channels)
+      return families[i].name;
+  }
+  return "Wan";
+}
+
+/* "2.5 M parameters, 4.9 MB, BF16", and the file in a line of its own */
 static void
 append_file (GString *text, SoraWeightFile *file)
 {
@@ -22,7 +47,7 @@ append_file (GString *text, SoraWeightFile *file)
     if (used[i])
       g_string_append_printf (text, ", %s", sora_dtype_name (i));
   }
-  g_string_append_c (text, '\n');
+  g_string_append_printf (text, "\n              %s\n", sora_weight_file_get_path (file));
 }
 
 static void
@@ -37,8 +62,9 @@ append_stages (GString *text, SoraModel *model)
   g_string_append_printf (text, "text encoder  UMT5, %u layers, %u wide, %u heads: ", encoder->num_layers, encoder->d_model,
       encoder->num_heads);
   append_file (text, model->text_encoder_file);
-  g_string_append_printf (text, "transformer   Wan, %u layers, %u heads of %u, feed-forward %u: ", transformer->num_layers,
-      transformer->num_attention_heads, transformer->attention_head_dim, transformer->ffn_dim);
+  g_string_append_printf (text, "transformer   %s, %u layers, %u heads of %u, feed-forward %u: ",
+      find_family (model->transformer_file), transformer->num_layers, transformer->num_attention_heads,
+      transformer->attention_head_dim, transformer->ffn_dim);
   append_file (text, model->transformer_file);
   g_string_append_printf (text, "VAE           %s, %u channels, a latent covers %ux%u pixels of %u frames: ",
       vae->kind == SORA_VAE_WAN ? "Wan" : "TAEHV", vae->latent_channels, vae->spatial_scale, vae->spatial_scale, vae->time_scale);
@@ -82,9 +108,40 @@ sora_model_describe (SoraModel *model)
   GString *text = g_string_new (NULL);
 
   g_string_append_printf (text, "name          %s\n", model->streaming.name);
-  g_string_append_printf (text, "path          %s\n", model->path);
+  g_string_append_printf (text, "path          %s\n", model->parts.path);
+  g_string_append_printf (text, "layout        %s\n", sora_layout_name (model->parts.layout));
   append_stages (text, model);
   append_time (text, model);
   append_defaults (text, model);
+  return g_string_free (text, FALSE);
+}
+
+static void
+append_part (GString *text, const gchar *what, const gchar *path)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SoraWeightFile) file = path ? sora_weight_file_open (path, &error) : NULL;
+
+  g_string_append_printf (text, "%-13s ", what);
+  if (!path) {
+    g_string_append (text, "missing\n");
+  } else if (!file) {
+    g_string_append_printf (text, "%s\n", error->message);
+  } else {
+    g_string_append_printf (text, "%s: ", find_family (file));
+    append_file (text, file);
+  }
+}
+
+gchar *
+sora_model_parts_describe (const SoraModelParts *parts)
+{
+  GString *text = g_string_new (NULL);
+
+  g_string_append_printf (text, "path          %s\nlayout        %s\n", parts->path, sora_layout_name (parts->layout));
+  append_part (text, "transformer", parts->transformer.weights);
+  append_part (text, "text encoder", parts->text_encoder.weights);
+  append_part (text, "VAE", parts->vae.weights);
+  g_string_append_printf (text, "tokenizer     %s\n", parts->tokenizer ? parts->tokenizer : "missing");
   return g_string_free (text, FALSE);
 }

@@ -4,6 +4,7 @@
 
 #include <sora/model.h>
 #include <sora/stream.h>
+#include "model-layout.h"
 #include "stages/text-encoder.h"
 #include "stages/tokenizer.h"
 #include "stages/transformer.h"
@@ -13,7 +14,7 @@ G_BEGIN_DECLS
 
 struct _SoraModel {
   gatomicrefcount ref_count;
-  gchar *path;
+  SoraModelParts parts;
   SoraStreamingConfig streaming;
   SoraTextEncoderConfig text_encoder;
   SoraTransformerConfig transformer;

@@ -1,70 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Opens a model directory: finds it, reads its configuration, maps its weights, and checks that all of it fits together. */
+/* Opens a model: reads the configuration of its parts, maps their weights, and checks that all of it fits together. */
 
 #include "model-private.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "weights/json.h"
-
-/* The first of the places where the embedded model may be; each that was tried is noted in @tried. */
-static gchar *
-find_embedded (GString *tried)
-{
-  const gchar *variable = g_getenv ("SORA_MODEL_PATH");
-  gchar *places[] = {
-    variable && *variable ? g_strdup (variable) : NULL,
-    variable && *variable ? g_build_filename (variable, "embedded", NULL) : NULL,
-    g_build_filename (g_get_user_data_dir (), "sora", "models", "embedded", NULL),
-    g_build_filename (SORA_DATA_DIR, "models", "embedded", NULL),
-  };
-  gchar *found = NULL;
-
-  for (guint i = 0; i < G_N_ELEMENTS (places); i++) {
-    g_autofree gchar *place = places[i];
-    g_autofree gchar *index = place && !found ? g_build_filename (place, "model_index.json", NULL) : NULL;
-    if (!index)
-      continue;
-    if (g_file_test (index, G_FILE_TEST_EXISTS))
-      found = g_steal_pointer (&place);
-    else
-      g_string_append_printf (tried, "%s%s", tried->len > 0 ? ", " : "", place);
-  }
-  return found;
-}
-
-static gchar *
-find_model (const gchar *path, GError **error)
-{
-  g_autoptr (GString) tried = g_string_new (NULL);
-  g_autofree gchar *index = NULL;
-  gchar *found;
-
-  if (!path || !*path) {
-    found = find_embedded (tried);
-    if (!found)
-      g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_NOT_FOUND,
-          "The embedded model is in none of %s; install it, or set SORA_MODEL_PATH to its directory", tried->str);
-    return found;
-  }
-  index = g_build_filename (path, "model_index.json", NULL);
-  if (g_file_test (index, G_FILE_TEST_EXISTS))
-    return g_strdup (path);
-  if (g_file_test (path, G_FILE_TEST_IS_DIR))
-    g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_NOT_FOUND, "%s is not a model directory: it has no model_index.json", path);
-  else
-    g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_NOT_FOUND, "There is no model directory %s", path);
-  return NULL;
-}
 
 /* The index only says which pipeline it is. */
 static gboolean
 check_index (SoraModel *model, GError **error)
 {
-  g_autofree gchar *path = g_build_filename (model->path, "model_index.json", NULL);
+  g_autofree gchar *path = g_build_filename (model->parts.path, "model_index.json", NULL);
   const gchar *name = "";
   SoraJsonReader reader;
 
+  if (model->parts.layout != SORA_LAYOUT_DIFFUSERS)
+    return TRUE;
   sora_json_reader_open (&reader, path);
   sora_json_read_string (&reader, "_class_name", SORA_JSON_REQUIRED, &name);
   if (!reader.error && !g_str_equal (name, "WanPipeline"))
@@ -79,68 +32,108 @@ check_index (SoraModel *model, GError **error)
   return sora_json_reader_close (&reader, error);
 }
 
-static gboolean
-load_streaming (SoraModel *model, GError **error)
+/* "wan2.1_t2v_1.3B_fp16" of .../wan2.1_t2v_1.3B_fp16.safetensors; a folder's whole name */
+static gchar *
+make_name (const SoraModelParts *parts)
 {
-  g_autofree gchar *path = g_build_filename (model->path, "sora.json", NULL);
-  g_autofree gchar *scheduler = g_build_filename (model->path, "scheduler", "scheduler_config.json", NULL);
-  gboolean success;
+  gchar *name = g_path_get_basename (parts->path), *dot = strrchr (name, '.');
 
-  if (g_file_test (path, G_FILE_TEST_EXISTS))
-    success = sora_streaming_config_load (&model->streaming, path, error);
-  else
-    success = sora_streaming_config_init_wan (&model->streaming, model->vae.latent_channels, scheduler, error);
-  if (success && !model->streaming.name)
-    model->streaming.name = g_path_get_basename (model->path);
-  return success;
+  if (dot && dot > name && !g_file_test (parts->path, G_FILE_TEST_IS_DIR))
+    *dot = '\0';
+  return name;
 }
 
+/* sora.json; without it Wan's defaults, as the layout has them. @text_length: 0 = nothing says it */
 static gboolean
-load_configs (SoraModel *model, GError **error)
+load_streaming (SoraModel *model, guint text_length, GError **error)
 {
-  g_autofree gchar *text_encoder = g_build_filename (model->path, "text_encoder", "config.json", NULL);
-  g_autofree gchar *transformer = g_build_filename (model->path, "transformer", "config.json", NULL);
-  g_autofree gchar *vae = g_build_filename (model->path, "vae", "config.json", NULL);
+  const SoraModelParts *parts = &model->parts;
+  g_autofree gchar *path = parts->folder ? g_build_filename (parts->folder, "sora.json", NULL) : NULL;
+  g_autofree gchar *scheduler = parts->layout == SORA_LAYOUT_DIFFUSERS
+      ? g_build_filename (parts->folder, "scheduler", "scheduler_config.json", NULL) : NULL;
 
-  return sora_text_encoder_config_load (&model->text_encoder, text_encoder, error)
-      && sora_transformer_config_load (&model->transformer, transformer, error)
-      && sora_vae_config_load (&model->vae, vae, error)
-      && load_streaming (model, error);
-}
-
-/* FOLDER/STEM.safetensors, or the index of its shards. */
-static SoraWeightFile *
-open_weights (SoraModel *model, const gchar *folder, const gchar *stem, GError **error)
-{
-  static const gchar *const suffixes[] = { ".safetensors", ".safetensors.index.json" };
-
-  for (guint i = 0; i < G_N_ELEMENTS (suffixes); i++) {
-    g_autofree gchar *name = g_strconcat (stem, suffixes[i], NULL);
-    g_autofree gchar *path = g_build_filename (model->path, folder, name, NULL);
-    if (g_file_test (path, G_FILE_TEST_EXISTS))
-      return sora_weight_file_open (path, error);
+  if (path && g_file_test (path, G_FILE_TEST_EXISTS)) {
+    if (!sora_streaming_config_load (&model->streaming, path, error))
+      return FALSE;
+  } else {
+    if (!sora_streaming_config_init_wan (&model->streaming, model->vae.latent_channels, scheduler, error))
+      return FALSE;
+    model->streaming.text_length = text_length ? text_length : model->streaming.text_length;
   }
-  g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_NOT_FOUND, "%s/%s has neither %s.safetensors nor %s.safetensors.index.json",
-      model->path, folder, stem, stem);
-  return NULL;
+  if (!model->streaming.name)
+    model->streaming.name = make_name (parts);
+  return TRUE;
 }
 
 static gboolean
-load_files (SoraModel *model, GError **error)
+load_text_encoder (SoraModel *model, GError **error)
 {
-  g_autofree gchar *tokenizer = g_build_filename (model->path, "tokenizer", "spiece.model", NULL);
+  const SoraModelPart *part = &model->parts.text_encoder;
+  SoraTextEncoderConfig *config = &model->text_encoder;
 
-  model->tokenizer = sora_tokenizer_new (tokenizer, error);
-  if (!model->tokenizer)
+  if (part->config && !sora_text_encoder_config_load (config, part->config, error))
     return FALSE;
-  model->text_encoder_file = open_weights (model, "text_encoder", "model", error);
-  if (!model->text_encoder_file || !sora_text_encoder_validate (&model->text_encoder, model->text_encoder_file, error))
+  model->text_encoder_file = sora_weight_file_open (part->weights, error);
+  return model->text_encoder_file
+      && (part->config || sora_text_encoder_config_from_shapes (config, model->text_encoder_file, error))
+      && sora_text_encoder_validate (config, model->text_encoder_file, error);
+}
+
+static gboolean
+load_transformer (SoraModel *model, guint *text_length, GError **error)
+{
+  const SoraModelPart *part = &model->parts.transformer;
+  SoraTransformerConfig *config = &model->transformer;
+  gboolean is_diffusers = model->parts.layout == SORA_LAYOUT_DIFFUSERS;
+
+  if (is_diffusers && !sora_transformer_config_load (config, part->config, error))
     return FALSE;
-  model->transformer_file = open_weights (model, "transformer", "diffusion_pytorch_model", error);
-  if (!model->transformer_file || !sora_transformer_validate (&model->transformer, model->transformer_file, error))
+  model->transformer_file = sora_weight_file_open (part->weights, error);
+  if (!model->transformer_file)
     return FALSE;
-  model->vae_file = open_weights (model, "vae", "diffusion_pytorch_model", error);
-  return model->vae_file && sora_vae_validate (&model->vae, model->vae_file, error);
+  if (!is_diffusers && part->config) {
+    if (!sora_transformer_config_read_wan (config, model->transformer_file, part->config, text_length, error))
+      return FALSE;
+  } else if (!is_diffusers && !sora_transformer_config_from_shapes (config, model->transformer_file, error)) {
+    return FALSE;
+  }
+  return sora_transformer_validate (config, model->transformer_file, error);
+}
+
+static gboolean
+load_vae (SoraModel *model, GError **error)
+{
+  const SoraModelPart *part = &model->parts.vae;
+  SoraVaeConfig *config = &model->vae;
+
+  if (part->config && !sora_vae_config_load (config, part->config, error))
+    return FALSE;
+  model->vae_file = sora_weight_file_open (part->weights, error);
+  return model->vae_file && (part->config || sora_vae_config_from_shapes (config, model->vae_file, error))
+      && sora_vae_validate (config, model->vae_file, error);
+}
+
+/* A file of its own, or in the text encoder's */
+static gboolean
+load_tokenizer (SoraModel *model, GError **error)
+{
+  const gchar *path = model->parts.tokenizer;
+  GBytes *inside = sora_weight_file_peek_octets (model->text_encoder_file, SORA_TOKENIZER_TENSOR);
+
+  if (inside && g_str_equal (path, model->parts.text_encoder.weights))
+    model->tokenizer = sora_tokenizer_new_from_data (g_bytes_get_data (inside, NULL), g_bytes_get_size (inside), path, error);
+  else
+    model->tokenizer = sora_tokenizer_new (path, error);
+  return model->tokenizer != NULL;
+}
+
+static gboolean
+load_parts (SoraModel *model, GError **error)
+{
+  guint text_length = 0;
+
+  return load_text_encoder (model, error) && load_transformer (model, &text_length, error) && load_vae (model, error)
+      && load_streaming (model, text_length, error) && load_tokenizer (model, error);
 }
 
 static gboolean
@@ -148,7 +141,7 @@ expect_equal (SoraModel *model, const gchar *what, guint a, const gchar *other, 
 {
   if (a == b)
     return TRUE;
-  g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED, "%s: %s is %u, but %s is %u", model->path, what, a, other, b);
+  g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED, "%s: %s is %u, but %s is %u", model->parts.path, what, a, other, b);
   return FALSE;
 }
 
@@ -164,7 +157,7 @@ check_sizes (SoraModel *model, GError **error)
     if (streaming->sizes[i][0] % unit_x == 0 && streaming->sizes[i][1] % unit_y == 0)
       continue;
     g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_FORMAT,
-        "%s/sora.json: \"sizes\": %ux%u is not a multiple of %ux%u, what one token covers", model->path, streaming->sizes[i][0],
+        "%s/sora.json: \"sizes\": %ux%u is not a multiple of %ux%u, what one token covers", model->parts.path, streaming->sizes[i][0],
         streaming->sizes[i][1], unit_x, unit_y);
     return FALSE;
   }
@@ -200,27 +193,34 @@ model_free (SoraModel *model)
   g_ptr_array_unref (model->weights);
   g_mutex_clear (&model->lock);
   g_cond_clear (&model->changed);
-  g_free (model->path);
+  sora_model_parts_clear (&model->parts);
   g_free (model);
 }
 
 SoraModel *
-sora_model_open (const gchar *path, GError **error)
+sora_model_open_parts (const gchar *path, const gchar *text_encoder, const gchar *vae, const gchar *tokenizer, GError **error)
 {
-  gchar *found = find_model (path, error);
   g_autoptr (SoraModel) model = NULL;
+  SoraModelParts parts;
 
-  if (!found)
+  if (!sora_model_parts_find (&parts, path, text_encoder, vae, tokenizer, error))
     return NULL;
   model = g_new0 (SoraModel, 1);
   g_atomic_ref_count_init (&model->ref_count);
   g_mutex_init (&model->lock);
   g_cond_init (&model->changed);
   model->weights = g_ptr_array_new ();
-  model->path = found;
-  if (!check_index (model, error) || !load_configs (model, error) || !load_files (model, error) || !check_agreement (model, error))
+  model->parts = parts;
+  if (!check_index (model, error) || !sora_model_parts_check (&model->parts, error) || !load_parts (model, error)
+      || !check_agreement (model, error))
     return NULL;
   return g_steal_pointer (&model);
+}
+
+SoraModel *
+sora_model_open (const gchar *path, GError **error)
+{
+  return sora_model_open_parts (path, NULL, NULL, NULL, error);
 }
 
 SoraModel *
@@ -240,7 +240,7 @@ sora_model_unref (SoraModel *model)
 const gchar *
 sora_model_get_path (SoraModel *model)
 {
-  return model->path;
+  return model->parts.path;
 }
 
 const gchar *

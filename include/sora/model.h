@@ -9,22 +9,35 @@ G_BEGIN_DECLS
 /**
  * SoraModel:
  *
- * A model directory with its weight files mapped. Immutable to its users, reference-counted, safe to share between
+ * A model with its weight files mapped. Immutable to its users, reference-counted, safe to share between
  * threads. The weights on a device are shared by all streams there, and freed with the last of them.
  */
 typedef struct _SoraModel SoraModel;
 
 /**
  * sora_model_open:
- * @path: (nullable): a model directory; or %NULL or "" for the embedded model, looked for in SORA_MODEL_PATH,
- *   XDG_DATA_HOME/sora/models/embedded and the installed data directory, in that order
+ * @path: (nullable): a model; or %NULL or "" for the embedded model, looked for in SORA_MODEL_PATH, XDG_DATA_HOME/sora/models/embedded and
+ *   the installed data directory, in that order
+ *
+ * As sora_model_open_parts(), with everything found beside the transformer.
+ */
+SORA_API SoraModel *sora_model_open (const gchar *path, GError **error);
+
+/**
+ * sora_model_open_parts:
+ * @path: (nullable): as above: a directory in diffusers' layout or in Wan's own, or a transformer's file
+ * @text_encoder: (nullable): a UMT5 weight file, or a folder with config.json and weights; %NULL or "": found beside the transformer
+ * @vae: (nullable): likewise the VAE
+ * @tokenizer: (nullable): likewise UMT5's sentencepiece model
  *
  * Maps and validates every file: each tensor that the configuration asks for is present, with the expected shape and a
- * known type. Touches no device, and reads no weights beyond their headers.
+ * known type, and the parts fit each other. Where no JSON file says how a part is built, its tensors do. Touches no device, and reads
+ * no weights beyond their headers.
  *
  * Returns: (transfer full): the model, or %NULL with a #SoraModelError. Any thread.
  */
-SORA_API SoraModel *sora_model_open (const gchar *path, GError **error);
+SORA_API SoraModel *sora_model_open_parts (const gchar *path, const gchar *text_encoder, const gchar *vae, const gchar *tokenizer,
+    GError **error);
 
 SORA_API SoraModel *sora_model_ref (SoraModel *model);
 SORA_API void sora_model_unref (SoraModel *model);

@@ -10,6 +10,7 @@
 #include <sentencepiece_processor.h>
 
 static constexpr gsize max_prompt = 1024 * 1024;        // bytes
+static constexpr gsize max_model = 256 * 1024 * 1024;   // of a vocabulary; UMT5's has 4.5 MB
 
 struct _SoraTokenizer {
   sentencepiece::SentencePieceProcessor processor;
@@ -22,17 +23,13 @@ set_load_error (GError **error, const gchar *path, const std::string &what)
 }
 
 static gboolean
-load (SoraTokenizer *tokenizer, const gchar *path, GError **error)
+load (SoraTokenizer *tokenizer, const void *data, gsize length, const gchar *path, GError **error)
 {
-  g_autofree gchar *data = nullptr;
-  g_autoptr (GError) cause = nullptr;
-  gsize length;
-
-  if (!g_file_get_contents (path, &data, &length, &cause)) {
-    g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_NOT_FOUND, "%s", cause->message);
+  if (length > max_model) {
+    set_load_error (error, path, "too large");
     return FALSE;
   }
-  auto status = tokenizer->processor.LoadFromSerializedProto (absl::string_view (data, length));
+  auto status = tokenizer->processor.LoadFromSerializedProto (absl::string_view (static_cast<const char *> (data), length));
   if (!status.ok ()) {
     set_load_error (error, path, status.ToString ());
     return FALSE;
@@ -45,17 +42,30 @@ load (SoraTokenizer *tokenizer, const gchar *path, GError **error)
 }
 
 SoraTokenizer *
-sora_tokenizer_new (const gchar *spiece_path, GError **error)
+sora_tokenizer_new_from_data (const void *data, gsize length, const gchar *path, GError **error)
 {
   try {
     g_autoptr (SoraTokenizer) tokenizer = new SoraTokenizer;
-    if (!load (tokenizer, spiece_path, error))
+    if (!load (tokenizer, data, length, path, error))
       return nullptr;
     return static_cast<SoraTokenizer *> (g_steal_pointer (&tokenizer));
   } catch (const std::exception &exception) {
-    set_load_error (error, spiece_path, exception.what ());
+    set_load_error (error, path, exception.what ());
     return nullptr;
   }
+}
+
+SoraTokenizer *
+sora_tokenizer_new (const gchar *spiece_path, GError **error)
+{
+  g_autoptr (GError) cause = nullptr;
+  g_autoptr (GMappedFile) file = g_mapped_file_new (spiece_path, FALSE, &cause);
+
+  if (!file) {
+    g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_NOT_FOUND, "%s", cause->message);
+    return nullptr;
+  }
+  return sora_tokenizer_new_from_data (g_mapped_file_get_contents (file), g_mapped_file_get_length (file), spiece_path, error);
 }
 
 void

@@ -11,6 +11,8 @@ G_BEGIN_DECLS
 typedef struct _SoraTokenizer SoraTokenizer;
 
 SoraTokenizer *sora_tokenizer_new (const gchar *spiece_path, GError **error);
+/* From the same in memory, which is not kept; @path is for messages. */
+SoraTokenizer *sora_tokenizer_new_from_data (const void *data, gsize length, const gchar *path, GError **error);
 void sora_tokenizer_free (SoraTokenizer *tokenizer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraTokenizer, sora_tokenizer_free)
 

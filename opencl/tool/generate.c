@@ -17,7 +17,7 @@
 
 typedef struct {
   gchar *prompt, *negative_prompt, *model, *device, *size, *output, *noise, *save_tensors, *chroma, *image,
-      *fit_name, *sampler_name, *guidance_interval;
+      *fit_name, *sampler_name, *guidance_interval, *text_encoder, *vae, *tokenizer;
   SoraPictureFit fit;
   SoraSamplerType sampler;
   gint64 seed, frames;
@@ -43,7 +43,8 @@ static void
 arguments_clear (Arguments *args)
 {
   gchar **strings[] = { &args->prompt, &args->negative_prompt, &args->model, &args->device, &args->size, &args->output, &args->noise,
-    &args->save_tensors, &args->chroma, &args->image, &args->fit_name, &args->sampler_name, &args->guidance_interval };
+    &args->save_tensors, &args->chroma, &args->image, &args->fit_name, &args->sampler_name, &args->guidance_interval, &args->text_encoder,
+    &args->vae, &args->tokenizer };
 
   for (guint i = 0; i < G_N_ELEMENTS (strings); i++)
     g_free (*strings[i]);
@@ -128,7 +129,8 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     { "negative-prompt", 'n', 0, G_OPTION_ARG_FILENAME, &args->negative_prompt, "what not to show", "TEXT" },
     { "image", 'i', 0, G_OPTION_ARG_FILENAME, &args->image, "a picture to begin with: the first frame", "FILE" },
     { "fit", 0, 0, G_OPTION_ARG_STRING, &args->fit_name, "of an image in other proportions: crop, letterbox or stretch (default: crop)", "HOW" },
-    { "model", 'm', 0, G_OPTION_ARG_FILENAME, &args->model, "model directory (default: the embedded model)", "DIRECTORY" },
+    { "model", 'm', 0, G_OPTION_ARG_FILENAME, &args->model, "model directory or transformer's file (default: the embedded model)", "PATH" },
+    SORA_COMMAND_PARTS (&args->text_encoder, &args->vae, &args->tokenizer),
     { "device", 'd', 0, G_OPTION_ARG_STRING, &args->device, "see \"sora devices\" (default: the first GPU, else a CPU)", "DEVICE" },
     { "seed", 's', 0, G_OPTION_ARG_INT64, &args->seed, "same seed, same frames (default: 0)", "N" },
     { "frames", 'f', 0, G_OPTION_ARG_INT64, &args->frames, "length (default: the model's clip, or 3 seconds)", "N" },
@@ -278,8 +280,9 @@ static gboolean
 open_stream (Generation *generation, GError **error)
 {
   gint64 start = g_get_monotonic_time ();
+  const Arguments *args = &generation->args;
 
-  generation->model = sora_model_open (generation->args.model, error);
+  generation->model = sora_model_open_parts (args->model, args->text_encoder, args->vae, args->tokenizer, error);
   if (!generation->model)
     return FALSE;
   if (generation->args.image) {

@@ -242,6 +242,8 @@ sora_streaming_config_init_wan (SoraStreamingConfig *config, guint latent_channe
   SoraJsonReader reader;
 
   set_wan_defaults (config, latent_channels);
+  if (!scheduler_path)
+    return TRUE;
   sora_json_reader_open (&reader, scheduler_path);
   read_scheduler (config, &reader);
   return sora_json_reader_close (&reader, error);

@@ -82,7 +82,7 @@ typedef struct {
 
 /* Each reads and checks one file; FALSE with a SoraModelError naming file and field, and nothing to clear. */
 gboolean sora_streaming_config_load (SoraStreamingConfig *config, const gchar *path, GError **error);
-/* For a directory without sora.json: bidirectional, with Wan's defaults, and the sampler and shift of @scheduler_path. */
+/* For a model without sora.json: bidirectional, with Wan's defaults, and the sampler and shift of @scheduler_path, unless that is NULL. */
 gboolean sora_streaming_config_init_wan (SoraStreamingConfig *config, guint latent_channels, const gchar *scheduler_path,
     GError **error);
 gboolean sora_text_encoder_config_load (SoraTextEncoderConfig *config, const gchar *path, GError **error);

@@ -18,6 +18,7 @@ struct _SoraWeightFile {
   GPtrArray *shards;            /* SoraWeightFile, whose bytes and paths the tensors point to */
   GHashTable *tensors;          /* name → SoraTensor */
   GHashTable *foreign;          /* name → what it is, of tensors that cannot be used as floats */
+  GHashTable *octets;           /* name → GBytes, of those of them that are rows of bytes: no weights, but what else is kept in the file */
   GHashTable *metadata;         /* of GGUF, see gguf.c; or NULL */
   const SoraDialect *dialect;   /* what the names were translated from, or NULL */
   const gchar *prefix;          /* before all of them in the file */

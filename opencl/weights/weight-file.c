@@ -45,6 +45,7 @@ weight_file_new (const gchar *path)
   file->shards = g_ptr_array_new_with_free_func ((GDestroyNotify) sora_weight_file_free);
   file->tensors = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) sora_tensor_free);
   file->foreign = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  file->octets = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) g_bytes_unref);
   return file;
 }
 
@@ -55,6 +56,7 @@ sora_weight_file_free (SoraWeightFile *file)
     return;
   g_hash_table_unref (file->tensors);
   g_hash_table_unref (file->foreign);
+  g_hash_table_unref (file->octets);
   g_ptr_array_unref (file->shards);
   g_clear_pointer (&file->metadata, g_hash_table_unref);
   g_clear_pointer (&file->bytes, g_bytes_unref);
@@ -150,7 +152,11 @@ sora_weight_file_add_elements (SoraWeightFile *file, SoraTensor *tensor, const S
     foreign = g_strdup_printf ("dtype %s, which is not a type of weights", type->name);
   else
     tensor->dtype = type->dtype;
-  return sora_weight_file_add (file, tensor, bytes, foreign, error);
+  if (!sora_weight_file_add (file, tensor, bytes, foreign, error))
+    return FALSE;
+  if (g_str_equal (type->name, "U8") && tensor->n_dims == 1 && tensor->data)
+    g_hash_table_insert (file->octets, g_strdup (tensor->name), g_bytes_new_static (tensor->data, bytes));
+  return TRUE;
 }
 
 /* Safetensors begin with the length of their header, of which the upper 4 bytes are always 0. */
@@ -322,6 +328,12 @@ const SoraTensor *
 sora_weight_file_peek (SoraWeightFile *file, const gchar *name)
 {
   return g_hash_table_lookup (file->tensors, name);
+}
+
+GBytes *
+sora_weight_file_peek_octets (SoraWeightFile *file, const gchar *name)
+{
+  return g_hash_table_lookup (file->octets, name);
 }
 
 /* "[64, any, 3]"; @zero is the word for a size of 0 */

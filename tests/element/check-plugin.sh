@@ -36,6 +36,10 @@ documented () {
       || { echo "# $name: no '$text'"; return 1; }
   done <<TABLE
 model Default: null
+text-encoder Default: null
+text-encoder UMT5 weight file
+vae Default: null
+vae changeable only in NULL or READY state
 device Default: null
 prompt Default: ""
 negative-prompt Default: ""

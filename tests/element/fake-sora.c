@@ -110,7 +110,7 @@ sora_device_get_name (SoraDevice *device)
 }
 
 SoraModel *
-sora_model_open (const gchar *path, GError **error)
+sora_model_open_parts (const gchar *path, const gchar *text_encoder, const gchar *vae, const gchar *tokenizer, GError **error)
 {
   SoraModel *model;
 
@@ -121,6 +121,8 @@ sora_model_open (const gchar *path, GError **error)
   g_atomic_int_inc (&fake_sora_calls.models);
   model = g_new0 (SoraModel, 1);
   model->refs = 1;
+  g_strlcpy (fake_sora_calls.parts, text_encoder ? text_encoder : "", sizeof (fake_sora_calls.parts));
+  g_strlcat (fake_sora_calls.parts, vae ? vae : "", sizeof (fake_sora_calls.parts));
   return model;
 }
 

@@ -30,6 +30,7 @@ typedef struct {
 /* What has been called so far, in the process. */
 typedef struct {
   gint models, devices, streams, blocks; /* now alive */
+  gchar parts[16];                       /* of the last model: text encoder and VAE, joined */
   gint generated, restarts, cancelled;   /* in all */
   guint width, height;                   /* of the last stream */
   guint64 length, seed;

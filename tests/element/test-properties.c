@@ -8,6 +8,8 @@ static const struct {
   const gchar *value; /* one that is not the default */
 } table[] = {
   { "model", GST_PARAM_MUTABLE_READY, "/models/some" },
+  { "text-encoder", GST_PARAM_MUTABLE_READY, "/models/umt5.gguf" },
+  { "vae", GST_PARAM_MUTABLE_READY, "/models/taew2_1.pth" },
   { "device", GST_PARAM_MUTABLE_READY, "gpu" },
   { "prompt", GST_PARAM_MUTABLE_PLAYING, "a red balloon" },
   { "negative-prompt", GST_PARAM_MUTABLE_READY, "blurred" },

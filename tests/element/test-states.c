@@ -273,6 +273,24 @@ GST_START_TEST (test_shared_model)
 }
 GST_END_TEST;
 
+/* With another text encoder or VAE it is another model. */
+GST_START_TEST (test_models_of_other_parts)
+{
+  GstElement *one = element_test_pipeline ("sorasrc ! fakesink"), *other = element_test_pipeline ("sorasrc text-encoder=a ! fakesink");
+  GstElement *third = element_test_pipeline ("sorasrc vae=a text-encoder=\"\" ! fakesink"), *all[] = { one, other, third };
+
+  for (guint i = 0; i < G_N_ELEMENTS (all); i++) {
+    gst_element_set_state (all[i], GST_STATE_PAUSED);
+    fail_unless_equals_int (gst_element_get_state (all[i], NULL, NULL, 5 * GST_SECOND), GST_STATE_CHANGE_SUCCESS);
+    fail_unless_equals_int (fake_sora_calls.models, i + 1);
+    fail_unless_equals_string (fake_sora_calls.parts, i > 0 ? "a" : "");
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (all); i++)
+    element_test_stop (all[i]);
+  element_test_assert_all_freed ();
+}
+GST_END_TEST;
+
 /* Properties are read and written from other threads while it all runs. */
 static gpointer
 fiddle (gpointer source)
@@ -325,6 +343,7 @@ main (int argc, char **argv)
   tcase_add_test (tcase, test_frames_before_fault);
   tcase_add_test (tcase, test_two_in_one_pipeline);
   tcase_add_test (tcase, test_shared_model);
+  tcase_add_test (tcase, test_models_of_other_parts);
   tcase_add_test (tcase, test_properties_from_other_threads);
   return element_test_run (&argc, &argv, suite);
 }

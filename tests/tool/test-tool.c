@@ -301,6 +301,25 @@ test_info (void)
   g_assert_true (g_str_has_prefix (version_out, "sora "));
 }
 
+/* Parts that are named, and what is said of those of a model that does not open */
+static void
+test_info_parts (void)
+{
+  g_autofree gchar *encoder = g_build_filename (model, "text_encoder", NULL), *vae = g_build_filename (model, "vae", NULL);
+  g_autofree gchar *tokenizer = g_build_filename (model, "tokenizer", "spiece.model", NULL);
+  const gchar *const sound[] = { "info", model, "--text-encoder", encoder, "--vae", vae, "--tokenizer", tokenizer, NULL };
+  const gchar *const broken[] = { "info", model, "--vae", tokenizer, NULL };
+  g_autofree gchar *sound_out = NULL, *broken_out = NULL, *err = NULL, *expected = NULL;
+
+  g_assert_cmpint (run (sound, &sound_out, NULL), ==, 0);
+  g_assert_nonnull (strstr (sound_out, "layout        diffusers folder\n"));
+  g_assert_cmpint (run (broken, &broken_out, &err), ==, 1);
+  expected = g_strdup_printf ("VAE           %s: not a weight file", tokenizer);
+  g_assert_nonnull (strstr (broken_out, expected));
+  g_assert_nonnull (strstr (broken_out, "text encoder  a UMT5 text encoder: "));
+  g_assert_nonnull (strstr (err, "spiece.model: not a weight file"));
+}
+
 static void
 test_errors (void)
 {
@@ -315,6 +334,9 @@ test_errors (void)
     { { "generate", "--prompt", "x", "--output", "x.avi", "--model", model }, ".y4m" },
     { { "generate", "--prompt", "x", "--output", "/nonexistent/x.y4m", "--model", model }, "/nonexistent/x.y4m" },
     { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", "/nonexistent" }, "/nonexistent" },
+    { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", model, "--vae", "/nonexistent" }, "There is no file /nonexistent" },
+    { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", model, "--text-encoder", model }, "neither model.safetensors" },
+    { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", model, "--tokenizer", "/nonexistent" }, "/nonexistent" },
     { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", model, "--size", "96" }, "WIDTHxHEIGHT" },
     { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", model, "--size", "97x64" }, "97x64" },
     { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", model, "--steps", "1001" }, "1001" },
@@ -378,6 +400,7 @@ main (int argc, char **argv)
   g_test_add_func ("/tool/sampling", test_sampling);
   g_test_add_func ("/tool/reports", test_reports);
   g_test_add_func ("/tool/info", test_info);
+  g_test_add_func ("/tool/info-parts", test_info_parts);
   g_test_add_func ("/tool/errors", test_errors);
   status = g_test_run ();
   remove_folder ();

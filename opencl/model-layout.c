@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Finds a model's parts on disk, in the layouts that users have: which file is the transformer, the text encoder, the VAE, the tokenizer. */
+
+#include "model-layout.h"
+
+#include <string.h>
+
+#include "weights/json.h"
+
+/* Folders that are looked into, and how deep */
+#define MAX_DEPTH 2
+#define MAX_FILES 1000
+
+const gchar *
+sora_layout_name (SoraLayout layout)
+{
+  static const gchar *const names[] = { "diffusers folder", "original Wan folder", "single files" };
+
+  return names[layout];
+}
+
+static gboolean fail (GError **error, SoraModelError code, const gchar *format, ...) G_GNUC_PRINTF (3, 4);
+
+static gboolean
+fail (GError **error, SoraModelError code, const gchar *format, ...)
+{
+  va_list args;
+
+  va_start (args, format);
+  if (error)
+    *error = g_error_new_valist (SORA_MODEL_ERROR, code, format, args);
+  va_end (args);
+  return FALSE;
+}
+
+/* FOLDER/NAME, if it exists: (transfer full) */
+static gchar *
+find_file (const gchar *folder, const gchar *name)
+{
+  g_autofree gchar *path = g_build_filename (folder, name, NULL);
+
+  return g_file_test (path, G_FILE_TEST_EXISTS) ? g_steal_pointer (&path) : NULL;
+}
+
+/* The first of the places where the embedded model may be; each that was tried is noted in @tried. */
+static gchar *
+find_embedded (GString *tried)
+{
+  const gchar *variable = g_getenv ("SORA_MODEL_PATH");
+  gchar *places[] = {
+    variable && *variable ? g_strdup (variable) : NULL,
+    variable && *variable ? g_build_filename (variable, "embedded", NULL) : NULL,
+    g_build_filename (g_get_user_data_dir (), "sora", "models", "embedded", NULL),
+    g_build_filename (SORA_DATA_DIR, "models", "embedded", NULL),
+  };
+  gchar *found = NULL;
+
+  for (guint i = 0; i < G_N_ELEMENTS (places); i++) {
+    g_autofree gchar *place = places[i];
+    g_autofree gchar *index = place && !found ? g_build_filename (place, "model_index.json", NULL) : NULL;
+    if (!index)
+      continue;
+    if (g_file_test (index, G_FILE_TEST_EXISTS))
+      found = g_steal_pointer (&place);
+    else
+      g_string_append_printf (tried, "%s%s", tried->len > 0 ? ", " : "", place);
+  }
+  return found;
+}
+
+/* Lists of weight files */
+
+/* A shard is no file of its own: its index is. */
+static gboolean
+is_weight_file (const gchar *name)
+{
+  static const gchar *const suffixes[] = { ".safetensors", ".safetensors.index.json", ".gguf", ".pth", ".pt" };
+
+  if (g_regex_match_simple ("-\\d{5}-of-\\d{5}", name, 0, 0))
+    return FALSE;
+  for (guint i = 0; i < G_N_ELEMENTS (suffixes); i++) {
+    if (g_str_has_suffix (name, suffixes[i]))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+static gint
+compare_paths (gconstpointer a, gconstpointer b)
+{
+  return strcmp (*(const gchar * const *) a, *(const gchar * const *) b);
+}
+
+static void
+add_weight_files (GPtrArray *paths, const gchar *folder, guint depth)
+{
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+  const gchar *name;
+
+  while (dir && (name = g_dir_read_name (dir)) && paths->len < MAX_FILES) {
+    g_autofree gchar *path = g_build_filename (folder, name, NULL);
+    if (g_file_test (path, G_FILE_TEST_IS_DIR)) {
+      if (depth > 0)
+        add_weight_files (paths, path, depth - 1);
+    } else if (is_weight_file (name)) {
+      g_ptr_array_add (paths, g_steal_pointer (&path));
+    }
+  }
+}
+
+/* (transfer full) (element-type filename): sorted. @depth: 0 = not into its folders */
+static GPtrArray *
+list_weight_files (const gchar *folder, guint depth)
+{
+  GPtrArray *paths = g_ptr_array_new_with_free_func (g_free);
+
+  add_weight_files (paths, folder, depth);
+  g_ptr_array_sort (paths, compare_paths);
+  return paths;
+}
+
+/* The first of @paths that is of @kind and for a transformer of @width (the text encoder's) or @channels (the VAE's), 0 = any:
+ * (transfer full), or NULL. Files that cannot be read are no part, but the first such error is kept for whoever finds nothing. */
+static gchar *
+find_kind (GPtrArray *paths, SoraWeightsKind kind, guint width, guint channels, GError **unreadable)
+{
+  for (guint i = 0; i < paths->len; i++) {
+    g_autoptr (GError) cause = NULL;
+    g_autoptr (SoraWeightFile) file = sora_weight_file_open (paths->pdata[i], &cause);
+    SoraTextEncoderConfig encoder;
+    if (!file && unreadable && !*unreadable)
+      *unreadable = g_steal_pointer (&cause);
+    if (!file || sora_weights_recognise (file) != kind || (channels && sora_weights_get_latent_channels (file) != channels)
+        || (width && (!sora_text_encoder_config_from_shapes (&encoder, file, NULL) || encoder.d_model != width)))
+      continue;
+    return g_strdup (paths->pdata[i]);
+  }
+  return NULL;
+}
+
+/* Where the parts of a transformer may lie */
+
+static const gchar *const transformer_folders[] = { "diffusion_models", "unet", "checkpoints", "transformer", NULL };
+static const gchar *const text_encoder_folders[] = { "text_encoders", "clip", "text_encoder", NULL };
+static const gchar *const vae_folders[] = { "vae", "vae_approx", NULL };
+/* in the order of preference, those first that can be run */
+static const SoraWeightsKind vae_kinds[] = { SORA_WEIGHTS_TAEHV, SORA_WEIGHTS_WAN_VAE };
+
+/* The folder that holds the one with transformers that @folder is, or is in: ComfyUI's "models". (transfer full), or NULL */
+static gchar *
+find_root (const gchar *folder)
+{
+  g_autofree gchar *place = g_canonicalize_filename (folder, NULL);
+
+  for (guint i = 0; i <= MAX_DEPTH; i++) {
+    g_autofree gchar *name = g_path_get_basename (place);
+    gchar *parent = g_path_get_dirname (place);
+    if (g_strv_contains (transformer_folders, name))
+      return parent;
+    g_free (place);
+    place = parent;
+  }
+  return NULL;
+}
+
+/* Weight files beside the transformer, then those in @names of ComfyUI's folder: (transfer full) */
+static GPtrArray *
+list_candidates (const gchar *folder, const gchar *root, const gchar *const *names)
+{
+  GPtrArray *paths = list_weight_files (folder, 0);
+
+  for (guint i = 0; root && names[i]; i++) {
+    g_autofree gchar *sibling = g_build_filename (root, names[i], NULL);
+    g_autoptr (GPtrArray) more = list_weight_files (sibling, MAX_DEPTH);
+    g_ptr_array_extend_and_steal (paths, g_steal_pointer (&more));
+  }
+  return paths;
+}
+
+static gchar *
+find_tokenizer_near (const gchar *folder)
+{
+  static const gchar *const names[] = { "spiece.model", "google/umt5-xxl/spiece.model", "umt5-xxl/spiece.model", "tokenizer/spiece.model",
+    "../tokenizer/spiece.model" };
+  gchar *found = NULL;
+
+  for (guint i = 0; i < G_N_ELEMENTS (names) && !found; i++)
+    found = find_file (folder, names[i]);
+  return found;
+}
+
+static gboolean
+has_tokenizer (const gchar *weights)
+{
+  g_autoptr (SoraWeightFile) file = weights ? sora_weight_file_open (weights, NULL) : NULL;
+
+  return file && sora_weight_file_peek_octets (file, SORA_TOKENIZER_TENSOR);
+}
+
+/* In the text encoder's file, beside the transformer, or beside the text encoder */
+static void
+find_tokenizer (SoraModelParts *parts, const gchar *folder)
+{
+  if (!parts->tokenizer && has_tokenizer (parts->text_encoder.weights))
+    parts->tokenizer = g_strdup (parts->text_encoder.weights);
+  if (!parts->tokenizer)
+    parts->tokenizer = find_tokenizer_near (folder);
+  if (!parts->tokenizer && parts->text_encoder.weights) {
+    g_autofree gchar *beside = g_path_get_dirname (parts->text_encoder.weights);
+    parts->tokenizer = find_tokenizer_near (beside);
+  }
+}
+
+/* What was not named, and fits @transformer, in @folder */
+static void
+find_others (SoraModelParts *parts, const SoraTransformerConfig *transformer, const gchar *folder)
+{
+  g_autofree gchar *root = find_root (folder);
+
+  if (!parts->text_encoder.weights) {
+    g_autoptr (GPtrArray) paths = list_candidates (folder, root, text_encoder_folders);
+    parts->text_encoder.weights = find_kind (paths, SORA_WEIGHTS_TEXT_ENCODER, transformer->text_dim, 0, NULL);
+  }
+  if (!parts->vae.weights) {
+    g_autoptr (GPtrArray) paths = list_candidates (folder, root, vae_folders);
+    for (guint i = 0; i < G_N_ELEMENTS (vae_kinds) && !parts->vae.weights; i++)
+      parts->vae.weights = find_kind (paths, vae_kinds[i], 0, transformer->in_channels, NULL);
+  }
+  find_tokenizer (parts, folder);
+}
+
+/* Diffusers' layout */
+
+/* FOLDER/STEM.safetensors, or the index of its shards: (transfer full), or NULL */
+static gchar *
+find_stem (const gchar *folder, const gchar *stem)
+{
+  g_autofree gchar *file = g_strconcat (stem, ".safetensors", NULL), *index = g_strconcat (file, ".index.json", NULL);
+  gchar *found = find_file (folder, file);
+
+  return found ? found : find_file (folder, index);
+}
+
+static void
+set_diffusers_part (SoraModelPart *part, const gchar *model, const gchar *name, const gchar *stem)
+{
+  g_autofree gchar *folder = g_build_filename (model, name, NULL);
+
+  if (part->weights)
+    return;
+  part->weights = find_stem (folder, stem);
+  part->config = g_build_filename (folder, "config.json", NULL);
+}
+
+static void
+set_diffusers (SoraModelParts *parts, const gchar *path)
+{
+  parts->layout = SORA_LAYOUT_DIFFUSERS;
+  parts->folder = g_strdup (path);
+  set_diffusers_part (&parts->transformer, path, "transformer", "diffusion_pytorch_model");
+  set_diffusers_part (&parts->text_encoder, path, "text_encoder", "model");
+  set_diffusers_part (&parts->vae, path, "vae", "diffusion_pytorch_model");
+  if (!parts->tokenizer)
+    parts->tokenizer = g_build_filename (path, "tokenizer", "spiece.model", NULL);
+}
+
+/* The others */
+
+/* Two experts that share the steps cannot be told from one model by their tensors, only by how they are called. */
+static gboolean
+check_expert (const gchar *path, GError **error)
+{
+  g_autofree gchar *file = g_path_get_basename (path), *folder = g_path_get_dirname (path), *name = g_path_get_basename (folder);
+  g_autofree gchar *both = g_strconcat (name, "/", file, NULL), *lower = g_ascii_strdown (both, -1);
+
+  if (!g_regex_match_simple ("(high|low)[-_ ]?noise", lower, 0, 0))
+    return TRUE;
+  return fail (error, SORA_MODEL_ERROR_UNSUPPORTED, "%s: one of the two experts of a Wan 2.2 A14B model, of which each makes a part of the "
+      "steps, which is not supported; take a model with one transformer (Wan 2.1, Wan 2.2 TI2V-5B)", path);
+}
+
+/* The transformer is known, and all else is found from it. */
+static gboolean
+complete_files (SoraModelParts *parts, GError **error)
+{
+  g_autofree gchar *folder = g_path_get_dirname (parts->transformer.weights);
+  g_autoptr (SoraWeightFile) file = sora_weight_file_open (parts->transformer.weights, error);
+  SoraTransformerConfig config;
+  guint text_length;
+
+  if (!file || !check_expert (parts->transformer.weights, error))
+    return FALSE;
+  if (parts->transformer.config) {
+    if (!sora_transformer_config_read_wan (&config, file, parts->transformer.config, &text_length, error))
+      return FALSE;
+  } else if (!sora_transformer_config_from_shapes (&config, file, error)) {
+    return FALSE;
+  }
+  find_others (parts, &config, folder);
+  return TRUE;
+}
+
+/* Wan's config.json lies beside many things; that of its transformer has "dim". */
+static gchar *
+find_wan_config (const gchar *folder)
+{
+  g_autofree gchar *path = find_file (folder, "config.json");
+  g_autoptr (JsonNode) root = path ? sora_json_load (path, NULL) : NULL;
+
+  return root && json_object_has_member (json_node_get_object (root), "dim") ? g_steal_pointer (&path) : NULL;
+}
+
+/* Names of all transformers in @folder, as a list for a message: (transfer full), NULL if there are none; *@first is one of them. */
+static gchar *
+list_transformers (const gchar *folder, guint depth, gchar **first, guint *n, GError **unreadable)
+{
+  g_autoptr (GPtrArray) paths = list_weight_files (folder, depth);
+  g_autoptr (GString) list = g_string_new (NULL);
+
+  *n = 0;
+  for (guint i = 0; i < paths->len; i++) {
+    g_autoptr (GError) cause = NULL;
+    g_autoptr (SoraWeightFile) file = sora_weight_file_open (paths->pdata[i], &cause);
+    if (!file && !*unreadable)
+      *unreadable = g_steal_pointer (&cause);
+    if (!file || sora_weights_recognise (file) != SORA_WEIGHTS_TRANSFORMER)
+      continue;
+    g_string_append_printf (list, "%s%s", (*n)++ ? ", " : "", (gchar *) paths->pdata[i]);
+    if (!*first)
+      *first = g_strdup (paths->pdata[i]);
+  }
+  return *n ? g_strdup (list->str) : NULL;
+}
+
+/* A folder of Wan's, of single files, or ComfyUI's "models" */
+static gboolean
+find_in_folder (SoraModelParts *parts, const gchar *path, GError **error)
+{
+  g_autoptr (GError) unreadable = NULL;
+  g_autofree gchar *first = NULL, *inner_first = NULL, *expert = find_file (path, "high_noise_model"), *list = NULL, *inner = NULL;
+  guint n, n_inner;
+
+  list = list_transformers (path, 0, &first, &n, &unreadable);
+  if (n == 1) {
+    parts->transformer.weights = g_steal_pointer (&first);
+    parts->transformer.config = find_wan_config (path);
+    parts->layout = parts->transformer.config ? SORA_LAYOUT_WAN : SORA_LAYOUT_FILES;
+    parts->folder = parts->transformer.config ? g_strdup (path) : NULL;
+    return complete_files (parts, error);
+  }
+  if (n > 1)
+    return fail (error, SORA_MODEL_ERROR_UNSUPPORTED, "%s holds several transformers; name one of them: %s", path, list);
+  if (expert)
+    return check_expert (expert, error);
+  if (unreadable) {
+    g_propagate_error (error, g_steal_pointer (&unreadable));
+    return FALSE;
+  }
+  inner = list_transformers (path, MAX_DEPTH, &inner_first, &n_inner, &unreadable);
+  if (inner)
+    return fail (error, SORA_MODEL_ERROR_NOT_FOUND,
+        "%s is not a model (it has no model_index.json), but has transformers in it; name one of them: %s", path, inner);
+  return fail (error, SORA_MODEL_ERROR_NOT_FOUND,
+      "%s is not a model: it has no model_index.json (diffusers), and no file in it is a Wan transformer", path);
+}
+
+static gboolean
+find_from_file (SoraModelParts *parts, const gchar *path, GError **error)
+{
+  g_autofree gchar *folder = g_path_get_dirname (path);
+
+  parts->layout = SORA_LAYOUT_FILES;
+  parts->transformer.weights = g_strdup (path);
+  parts->transformer.config = find_wan_config (folder);
+  return complete_files (parts, error);
+}
+
+static gboolean
+find_transformer (SoraModelParts *parts, const gchar *path, GError **error)
+{
+  g_autoptr (GString) tried = g_string_new (NULL);
+  g_autofree gchar *index = NULL;
+
+  parts->path = path && *path ? g_strdup (path) : find_embedded (tried);
+  if (!parts->path)
+    return fail (error, SORA_MODEL_ERROR_NOT_FOUND,
+        "The embedded model is in none of %s; install it, or set SORA_MODEL_PATH to its directory", tried->str);
+  index = find_file (parts->path, "model_index.json");
+  if (index) {
+    set_diffusers (parts, parts->path);
+    return TRUE;
+  }
+  if (g_file_test (parts->path, G_FILE_TEST_IS_DIR))
+    return find_in_folder (parts, parts->path, error);
+  if (g_file_test (parts->path, G_FILE_TEST_EXISTS))
+    return find_from_file (parts, parts->path, error);
+  return fail (error, SORA_MODEL_ERROR_NOT_FOUND, "There is no model %s", parts->path);
+}
+
+/* A part that was named: a file, whose shapes say all, or a folder of diffusers' layout */
+static gboolean
+set_named_part (SoraModelPart *part, const gchar *path, GError **error)
+{
+  static const gchar *const stems[] = { "model", "diffusion_pytorch_model" };
+
+  if (!path || !*path)
+    return TRUE;
+  if (!g_file_test (path, G_FILE_TEST_EXISTS))
+    return fail (error, SORA_MODEL_ERROR_NOT_FOUND, "There is no file %s", path);
+  if (!g_file_test (path, G_FILE_TEST_IS_DIR)) {
+    part->weights = g_strdup (path);
+    return TRUE;
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (stems) && !part->weights; i++)
+    part->weights = find_stem (path, stems[i]);
+  part->config = find_file (path, "config.json");
+  return part->weights || fail (error, SORA_MODEL_ERROR_NOT_FOUND,
+      "%s has neither model.safetensors nor diffusion_pytorch_model.safetensors, nor an index of one", path);
+}
+
+gboolean
+sora_model_parts_find (SoraModelParts *parts, const gchar *path, const gchar *text_encoder, const gchar *vae, const gchar *tokenizer,
+    GError **error)
+{
+  *parts = (SoraModelParts) { .tokenizer = tokenizer && *tokenizer ? g_strdup (tokenizer) : NULL };
+  if (set_named_part (&parts->text_encoder, text_encoder, error) && set_named_part (&parts->vae, vae, error)
+      && find_transformer (parts, path, error))
+    return TRUE;
+  sora_model_parts_clear (parts);
+  return FALSE;
+}
+
+void
+sora_model_parts_clear (SoraModelParts *parts)
+{
+  SoraModelPart *each[] = { &parts->transformer, &parts->text_encoder, &parts->vae };
+
+  for (guint i = 0; i < G_N_ELEMENTS (each); i++) {
+    g_free (each[i]->weights);
+    g_free (each[i]->config);
+  }
+  g_free (parts->path);
+  g_free (parts->folder);
+  g_free (parts->tokenizer);
+  memset (parts, 0, sizeof (*parts));
+}
+
+/* In diffusers' layout each part has its place. */
+static gboolean
+check_diffusers_part (const SoraModelParts *parts, const SoraModelPart *part, const gchar *name, const gchar *stem, GError **error)
+{
+  if (part->weights)
+    return TRUE;
+  return fail (error, SORA_MODEL_ERROR_NOT_FOUND, "%s/%s has neither %s.safetensors nor %s.safetensors.index.json", parts->path, name,
+      stem, stem);
+}
+
+/* In the others they may lie in several. */
+static gboolean
+check_files (const SoraModelParts *parts, GError **error)
+{
+  if (!parts->text_encoder.weights)
+    return fail (error, SORA_MODEL_ERROR_NOT_FOUND, "%s: the text encoder is missing. No UMT5 that fits lies beside the transformer or in "
+        "ComfyUI's text_encoders; put one there (umt5-xxl, an encoder for Wan), or name it as the text encoder", parts->path);
+  if (!parts->vae.weights)
+    return fail (error, SORA_MODEL_ERROR_NOT_FOUND, "%s: the VAE is missing. None that fits lies beside the transformer or in ComfyUI's vae; "
+        "put one there (taew2_1 for Wan 2.1, taew2_2 for Wan 2.2 TI2V), or name it as the VAE", parts->path);
+  return parts->tokenizer || fail (error, SORA_MODEL_ERROR_NOT_FOUND, "%s: the tokenizer is missing. Put UMT5's spiece.model (from "
+      "google/umt5-xxl) beside the text encoder or the transformer, or name it as the tokenizer", parts->path);
+}
+
+gboolean
+sora_model_parts_check (const SoraModelParts *parts, GError **error)
+{
+  if (parts->layout != SORA_LAYOUT_DIFFUSERS)
+    return check_files (parts, error);
+  return check_diffusers_part (parts, &parts->text_encoder, "text_encoder", "model", error)
+      && check_diffusers_part (parts, &parts->transformer, "transformer", "diffusion_pytorch_model", error)
+      && check_diffusers_part (parts, &parts->vae, "vae", "diffusion_pytorch_model", error);
+}

@@ -1,0 +1,601 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One small random model in every layout: the same frames from each; and what is missing, contradicts itself or cannot be run is one clear
+ * error. */
+#include <glib/gstdio.h>
+#include <math.h>
+#include <string.h>
+
+#include "model-private.h"
+#include "stream-support.h"
+#include "weights/tensor-writer.h"
+
+static gchar *scratch;          /* a folder of this run */
+
+/* --- the model ------------------------------------------------------------------------------------------------- */
+
+#define DIM 128                 /* one head, as wide as all of Wan's */
+#define FFN 48
+#define CHANNELS 4
+#define TEXT 24                 /* as the tiny model's text encoder */
+#define FREQ 32
+
+/* In diffusers' and in Wan's spelling */
+typedef struct {
+  const gchar *ours, *wans;
+  guint n_dims;
+  gint64 shape[5];
+} Tensor;
+
+#define LINEAR(ours, wans, out, in) { ours ".weight", wans ".weight", 2, { out, in } }, { ours ".bias", wans ".bias", 1, { out } }
+#define ATTENTION(ours, wans) \
+  LINEAR ("blocks.0." ours ".to_q", "blocks.0." wans ".q", DIM, DIM), LINEAR ("blocks.0." ours ".to_k", "blocks.0." wans ".k", DIM, DIM), \
+  LINEAR ("blocks.0." ours ".to_v", "blocks.0." wans ".v", DIM, DIM), \
+  LINEAR ("blocks.0." ours ".to_out.0", "blocks.0." wans ".o", DIM, DIM), \
+  { "blocks.0." ours ".norm_q.weight", "blocks.0." wans ".norm_q.weight", 1, { DIM } }, \
+  { "blocks.0." ours ".norm_k.weight", "blocks.0." wans ".norm_k.weight", 1, { DIM } }
+
+static const Tensor transformer[] = {
+  { "patch_embedding.weight", "patch_embedding.weight", 5, { DIM, CHANNELS, 1, 2, 2 } },
+  { "patch_embedding.bias", "patch_embedding.bias", 1, { DIM } },
+  LINEAR ("condition_embedder.text_embedder.linear_1", "text_embedding.0", DIM, TEXT),
+  LINEAR ("condition_embedder.text_embedder.linear_2", "text_embedding.2", DIM, DIM),
+  LINEAR ("condition_embedder.time_embedder.linear_1", "time_embedding.0", DIM, FREQ),
+  LINEAR ("condition_embedder.time_embedder.linear_2", "time_embedding.2", DIM, DIM),
+  LINEAR ("condition_embedder.time_proj", "time_projection.1", 6 * DIM, DIM),
+  ATTENTION ("attn1", "self_attn"), ATTENTION ("attn2", "cross_attn"),
+  LINEAR ("blocks.0.ffn.net.0.proj", "blocks.0.ffn.0", FFN, DIM), LINEAR ("blocks.0.ffn.net.2", "blocks.0.ffn.2", DIM, FFN),
+  { "blocks.0.norm2.weight", "blocks.0.norm3.weight", 1, { DIM } }, { "blocks.0.norm2.bias", "blocks.0.norm3.bias", 1, { DIM } },
+  { "blocks.0.scale_shift_table", "blocks.0.modulation", 3, { 1, 6, DIM } },
+  LINEAR ("proj_out", "head.head", 4 * CHANNELS, DIM),
+  { "scale_shift_table", "head.modulation", 3, { 1, 2, DIM } },
+};
+
+/* A TAEHV of three levels without memory blocks but one in the decoder, as the published ones else */
+#define PLAIN(name, out, in, kernel) { name ".weight", name ".weight", 4, { out, in, kernel, kernel } }
+#define BIASED(name, out, in) PLAIN (name, out, in, 3), { name ".bias", name ".bias", 1, { out } }
+static const Tensor taehv[] = {
+  BIASED ("encoder.0", 8, 3), PLAIN ("encoder.2.conv", 8, 16, 1), PLAIN ("encoder.3", 8, 8, 3), PLAIN ("encoder.4.conv", 8, 16, 1),
+  PLAIN ("encoder.5", 8, 8, 3), PLAIN ("encoder.6.conv", 8, 8, 1), PLAIN ("encoder.7", 8, 8, 3), BIASED ("encoder.8", CHANNELS, 8),
+  BIASED ("decoder.1", 16, CHANNELS), BIASED ("decoder.3.conv.0", 16, 32), BIASED ("decoder.3.conv.2", 16, 16),
+  BIASED ("decoder.3.conv.4", 16, 16), PLAIN ("decoder.5.conv", 16, 16, 1), PLAIN ("decoder.6", 8, 16, 3),
+  PLAIN ("decoder.8.conv", 16, 8, 1), PLAIN ("decoder.9", 8, 8, 3), PLAIN ("decoder.11.conv", 16, 8, 1), PLAIN ("decoder.12", 8, 8, 3),
+  BIASED ("decoder.14", 3, 8),
+};
+
+static const gchar vae_config[] = "{\"_class_name\": \"TAEHV\", \"patch_size\": 1, \"latent_channels\": 4,"
+    "\"encoder_widths\": [8, 8, 8, 8], \"encoder_blocks\": [0, 0, 0], \"encoder_time_downscale\": [true, true, false],"
+    "\"encoder_space_downscale\": [true, true, true], \"decoder_widths\": [16, 8, 8, 8], \"decoder_blocks\": [1, 0, 0],"
+    "\"decoder_time_upscale\": [false, true, true], \"decoder_space_upscale\": [true, true, true], \"frames_to_trim\": 3,"
+    "\"latents_mean\": [0, 0, 0, 0], \"latents_std\": [1, 1, 1, 1]}";
+static const gchar transformer_config[] = "{\"_class_name\": \"WanTransformer3DModel\", \"num_attention_heads\": 1,"
+    "\"attention_head_dim\": 128, \"in_channels\": 4, \"out_channels\": 4, \"text_dim\": 24, \"freq_dim\": 32, \"ffn_dim\": 48,"
+    "\"num_layers\": 1}";
+static const gchar wan_config[] = "{\"_class_name\": \"WanModel\", \"dim\": 128, \"eps\": 1e-06, \"ffn_dim\": 48, \"freq_dim\": 32,"
+    "\"in_dim\": 4, \"model_type\": \"t2v\", \"num_heads\": 1, \"num_layers\": 1, \"out_dim\": 4, \"text_len\": 512}";
+static const gchar scheduler_config[] = "{\"_class_name\": \"UniPCMultistepScheduler\", \"prediction_type\": \"flow_prediction\","
+    "\"use_flow_sigmas\": true, \"flow_shift\": 3.0}";
+
+/* (transfer full): the file @name of @model, whose folder is made */
+static gchar *
+place (const gchar *model, const gchar *name)
+{
+  gchar *path = g_build_filename (scratch, model, name, NULL);
+  g_autofree gchar *folder = g_path_get_dirname (path);
+
+  g_assert_cmpint (g_mkdir_with_parents (folder, 0700), ==, 0);
+  return path;
+}
+
+static void
+put_text (const gchar *model, const gchar *name, const gchar *text)
+{
+  g_autofree gchar *path = place (model, name);
+
+  g_assert_true (g_file_set_contents (path, text, -1, NULL));
+}
+
+/* A file of the tiny model */
+static void
+put_tiny (const gchar *model, const gchar *name, const gchar *tiny_name)
+{
+  g_autofree gchar *path = place (model, name), *tiny = golden_path ("tiny-model"), *source = g_build_filename (tiny, tiny_name, NULL);
+  g_autofree gchar *data = NULL;
+  gsize size;
+
+  g_assert_true (g_file_get_contents (source, &data, &size, NULL));
+  g_assert_true (g_file_set_contents (path, data, size, NULL));
+}
+
+/* Numbers that depend on our name alone, and of a size at which activations keep theirs, but colours vary little about the middle of
+ * their range, lest they be cut. */
+static gfloat *
+draw_tensor (const Tensor *tensor, gsize n)
+{
+  gdouble range = tensor->n_dims == 4 ? sqrt (6.0 * tensor->shape[0] / n) : 0.2;
+  g_autoptr (GRand) random = g_rand_new_with_seed (g_str_hash (tensor->ours));
+  gboolean is_norm = strstr (tensor->ours, "norm") && g_str_has_suffix (tensor->ours, "weight");
+  gdouble offset = is_norm ? 1 : g_str_equal (tensor->ours, "decoder.14.bias") ? 0.5 : 0;
+  gfloat *values = g_new (gfloat, n);
+
+  if (g_str_equal (tensor->ours, "decoder.14.weight"))
+    range /= 5;
+  for (gsize i = 0; i < n; i++)
+    values[i] = offset + g_rand_double_range (random, -range, range);
+  return values;
+}
+
+/* @extra: (nullable): one more tensor, of which there may be none with that name */
+static void
+put_weights (const gchar *model, const gchar *name, const Tensor *tensors, guint n, const gchar *prefix, gboolean wans, const Tensor *extra)
+{
+  g_autofree gchar *path = place (model, name);
+  g_autoptr (SoraTensorWriter) writer = sora_tensor_writer_new ();
+
+  for (guint i = 0; i < n + (extra != NULL); i++) {
+    const Tensor *tensor = i < n ? &tensors[i] : extra;
+    g_autofree gchar *spelled = g_strconcat (prefix, wans ? tensor->wans : tensor->ours, NULL);
+    g_autofree gfloat *values = NULL;
+    gsize n_values = 1;
+    for (guint j = 0; j < tensor->n_dims; j++)
+      n_values *= tensor->shape[j];
+    values = draw_tensor (tensor, n_values);
+    sora_tensor_writer_add (writer, spelled, values, tensor->shape, tensor->n_dims);
+  }
+  g_assert_true (sora_tensor_writer_save (writer, path, NULL));
+}
+
+static void
+put_transformer (const gchar *model, const gchar *name, const gchar *prefix, gboolean wans)
+{
+  put_weights (model, name, transformer, G_N_ELEMENTS (transformer), prefix, wans, NULL);
+}
+
+static void
+put_taehv (const gchar *model, const gchar *name)
+{
+  put_weights (model, name, taehv, G_N_ELEMENTS (taehv), "", FALSE, NULL);
+}
+
+/* Layouts, each in a folder of its own */
+
+static void
+put_diffusers (const gchar *model)
+{
+  put_text (model, "model_index.json", "{\"_class_name\": \"WanPipeline\"}");
+  put_text (model, "scheduler/scheduler_config.json", scheduler_config);
+  put_text (model, "transformer/config.json", transformer_config);
+  put_transformer (model, "transformer/diffusion_pytorch_model.safetensors", "", FALSE);
+  put_text (model, "vae/config.json", vae_config);
+  put_taehv (model, "vae/diffusion_pytorch_model.safetensors");
+  put_tiny (model, "text_encoder/config.json", "text_encoder/config.json");
+  put_tiny (model, "text_encoder/model.safetensors", "text_encoder/model.safetensors");
+  put_tiny (model, "tokenizer/spiece.model", "tokenizer/spiece.model");
+}
+
+static void
+put_wan (const gchar *model)
+{
+  put_text (model, "config.json", wan_config);
+  put_transformer (model, "diffusion_pytorch_model.safetensors", "", TRUE);
+  put_tiny (model, "models_t5_umt5-xxl-enc-bf16.pth", "text_encoder/model.safetensors");
+  put_taehv (model, "taew2_1.pth");
+  put_tiny (model, "google/umt5-xxl/spiece.model", "tokenizer/spiece.model");
+}
+
+#define COMFY_FILE "diffusion_models/wan/tiny_t2v.safetensors"
+
+/* With what else lies in such folders: something damaged, another encoder and another VAE, of other widths */
+static void
+put_comfy (const gchar *model)
+{
+  static const Tensor other = { "decoder.1.weight", "decoder.1.weight", 4, { 16, 16, 3, 3 } };
+  Tensor wider[G_N_ELEMENTS (taehv)];
+
+  memcpy (wider, taehv, sizeof (wider));
+  for (guint i = 0; i < G_N_ELEMENTS (wider); i++) {
+    if (g_str_equal (wider[i].ours, other.ours))
+      wider[i] = other;
+  }
+  put_transformer (model, COMFY_FILE, "model.diffusion_model.", TRUE);
+  put_text (model, "text_encoders/broken.safetensors", "not a weight file");
+  put_taehv (model, "text_encoders/a_vae.safetensors");
+  put_tiny (model, "text_encoders/umt5_tiny.safetensors", "text_encoder/model.safetensors");
+  put_tiny (model, "text_encoders/spiece.model", "tokenizer/spiece.model");
+  put_weights (model, "vae/a_wider_one.safetensors", wider, G_N_ELEMENTS (wider), "", FALSE, NULL);
+  put_taehv (model, "vae_approx/taew2_1.safetensors");
+}
+
+/* --- the same frames ------------------------------------------------------------------------------------------- */
+
+static SoraBlock *
+generate (SoraModel *model)
+{
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  g_autoptr (SoraStream) stream = NULL;
+
+  sora_stream_options_set_size (options, 32, 16);
+  sora_stream_options_set_steps (options, 2);
+  sora_stream_options_set_length (options, 5);
+  stream = open_stream (model, options);
+  return pull (stream);
+}
+
+static void
+assert_same (SoraModel *model, SoraBlock *expected, SoraLayout layout)
+{
+  g_autoptr (SoraBlock) block = generate (model);
+
+  g_assert_cmpint (model->parts.layout, ==, layout);
+  g_assert_true (same_frames (block, expected));
+}
+
+/* Most of the first frame's bytes are unlike the first, else sameness would say little. */
+static void
+assert_varied (SoraBlock *block)
+{
+  const guint8 *rgb = sora_block_get_rgb (block, 0);
+  guint n_unlike = 0;
+
+  for (guint i = 1; i < 3 * 32 * 16; i++)
+    n_unlike += rgb[i] != rgb[0];
+  g_assert_cmpuint (n_unlike, >, 1000);
+}
+
+static void
+test_same_frames (void)
+{
+  g_autofree gchar *diffusers = g_build_filename (scratch, "diffusers", NULL), *wan = g_build_filename (scratch, "wan", NULL);
+  g_autofree gchar *comfy = g_build_filename (scratch, "comfy", COMFY_FILE, NULL);
+  g_autofree gchar *alone = place ("alone", "file.bin"), *encoder = g_build_filename (diffusers, "text_encoder", NULL);
+  g_autofree gchar *vae = g_build_filename (diffusers, "vae", NULL), *tokenizer = g_build_filename (diffusers, "tokenizer", "spiece.model", NULL);
+  g_autoptr (SoraModel) reference = NULL, of_wan = NULL, of_comfy = NULL, named = NULL;
+  g_autoptr (SoraBlock) expected = NULL;
+  g_autoptr (GError) error = NULL;
+
+  put_diffusers ("diffusers");
+  reference = open_model (diffusers);
+  expected = generate (reference);
+  g_assert_cmpuint (sora_block_get_n_frames (expected), ==, 5);
+  assert_varied (expected);
+
+  put_wan ("wan");
+  of_wan = open_model (wan);
+  assert_same (of_wan, expected, SORA_LAYOUT_WAN);
+  g_assert_cmpstr (sora_model_get_name (of_wan), ==, "wan");
+
+  put_comfy ("comfy");
+  of_comfy = open_model (comfy);
+  assert_same (of_comfy, expected, SORA_LAYOUT_FILES);
+  g_assert_cmpstr (sora_model_get_name (of_comfy), ==, "tiny_t2v");
+  g_assert_true (g_str_has_suffix (of_comfy->parts.vae.weights, "vae_approx/taew2_1.safetensors"));
+
+  put_transformer ("alone", "file.bin", "", TRUE);
+  named = sora_model_open_parts (alone, encoder, vae, tokenizer, &error);
+  g_assert_no_error (error);
+  assert_same (named, expected, SORA_LAYOUT_FILES);
+}
+
+/* The tiny text encoder with the tokenizer in it as a tensor of bytes, behind all others */
+static void
+put_encoder_with_tokenizer (const gchar *model, const gchar *name)
+{
+  g_autofree gchar *path = place (model, name), *weights = NULL, *pieces = NULL, *tiny = golden_path ("tiny-model");
+  g_autofree gchar *weights_path = g_build_filename (tiny, "text_encoder", "model.safetensors", NULL);
+  g_autofree gchar *pieces_path = g_build_filename (tiny, "tokenizer", "spiece.model", NULL);
+  g_autoptr (GString) header = NULL, file = g_string_new (NULL);
+  gsize size, n_pieces, n_data;
+  guint64 length;
+
+  g_assert_true (g_file_get_contents (weights_path, &weights, &size, NULL));
+  g_assert_true (g_file_get_contents (pieces_path, &pieces, &n_pieces, NULL));
+  memcpy (&length, weights, 8);
+  length = GUINT64_FROM_LE (length);
+  n_data = size - 8 - length;
+  header = g_string_new_len (weights + 8, length);
+  g_string_truncate (header, strrchr (header->str, '}') - header->str);
+  g_string_append_printf (header, ",\"spiece_model\":{\"dtype\":\"U8\",\"shape\":[%" G_GSIZE_FORMAT "],\"data_offsets\":[%" G_GSIZE_FORMAT
+      ",%" G_GSIZE_FORMAT "]}}", n_pieces, n_data, n_data + n_pieces);
+  length = GUINT64_TO_LE (header->len);
+  g_string_append_len (file, (gchar *) &length, 8);
+  g_string_append_len (file, header->str, header->len);
+  g_string_append_len (file, weights + size - n_data, n_data);
+  g_string_append_len (file, pieces, n_pieces);
+  g_assert_true (g_file_set_contents (path, file->str, file->len, NULL));
+}
+
+static void
+test_tokenizer_inside (void)
+{
+  g_autofree gchar *path = g_build_filename (scratch, "inside", NULL), *reference_path = golden_path ("tiny-model/tokenizer/spiece.model");
+  g_autofree gchar *pieces = g_build_filename (path, "google", "umt5-xxl", "spiece.model", NULL);
+  g_autoptr (SoraTokenizer) reference = sora_tokenizer_new (reference_path, NULL);
+  g_autofree gint32 *tokens = NULL, *expected = NULL;
+  g_autoptr (SoraModel) model = NULL;
+  guint n, n_expected;
+
+  put_wan ("inside");
+  put_encoder_with_tokenizer ("inside", "models_t5_umt5-xxl-enc-bf16.pth");
+  g_assert_cmpint (g_unlink (pieces), ==, 0);
+  model = open_model (path);
+  tokens = sora_tokenizer_encode (model->tokenizer, PROMPT, 64, &n, NULL);
+  expected = sora_tokenizer_encode (reference, PROMPT, 64, &n_expected, NULL);
+  g_assert_cmpmem (tokens, n * sizeof (*tokens), expected, n_expected * sizeof (*expected));
+  g_assert_cmpuint (n, >, 3);
+}
+
+/* A named part of a model that has one of its own */
+static void
+test_replaced_part (void)
+{
+  g_autofree gchar *diffusers = g_build_filename (scratch, "diffusers", NULL), *vae = place ("replaced", "taew2_1.safetensors");
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SoraModel) model = NULL;
+
+  put_diffusers ("diffusers");
+  put_taehv ("replaced", "taew2_1.safetensors");
+  model = sora_model_open_parts (diffusers, "", vae, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (sora_weight_file_get_path (model->vae_file), ==, vae);
+  g_assert_cmpuint (model->vae.spatial_scale, ==, 8);
+  g_assert_cmpuint (model->vae.time_scale, ==, 4);
+  g_assert_cmpuint (model->vae.frames_to_trim, ==, 3);
+}
+
+/* --- what Wan's config.json says ------------------------------------------------------------------------------- */
+
+/* Of shards, the index counts as the file. */
+static void
+test_shards (void)
+{
+  g_autofree gchar *path = g_build_filename (scratch, "shards", NULL), *whole = place ("shards", "diffusion_pytorch_model.safetensors");
+  g_autofree gchar *shard = place ("shards", "diffusion_pytorch_model-00001-of-00001-bf16.safetensors");
+  g_autoptr (GString) index = g_string_new ("{\"weight_map\": {");
+  g_autoptr (SoraModel) model = NULL;
+
+  put_wan ("shards");
+  g_assert_cmpint (g_rename (whole, shard), ==, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (transformer); i++)
+    g_string_append_printf (index, "%s\"%s\": \"diffusion_pytorch_model-00001-of-00001-bf16.safetensors\"", i > 0 ? ", " : "",
+        transformer[i].wans);
+  g_string_append (index, "}}");
+  put_text ("shards", "diffusion_pytorch_model.safetensors.index.json", index->str);
+  model = open_model (path);
+  g_assert_cmpint (model->parts.layout, ==, SORA_LAYOUT_WAN);
+  g_assert_true (g_str_has_suffix (model->parts.transformer.weights, ".index.json"));
+}
+
+/* Heads are what shapes do not tell. */
+static void
+test_heads (void)
+{
+  g_autofree gchar *path = g_build_filename (scratch, "heads", NULL);
+  g_autoptr (SoraModel) model = NULL;
+
+  put_wan ("heads");
+  replace_in_file (path, "config.json", "\"num_heads\": 1", "\"num_heads\": 2");
+  replace_in_file (path, "config.json", "\"text_len\": 512", "\"text_len\": 77");
+  model = open_model (path);
+  g_assert_cmpuint (model->transformer.num_attention_heads, ==, 2);
+  g_assert_cmpuint (model->transformer.attention_head_dim, ==, 64);
+  g_assert_cmpuint (model->streaming.text_length, ==, 77);
+}
+
+static void
+assert_refused (const gchar *path, gint code, const gchar *file, const gchar *words)
+{
+  g_autoptr (GError) error = NULL;
+  SoraModel *model = sora_model_open (path, &error);
+
+  if (model)
+    g_error ("%s opened; expected \"%s\"", path, words);
+  g_test_message ("%s", error->message);
+  g_assert_error (error, SORA_MODEL_ERROR, code);
+  if (!strstr (error->message, file) || !strstr (error->message, words))
+    g_error ("expected \"%s\" and \"%s\" in \"%s\"", file, words, error->message);
+}
+
+static void
+test_contradictions (void)
+{
+  static const struct {
+    const gchar *from, *to, *words;
+    gint code;
+  } faults[] = {
+    { "\"dim\": 128", "\"dim\": 256", "\"dim\" is 256, but the tensors", SORA_MODEL_ERROR_FORMAT },
+    { "\"ffn_dim\": 48", "\"ffn_dim\": 40", "\"ffn_dim\" is 40, but the tensors", SORA_MODEL_ERROR_FORMAT },
+    { "\"freq_dim\": 32", "\"freq_dim\": 34", "make it 32", SORA_MODEL_ERROR_FORMAT },
+    { "\"num_layers\": 1", "\"num_layers\": 2", "make it 1", SORA_MODEL_ERROR_FORMAT },
+    { "\"in_dim\": 4", "\"in_dim\": 36", "\"in_dim\" is 36", SORA_MODEL_ERROR_FORMAT },
+    { "\"out_dim\": 4", "\"out_dim\": 5", "\"out_dim\" is 5", SORA_MODEL_ERROR_FORMAT },
+    { "\"num_heads\": 1", "\"num_heads\": 3", "\"num_heads\" is 3, which does not divide", SORA_MODEL_ERROR_FORMAT },
+    { "\"t2v\"", "\"i2v\"", "\"i2v\" model is not supported", SORA_MODEL_ERROR_UNSUPPORTED },
+    { "\"t2v\"", "5", "model_type", SORA_MODEL_ERROR_FORMAT },
+  };
+  g_autofree gchar *path = g_build_filename (scratch, "faulty", NULL);
+
+  for (guint i = 0; i < G_N_ELEMENTS (faults); i++) {
+    put_wan ("faulty");
+    replace_in_file (path, "config.json", faults[i].from, faults[i].to);
+    assert_refused (path, faults[i].code, path, faults[i].words);
+  }
+}
+
+/* --- what is missing, or cannot be run ------------------------------------------------------------------------- */
+
+static void
+test_missing (void)
+{
+  static const struct {
+    const gchar *name, *words;
+  } parts[] = {
+    { "models_t5_umt5-xxl-enc-bf16.pth", "the text encoder is missing" }, { "taew2_1.pth", "the VAE is missing" },
+    { "google/umt5-xxl/spiece.model", "the tokenizer is missing" },
+    { "diffusion_pytorch_model.safetensors", "no file in it is a Wan transformer" },
+  };
+  g_autofree gchar *path = g_build_filename (scratch, "incomplete", NULL);
+
+  for (guint i = 0; i < G_N_ELEMENTS (parts); i++) {
+    g_autofree gchar *file = g_build_filename (path, parts[i].name, NULL);
+    put_wan ("incomplete");
+    g_assert_cmpint (g_unlink (file), ==, 0);
+    assert_refused (path, SORA_MODEL_ERROR_NOT_FOUND, path, parts[i].words);
+  }
+}
+
+/* Transformers of other kinds, told by a tensor more or by shapes */
+static void
+test_variants (void)
+{
+  static const struct {
+    Tensor extra;
+    const gchar *words;
+  } variants[] = {
+    { { "", "img_emb.proj.0.weight", 1, { 8 } }, "image-to-video model with image embeddings" },
+    { { "", "blocks.0.cross_attn.k_img.weight", 2, { 8, 8 } }, "image-to-video" },
+    { { "", "vace_patch_embedding.weight", 2, { 8, 8 } }, "VACE" },
+  };
+  g_autofree gchar *path = place ("variant", "x.safetensors");
+  Tensor wide[G_N_ELEMENTS (transformer)];
+
+  for (guint i = 0; i < G_N_ELEMENTS (variants); i++) {
+    put_weights ("variant", "x.safetensors", transformer, G_N_ELEMENTS (transformer), "", TRUE, &variants[i].extra);
+    assert_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, path, variants[i].words);
+  }
+  memcpy (wide, transformer, sizeof (wide));
+  wide[0].shape[1] = 36;
+  put_weights ("variant", "x.safetensors", wide, G_N_ELEMENTS (wide), "", TRUE, NULL);
+  assert_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, path, "takes 36 channels for 4");
+  put_weights ("variant", "x.safetensors", transformer, G_N_ELEMENTS (transformer) - 1, "", FALSE, NULL);
+  assert_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, path, "expected a Wan transformer, found nothing that belongs");
+  put_taehv ("variant", "x.safetensors");
+  assert_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, path, "expected a Wan transformer, found a TAEHV");
+}
+
+static void
+test_experts (void)
+{
+  g_autofree gchar *file = place ("experts", "Wan2.2-T2V-A14B-HighNoise.safetensors"), *folder = g_build_filename (scratch, "a14b", NULL);
+
+  put_transformer ("experts", "Wan2.2-T2V-A14B-HighNoise.safetensors", "", TRUE);
+  assert_refused (file, SORA_MODEL_ERROR_UNSUPPORTED, file, "two experts");
+  put_transformer ("a14b", "high_noise_model/diffusion_pytorch_model.safetensors", "", TRUE);
+  put_transformer ("a14b", "low_noise_model/diffusion_pytorch_model.safetensors", "", TRUE);
+  assert_refused (folder, SORA_MODEL_ERROR_UNSUPPORTED, "high_noise_model", "two experts");
+}
+
+static void
+test_several (void)
+{
+  g_autofree gchar *folder = g_build_filename (scratch, "several", NULL), *root = g_build_filename (scratch, "root", NULL);
+
+  put_transformer ("several", "one.safetensors", "", TRUE);
+  put_transformer ("several", "other.safetensors", "", TRUE);
+  assert_refused (folder, SORA_MODEL_ERROR_UNSUPPORTED, "several/one.safetensors", "several/other.safetensors");
+  put_comfy ("root");
+  assert_refused (root, SORA_MODEL_ERROR_NOT_FOUND, root, COMFY_FILE);
+}
+
+static void
+test_unreadable (void)
+{
+  g_autofree gchar *folder = g_build_filename (scratch, "unreadable", NULL);
+
+  put_wan ("unreadable");
+  put_text ("unreadable", "diffusion_pytorch_model.safetensors", "cut short");
+  assert_refused (folder, SORA_MODEL_ERROR_FORMAT, "unreadable/diffusion_pytorch_model.safetensors", "not a weight file");
+}
+
+static void
+assert_part_refused (const gchar *encoder, const gchar *vae, const gchar *tokenizer, gint code, const gchar *words)
+{
+  g_autofree gchar *path = g_build_filename (scratch, "parts", NULL);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (sora_model_open_parts (path, encoder, vae, tokenizer, &error));
+  g_assert_error (error, SORA_MODEL_ERROR, code);
+  g_test_message ("%s", error->message);
+  if (!strstr (error->message, words))
+    g_error ("expected \"%s\" in \"%s\"", words, error->message);
+}
+
+static void
+test_named_parts (void)
+{
+  static const Tensor wan_vae[] = { { "decoder.middle.0.residual.0.gamma", "", 1, { 8 } }, { "conv2.weight", "", 5, { 4, 4, 1, 1, 1 } } };
+  g_autofree gchar *encoder = place ("parts", "models_t5_umt5-xxl-enc-bf16.pth"), *vae = place ("parts", "taew2_1.pth");
+  g_autofree gchar *wans = place ("wan-vae", "Wan2.1_VAE.pth"), *folder = g_path_get_dirname (wans);
+
+  put_wan ("parts");
+  put_weights ("wan-vae", "Wan2.1_VAE.pth", wan_vae, G_N_ELEMENTS (wan_vae), "", FALSE, NULL);
+  assert_part_refused (vae, NULL, NULL, SORA_MODEL_ERROR_UNSUPPORTED, "expected a UMT5 text encoder, found a TAEHV");
+  assert_part_refused (NULL, encoder, NULL, SORA_MODEL_ERROR_UNSUPPORTED, "expected a TAEHV, found a UMT5");
+  assert_part_refused (NULL, wans, NULL, SORA_MODEL_ERROR_UNSUPPORTED, "Wan's VAE, which runs only from a folder with its config.json");
+  assert_part_refused (NULL, folder, NULL, SORA_MODEL_ERROR_NOT_FOUND, "neither model.safetensors");
+  assert_part_refused (NULL, NULL, vae, SORA_MODEL_ERROR_FORMAT, "not a sentencepiece model");
+  assert_part_refused ("/nonexistent", NULL, NULL, SORA_MODEL_ERROR_NOT_FOUND, "/nonexistent");
+  /* beside the transformer the one that can be run is preferred */
+  put_weights ("parts", "Wan2.1_VAE.pth", wan_vae, G_N_ELEMENTS (wan_vae), "", FALSE, NULL);
+  assert_part_refused (encoder, NULL, vae, SORA_MODEL_ERROR_FORMAT, "not a sentencepiece model");
+  g_assert_cmpint (g_unlink (vae), ==, 0);
+  assert_part_refused (NULL, NULL, NULL, SORA_MODEL_ERROR_UNSUPPORTED, "parts/Wan2.1_VAE.pth: Wan's VAE, which");
+}
+
+static void
+test_describe (void)
+{
+  g_autofree gchar *path = g_build_filename (scratch, "described", NULL), *vae = place ("described", "taew2_1.pth"), *text = NULL;
+  g_auto (SoraModelParts) parts = { 0 };
+  g_autoptr (GError) error = NULL;
+
+  put_wan ("described");
+  g_assert_cmpint (g_unlink (vae), ==, 0);
+  sora_model_parts_find (&parts, path, NULL, NULL, NULL, &error);
+  g_assert_no_error (error);
+  text = sora_model_parts_describe (&parts);
+  g_assert_nonnull (strstr (text, "layout        original Wan folder\n"));
+  g_assert_nonnull (strstr (text, "transformer   Wan: "));
+  g_assert_nonnull (strstr (text, "text encoder  a UMT5 text encoder: "));
+  g_assert_nonnull (strstr (text, "BF16\n              "));
+  g_assert_nonnull (strstr (text, "models_t5_umt5-xxl-enc-bf16.pth\n"));
+  g_assert_nonnull (strstr (text, "VAE           missing\n"));
+  g_assert_nonnull (strstr (text, "google/umt5-xxl/spiece.model\n"));
+}
+
+static void
+remove_tree (const gchar *path)
+{
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  const gchar *name;
+
+  while (dir && (name = g_dir_read_name (dir))) {
+    g_autofree gchar *inner = g_build_filename (path, name, NULL);
+    remove_tree (inner);
+  }
+  g_remove (path);
+}
+
+int
+main (int argc, char **argv)
+{
+  int status;
+
+  scratch = g_dir_make_tmp ("sora-test-XXXXXX", NULL);
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/layouts/replaced-part", test_replaced_part);
+  g_test_add_func ("/layouts/tokenizer-inside", test_tokenizer_inside);
+  g_test_add_func ("/layouts/shards", test_shards);
+  g_test_add_func ("/layouts/heads", test_heads);
+  g_test_add_func ("/layouts/contradictions", test_contradictions);
+  g_test_add_func ("/layouts/missing", test_missing);
+  g_test_add_func ("/layouts/variants", test_variants);
+  g_test_add_func ("/layouts/experts", test_experts);
+  g_test_add_func ("/layouts/several", test_several);
+  g_test_add_func ("/layouts/unreadable", test_unreadable);
+  g_test_add_func ("/layouts/named-parts", test_named_parts);
+  g_test_add_func ("/layouts/describe", test_describe);
+  g_test_add_func ("/layouts/same-frames", test_same_frames);
+  status = g_test_run ();
+  remove_tree (scratch);
+  g_free (scratch);
+  return status;
+}

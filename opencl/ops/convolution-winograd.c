@@ -72,24 +72,36 @@ transform_kernel (const gfloat *g, gfloat *u)
   }
 }
 
+/* The kernels of one input channel and frame to up to @channels output channels, all together so as to write in order.
+ * @weight: the first one's, the others @one floats apart; @packed: [16], @step floats apart, of [panel] */
+static void
+pack_kernels (const gfloat *weight, gsize one, guint channels, gfloat *packed, gsize step)
+{
+  gfloat u[16];
+
+  for (guint n = 0; n < channels; n++) {
+    transform_kernel (weight + n * one, u);
+    for (guint i = 0; i < 16; i++)
+      packed[i * step + n] = u[i];
+  }
+}
+
 /* [chunks, panels, 16, chunk, panel] of the weight [out, in, time, 3, 3] */
 void
 sora_convolution_winograd_upload (SoraConvolution *conv, SoraQueue *queue, const gfloat *weight)
 {
   const SoraConvolutionShape *s = &conv->shape;
   gsize panel = conv->tile->vector * conv->tile->vectors, chunk = chunk_channels (conv), chunks_per_frame = s->in_channels / chunk;
-  gsize n_floats = 16 * s->kernel_time * s->in_channels * conv->panels * panel;
+  gsize n_floats = 16 * s->kernel_time * s->in_channels * conv->panels * panel, one = (gsize) s->in_channels * s->kernel_time * 9;
   g_autofree gfloat *packed = g_new0 (gfloat, n_floats);
-  gfloat u[16];
 
-  for (guint n = 0; n < s->out_channels; n++)
-    for (guint c = 0; c < s->in_channels; c++)
-      for (guint t = 0; t < s->kernel_time; t++, weight += 9) {
-        gsize at = (t * chunks_per_frame + c / chunk) * conv->panels + n / panel;
+  for (guint p = 0; p < conv->panels; p++)
+    for (guint t = 0; t < s->kernel_time; t++)
+      for (guint c = 0; c < s->in_channels; c++) {
+        gsize at = (t * chunks_per_frame + c / chunk) * conv->panels + p;
 
-        transform_kernel (weight, u);
-        for (guint i = 0; i < 16; i++)
-          packed[((at * 16 + i) * chunk + c % chunk) * panel + n % panel] = u[i];
+        pack_kernels (weight + p * panel * one + (c * s->kernel_time + t) * 9, one, MIN (panel, s->out_channels - p * panel),
+            packed + (at * 16 * chunk + c % chunk) * panel, chunk * panel);
       }
   conv->weight = sora_convolution_upload (conv, queue, packed, n_floats * sizeof (gfloat));
 }

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 import judge as judging
 import sampler
 import train_vae
-import training
 from world import scene
 
 LATENTS = 8            # of a judged clip

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 import tokenizer
 import training
 from text_encoder import UMT5Encoder
-from world import captions, scene, things, words
+from world import scene, things, words
 
 ROWS = 28
 DEFAULTS = {"cpu": {"batch": 128, "captions": 12000}, "cuda": {"batch": 1024, "captions": 100000}}

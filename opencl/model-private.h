@@ -9,6 +9,7 @@
 #include "stages/tokenizer.h"
 #include "stages/transformer.h"
 #include "stages/vae.h"
+#include "weights/lora.h"
 
 G_BEGIN_DECLS
 
@@ -27,11 +28,47 @@ struct _SoraModel {
   GPtrArray *weights;           /* SoraModelWeights, not owned: those that streams hold at present */
 };
 
-/* What every stream needs of a model's weights on one device, shared by the streams there. Immutable once loaded; reference-counted. */
+/* LoRAs that fit a model, each with its weight. Immutable, reference-counted, any thread; must not outlive the model. */
+typedef struct {
+  gatomicrefcount ref_count;
+  gchar *id;                    /* the same for what adds the same to the same */
+  SoraWeightFile *text_encoder_file, *transformer_file; /* the model's with the LoRAs merged; NULL: they do not concern it */
+} SoraModelLoras;
+
+/**
+ * sora_model_loras_new:
+ * @paths: (nullable) (array zero-terminated=1): LoRA files; %NULL or none: the model as it is
+ * @weights: (nullable): one for each; %NULL: 1
+ *
+ * Returns: (transfer full) (nullable): %NULL without an error if there is nothing to add; %NULL with a #SoraModelError that names file and key,
+ *   or SORA_STREAM_ERROR_OPTION for a weight that is out of range. Any thread.
+ */
+SoraModelLoras *sora_model_loras_new (SoraModel *model, const gchar *const *paths, const gdouble *weights, GError **error);
+/* Both take %NULL. */
+SoraModelLoras *sora_model_loras_ref (SoraModelLoras *loras);
+void sora_model_loras_unref (SoraModelLoras *loras);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraModelLoras, sora_model_loras_unref)
+/* Whether both are the same, or %NULL both */
+gboolean sora_model_loras_equal (const SoraModelLoras *a, const SoraModelLoras *b);
+
+/* Stages that are loaded each on its own, since LoRAs concern only some */
+typedef enum {
+  SORA_MODEL_STAGE_TEXT_ENCODER,
+  SORA_MODEL_STAGE_TRANSFORMER,
+  SORA_MODEL_STAGE_VAE,
+  SORA_MODEL_N_STAGES
+} SoraModelStageType;
+
+typedef struct _SoraModelStage SoraModelStage;
+
+/* What a stream needs of a model's weights on one device, shared by the streams there that have the same LoRAs; others share the stages that
+ * their LoRAs do not concern, and of the others the linears. Immutable once loaded; reference-counted. */
 typedef struct {
   gatomicrefcount ref_count;
   SoraModel *model;             /* owned */
   SoraDevice *device;           /* owned */
+  SoraModelLoras *loras;        /* NULL: none */
+  SoraModelStage *stages[SORA_MODEL_N_STAGES];  /* hold those below */
   SoraTextEncoder *text_encoder;
   SoraTransformer *transformer;
   SoraVae *vae;                 /* the decoder */
@@ -39,13 +76,14 @@ typedef struct {
 
 /**
  * sora_model_get_weights:
+ * @loras: (nullable): what is added to them
  * @queue: of the device; uploads go through it
  *
- * Returns: (transfer full): the weights on @queue's device, uploaded unless another stream holds them already; or %NULL
+ * Returns: (transfer full): the weights on @queue's device, uploaded as far as no other stream holds them already; or %NULL
  *   with @error. Any thread: a second caller waits for the first.
  */
-SoraModelWeights *sora_model_get_weights (SoraModel *model, SoraQueue *queue, SoraProgressFunc progress, gpointer user_data,
-    GCancellable *cancellable, GError **error);
+SoraModelWeights *sora_model_get_weights (SoraModel *model, SoraModelLoras *loras, SoraQueue *queue, SoraProgressFunc progress,
+    gpointer user_data, GCancellable *cancellable, GError **error);
 /* Frees them with the last holder. */
 void sora_model_weights_unref (SoraModelWeights *weights);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraModelWeights, sora_model_weights_unref)

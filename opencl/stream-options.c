@@ -26,6 +26,9 @@ sora_stream_options_copy (const SoraStreamOptions *options)
   copy->negative_prompt = g_strdup (options->negative_prompt);
   copy->noise = g_memdup2 (options->noise, options->n_noise * sizeof (gfloat));
   copy->image = g_memdup2 (options->image, (gsize) 3 * options->image_width * options->image_height);
+  copy->loras = NULL;
+  copy->lora_weights = NULL;
+  sora_stream_options_set_loras (copy, (const gchar *const *) options->loras, options->lora_weights);
   return copy;
 }
 
@@ -38,6 +41,8 @@ sora_stream_options_free (SoraStreamOptions *options)
   g_free (options->negative_prompt);
   g_free (options->noise);
   g_free (options->image);
+  g_strfreev (options->loras);
+  g_free (options->lora_weights);
   g_free (options);
 }
 
@@ -129,6 +134,17 @@ sora_stream_options_set_image (SoraStreamOptions *options, const guint8 *rgb, gu
   options->image_height = height;
   for (guint y = 0; y < height; y++)
     memcpy (options->image + y * row, rgb + y * stride, row);
+}
+
+void
+sora_stream_options_set_loras (SoraStreamOptions *options, const gchar *const *paths, const gdouble *weights)
+{
+  gsize n = paths ? g_strv_length ((gchar **) paths) : 0;
+
+  g_strfreev (options->loras);
+  g_free (options->lora_weights);
+  options->loras = g_strdupv ((gchar **) paths);
+  options->lora_weights = weights ? g_memdup2 (weights, n * sizeof (gdouble)) : NULL;
 }
 
 void

@@ -43,13 +43,17 @@ struct _SoraStream {
   SoraBlock *unfinished;        /* the block that is being decoded: its latents are clean. NULL: none is */
   guint n_read;                 /* of its latents: decoded and read back */
   guint n_decoded;              /* of those after them: decoded into @rgb, not read back yet */
+  gboolean time_ready;          /* the embeddings of the timesteps are in place */
   gboolean text_ready[2];       /* a branch: its prompt's keys and values are in place */
   gchar *prompt;                /* the current block's */
   gdouble guidance;
 
-  GMutex lock;                  /* guards the two below */
+  SoraModelLoras *loras;        /* those of sora_stream_new(); NULL: none. What holds now, the weights have. */
+  GMutex lock;                  /* guards all down to pending_loras */
   gchar *pending_prompt;        /* NULL: unchanged */
   gdouble pending_guidance;
+  gboolean has_pending_loras;
+  SoraModelLoras *pending_loras;        /* NULL: none */
 
   SoraProgressFunc progress;    /* while sora_stream_new() runs */
   gpointer progress_data;
@@ -253,18 +257,31 @@ plan_memory (SoraStream *stream, GError **error)
   return check_maps (stream, error) && sora_arena_commit (stream->arena, error);
 }
 
-/* What depends on neither prompt nor block. */
+/* What depends on the weights alone, unless it is in place. */
 static void
-prepare_state (SoraStream *stream)
+embed_timesteps (SoraStream *stream)
 {
-  SoraTransformer *transformer = stream->weights->transformer;
-
-  sora_transformer_state_prepare (transformer, stream->transformer_state, stream->queue);
-  sora_transformer_set_timesteps (transformer, stream->transformer_state, stream->queue,
+  if (stream->time_ready)
+    return;
+  sora_transformer_set_timesteps (stream->weights->transformer, stream->transformer_state, stream->queue,
       sora_sampler_get_timesteps (stream->sampler), sora_sampler_get_n_timesteps (stream->sampler));
+  stream->time_ready = !sora_queue_has_failed (stream->queue);
 }
 
 static gboolean encode_prompts (SoraStream *stream, GError **error);
+
+/* Sets *@loras to those of the options, or to NULL if there are none. */
+static gboolean
+open_loras (SoraModel *model, const SoraStreamOptions *options, SoraModelLoras **loras, GError **error)
+{
+  GError *cause = NULL;
+
+  *loras = sora_model_loras_new (model, (const gchar *const *) options->loras, options->lora_weights, &cause);
+  if (!cause)
+    return TRUE;
+  g_propagate_error (error, cause);
+  return FALSE;
+}
 
 static void
 report (SoraStream *stream, gdouble fraction, const gchar *what)
@@ -277,7 +294,8 @@ report (SoraStream *stream, gdouble fraction, const gchar *what)
 static gboolean
 load_weights (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
-  stream->weights = sora_model_get_weights (stream->model, stream->queue, stream->progress, stream->progress_data, cancellable, error);
+  stream->weights = sora_model_get_weights (stream->model, stream->loras, stream->queue, stream->progress, stream->progress_data, cancellable,
+      error);
   if (stream->weights && stream->options->image)
     stream->image = sora_stream_image_new (stream->model, stream->queue, error);
   return stream->weights && (stream->image || !stream->options->image);
@@ -309,7 +327,8 @@ stream_set_up (SoraStream *stream, SoraDevice *device, GCancellable *cancellable
   if (!plan_memory (stream, error) || !encode_image (stream, error))
     return FALSE;
   report (stream, 1, "building kernels");
-  prepare_state (stream);
+  sora_transformer_state_prepare (stream->weights->transformer, stream->transformer_state, stream->queue);
+  embed_timesteps (stream);
   if (!encode_prompts (stream, error) || !sora_queue_check (stream->queue, error))
     return FALSE;
   sora_queue_set_cancellable (stream->queue, NULL);
@@ -327,6 +346,8 @@ sora_stream_new (SoraModel *model, SoraDevice *device, const SoraStreamOptions *
   stream->model = sora_model_ref (model);
   stream->options = sora_stream_options_copy (options ? options : defaults);
   if (!resolve_options (model, stream->options, error))
+    return NULL;
+  if (!open_loras (stream->model, stream->options, &stream->loras, error))
     return NULL;
   stream->latent_width = stream->options->width / model->vae.spatial_scale;
   stream->latent_height = stream->options->height / model->vae.spatial_scale;
@@ -358,6 +379,8 @@ sora_stream_free (SoraStream *stream)
   g_clear_pointer (&stream->image, sora_stream_image_free);
   g_clear_pointer (&stream->arena, sora_arena_free);
   g_clear_pointer (&stream->weights, sora_model_weights_unref);
+  g_clear_pointer (&stream->loras, sora_model_loras_unref);
+  g_clear_pointer (&stream->pending_loras, sora_model_loras_unref);
   g_clear_pointer (&stream->queue, sora_queue_free);
   g_clear_pointer (&stream->options, sora_stream_options_free);
   g_clear_pointer (&stream->model, sora_model_unref);
@@ -435,6 +458,59 @@ encode_prompts (SoraStream *stream, GError **error)
   return TRUE;
 }
 
+/* Puts back LoRAs whose loading was cancelled, unless others were set meanwhile. Takes @loras. */
+static void
+put_back_loras (SoraStream *stream, SoraModelLoras *loras)
+{
+  g_mutex_lock (&stream->lock);
+  if (!stream->has_pending_loras) {
+    stream->pending_loras = g_steal_pointer (&loras);
+    stream->has_pending_loras = TRUE;
+  }
+  g_mutex_unlock (&stream->lock);
+  sora_model_loras_unref (loras);
+}
+
+/* Replaces the weights by those with @loras; then time and text are embedded anew. An error leaves the stream as it was. */
+static gboolean
+change_weights (SoraStream *stream, SoraModelLoras *loras, GCancellable *cancellable, GError **error)
+{
+  SoraModelWeights *weights = sora_model_get_weights (stream->model, loras, stream->queue, NULL, NULL, cancellable, error);
+
+  if (!weights)
+    return FALSE;
+  if (!sora_queue_finish (stream->queue, error)) {      /* kernels that use the old ones */
+    sora_model_weights_unref (weights);
+    return FALSE;
+  }
+  sora_model_weights_unref (stream->weights);
+  stream->weights = weights;
+  stream->text_ready[0] = stream->text_ready[1] = stream->time_ready = FALSE;
+  return TRUE;
+}
+
+/* Takes over the LoRAs that were set meanwhile. */
+static gboolean
+take_loras (SoraStream *stream, GCancellable *cancellable, GError **error)
+{
+  SoraModelLoras *loras;
+  GError *cause = NULL;
+  gboolean pending;
+
+  g_mutex_lock (&stream->lock);
+  pending = stream->has_pending_loras;
+  loras = g_steal_pointer (&stream->pending_loras);
+  stream->has_pending_loras = FALSE;
+  g_mutex_unlock (&stream->lock);
+  if (pending && !sora_model_loras_equal (loras, stream->weights->loras) && !change_weights (stream, loras, cancellable, &cause)) {
+    if (g_error_matches (cause, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+      put_back_loras (stream, g_steal_pointer (&loras));
+    g_propagate_error (error, cause);
+  }
+  sora_model_loras_unref (loras);
+  return !cause;
+}
+
 /* Takes over the prompt and guidance that were set meanwhile. */
 static gboolean
 take_direction (SoraStream *stream, GError **error)
@@ -450,6 +526,7 @@ take_direction (SoraStream *stream, GError **error)
     stream->prompt = g_steal_pointer (&prompt);
     stream->text_ready[0] = FALSE;
   }
+  embed_timesteps (stream);
   return encode_prompts (stream, error);
 }
 
@@ -643,10 +720,11 @@ block_new (SoraStream *stream)
 
 /* Clean latents for the next block. A cancelled call has changed nothing: what it did is done again. */
 static gboolean
-begin_block (SoraStream *stream, GError **error)
+begin_block (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
   commit_previous (stream);
-  if (!sora_queue_check (stream->queue, error) || !take_direction (stream, error) || !denoise (stream, error))
+  if (!sora_queue_check (stream->queue, error) || !take_loras (stream, cancellable, error) || !take_direction (stream, error)
+      || !denoise (stream, error))
     return FALSE;
   stream->unfinished = block_new (stream);
   stream->unfinished->prompt = g_strdup (stream->prompt);
@@ -671,7 +749,7 @@ sora_stream_next_block (SoraStream *stream, GCancellable *cancellable, GError **
   if (is_at_end (stream))
     return NULL;
   sora_queue_set_cancellable (stream->queue, cancellable);
-  done = (stream->unfinished || begin_block (stream, error)) && decode (stream, error) && check_flag (stream, error);
+  done = (stream->unfinished || begin_block (stream, cancellable, error)) && decode (stream, error) && check_flag (stream, error);
   sora_queue_set_cancellable (stream->queue, NULL);      /* restarting is not cancelled by what cancelled this call */
   if (!done) {
     sora_queue_check (stream->queue, NULL);
@@ -699,6 +777,31 @@ sora_stream_set_prompt (SoraStream *stream, const gchar *prompt, GError **error)
   return TRUE;
 }
 
+/* Takes @loras. */
+static void
+set_pending_loras (SoraStream *stream, SoraModelLoras *loras)
+{
+  sora_model_loras_unref (stream->pending_loras);
+  stream->pending_loras = loras;
+  stream->has_pending_loras = TRUE;
+}
+
+gboolean
+sora_stream_set_loras (SoraStream *stream, const gchar *const *paths, const gdouble *weights, GError **error)
+{
+  GError *cause = NULL;
+  SoraModelLoras *loras = sora_model_loras_new (stream->model, paths, weights, &cause);
+
+  if (cause) {
+    g_propagate_error (error, cause);
+    return FALSE;
+  }
+  g_mutex_lock (&stream->lock);
+  set_pending_loras (stream, loras);
+  g_mutex_unlock (&stream->lock);
+  return TRUE;
+}
+
 void
 sora_stream_set_guidance_scale (SoraStream *stream, gdouble scale)
 {
@@ -721,6 +824,7 @@ sora_stream_restart (SoraStream *stream)
   g_free (stream->pending_prompt);
   stream->pending_prompt = g_strdup (stream->options->prompt);
   stream->pending_guidance = stream->options->guidance_scale;
+  set_pending_loras (stream, sora_model_loras_ref (stream->loras));
   g_mutex_unlock (&stream->lock);
 }
 

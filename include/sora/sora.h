@@ -4,6 +4,7 @@
 
 #include <sora/device.h>
 #include <sora/error.h>
+#include <sora/lora.h>
 #include <sora/model.h>
 #include <sora/sampler.h>
 #include <sora/stream.h>

@@ -16,7 +16,7 @@ G_BEGIN_DECLS
  *
  * prompt ""; negative prompt ""; guidance scale -1 (the model's own; 1 = off), in the interval 0 to 1 (every step); sampler
  * %SORA_SAMPLER_DEFAULT, steps 0 and shift -1 (the model's own); seed 0; size 0x0 (the model's first choice); length 0 (endless if causal,
- * else the model's own clip); no image.
+ * else the model's own clip); no image; no LoRAs.
  */
 typedef struct _SoraStreamOptions SoraStreamOptions;
 
@@ -60,6 +60,16 @@ SORA_API void sora_stream_options_set_noise (SoraStreamOptions *options, const g
  * another than the stream's, sora_stream_new() gives %SORA_STREAM_ERROR_OPTION.
  */
 SORA_API void sora_stream_options_set_image (SoraStreamOptions *options, const guint8 *rgb, guint width, guint height, gsize stride);
+
+/**
+ * sora_stream_options_set_loras:
+ * @paths: (nullable) (array zero-terminated=1): LoRA files, whose sum counts; %NULL: none
+ * @weights: (nullable): what each is multiplied by, -100 to 100; %NULL: 1
+ *
+ * Changes transformer and text encoder by low-rank differences. A file that cannot be read, is understood in part only, or is for another
+ * model is a #SoraModelError of sora_stream_new() that names file and tensor.
+ */
+SORA_API void sora_stream_options_set_loras (SoraStreamOptions *options, const gchar *const *paths, const gdouble *weights);
 /* Whether time and work of every kernel are recorded for sora_stream_get_profile(); costs a little speed. */
 SORA_API void sora_stream_options_set_profile (SoraStreamOptions *options, gboolean profile);
 
@@ -114,8 +124,8 @@ typedef void (*SoraTapFunc) (const gchar *name, const gfloat *data, const gint64
 /**
  * SoraStream:
  *
- * One generation: key/value cache, arena of activations, decoder state. For one thread at a time, save sora_stream_set_prompt()
- * and sora_stream_set_guidance_scale(), which any thread may call.
+ * One generation: key/value cache, arena of activations, decoder state. For one thread at a time, save sora_stream_set_prompt(),
+ * sora_stream_set_guidance_scale() and sora_stream_set_loras(), which any thread may call.
  */
 typedef struct _SoraStream SoraStream;
 
@@ -155,9 +165,19 @@ SORA_API gboolean sora_stream_set_prompt (SoraStream *stream, const gchar *promp
 SORA_API void sora_stream_set_guidance_scale (SoraStream *stream, gdouble scale);
 
 /**
+ * sora_stream_set_loras:
+ * @paths, @weights: as in sora_stream_options_set_loras()
+ *
+ * Changes the LoRAs from the next block that is begun; without them the weights are again those of the model, bit by bit. Only what changes is
+ * put on the device anew, in the call that begins that block, beside what was there until then. Any thread. A file that does not fit changes
+ * nothing and returns %FALSE with an error. If the device has no room, sora_stream_next_block() fails once, and goes on without the change.
+ */
+SORA_API gboolean sora_stream_set_loras (SoraStream *stream, const gchar *const *paths, const gdouble *weights, GError **error);
+
+/**
  * sora_stream_restart:
  *
- * Goes back to block 0 with the prompt and image of sora_stream_new(), the same seed and so the same frames.
+ * Goes back to block 0 with the prompt, LoRAs and image of sora_stream_new(), the same seed and so the same frames.
  */
 SORA_API void sora_stream_restart (SoraStream *stream);
 

@@ -7,6 +7,7 @@
 G_BEGIN_DECLS
 
 struct _SoraLinear {
+  gatomicrefcount ref_count;
   SoraLinearKind kind;
   cl_uint n, k;
   /* PACKED: panels [n / panel][k][panel], then the bias padded alike. CLBLAST: [n, k], then the bias. Without biases: zeros. */

@@ -125,6 +125,7 @@ sora_linear_new (SoraQueue *queue, guint n_parts, const SoraTensor *const *weigh
   if (!measure (n_parts, weights, biases, &n, &k, error))
     return NULL;
   linear = g_new0 (SoraLinear, 1);
+  g_atomic_ref_count_init (&linear->ref_count);
   linear->kind = sora_tune_lookup (device, n, k);
   linear->n = n;
   linear->k = k;
@@ -144,9 +145,18 @@ sora_linear_new (SoraQueue *queue, guint n_parts, const SoraTensor *const *weigh
   return g_steal_pointer (&linear);
 }
 
+SoraLinear *
+sora_linear_ref (SoraLinear *linear)
+{
+  g_atomic_ref_count_inc (&linear->ref_count);
+  return linear;
+}
+
 void
 sora_linear_free (SoraLinear *linear)
 {
+  if (!g_atomic_ref_count_dec (&linear->ref_count))
+    return;
   g_clear_pointer (&linear->weight, clReleaseMemObject);
   g_free (linear);
 }

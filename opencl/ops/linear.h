@@ -19,7 +19,7 @@ typedef enum {
  * SoraLinear:
  *
  * A weight [n, k] (and bias [n]) on a device, in the layout of the device's kind of linear. Immutable after creation, so any queue of the
- * same device may use it.
+ * same device may use it, and several stages may hold it.
  */
 typedef struct _SoraLinear SoraLinear;
 
@@ -32,6 +32,9 @@ typedef struct _SoraLinear SoraLinear;
  */
 SoraLinear *sora_linear_new (SoraQueue *queue, guint n_parts, const SoraTensor *const *weights,
     const SoraTensor *const *biases, GError **error);
+/* Another holder. Any thread. */
+SoraLinear *sora_linear_ref (SoraLinear *linear);
+/* Frees it with the last holder. */
 void sora_linear_free (SoraLinear *linear);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraLinear, sora_linear_free)
 

@@ -1,18 +1,62 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Finds, checks and uploads the tensors of a stage. */
+/* Finds, checks and uploads the tensors of a stage, or shares the linears that another stage has of the same tensors. */
 #include "stages/loader.h"
 
 #define MAX_PARTS 3
+
+SoraLinearTable *
+sora_linear_table_new (void)
+{
+  return g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) sora_linear_free);
+}
+
+static void
+append_key (GString *key, const SoraTensor *tensor)
+{
+  if (tensor)
+    g_string_append_printf (key, "%s+%s\n", tensor->name, sora_tensor_is_patched (tensor) ? tensor->patches->id : "");
+}
+
+/* What a linear of these tensors is found by, in stages of the same files: (transfer full) */
+static gchar *
+make_key (guint n_parts, const SoraTensor *const *weights, const SoraTensor *const *biases)
+{
+  GString *key = g_string_new (NULL);
+
+  for (guint i = 0; i < n_parts; i++) {
+    append_key (key, weights[i]);
+    append_key (key, biases ? biases[i] : NULL);
+  }
+  return g_string_free (key, FALSE);
+}
+
+/* (transfer full): the one that another stage has, or a new one; NULL with an error */
+static SoraLinear *
+get_linear (SoraLoader *loader, const gchar *key, guint n_parts, const SoraTensor *const *weights, const SoraTensor *const *biases,
+    GError **error)
+{
+  for (guint i = 0; loader->others && i < loader->others->len; i++) {
+    SoraLinear *linear = g_hash_table_lookup (loader->others->pdata[i], key);
+    if (linear)
+      return sora_linear_ref (linear);
+  }
+  return sora_linear_new (loader->queue, n_parts, weights, biases, error);
+}
 
 gboolean
 sora_loader_linear_from (SoraLoader *loader, SoraLinear **linear, guint n_parts, const SoraTensor *const *weights,
     const SoraTensor *const *biases, GError **error)
 {
+  g_autofree gchar *key = NULL;
+
   if (!loader->queue)
     return TRUE;
-  *linear = sora_linear_new (loader->queue, n_parts, weights, biases, error);
+  key = make_key (n_parts, weights, biases);
+  *linear = get_linear (loader, key, n_parts, weights, biases, error);
   if (!*linear)
     return FALSE;
+  if (loader->linears)
+    g_hash_table_insert (loader->linears, g_steal_pointer (&key), sora_linear_ref (*linear));
   loader->bytes += sora_linear_get_size (*linear);
   return TRUE;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Loading a stage's weights: one walk over the names either only checks the file or also uploads. */
+/* Loading a stage's weights: one walk over the names either only checks the file or also uploads, and takes over what is there already. */
 #pragma once
 
 #include "ops/linear.h"
@@ -7,12 +7,20 @@
 
 G_BEGIN_DECLS
 
+/* Linears by the tensors that they were made of and what LoRAs add to them, so that the same one need not be made twice. Holds them. */
+typedef GHashTable SoraLinearTable;
+
 /* For one thread at a time. */
 typedef struct {
   SoraWeightFile *file;
   SoraQueue *queue;             /* NULL: shapes are checked, no data is read */
-  guint64 bytes;                /* put on the device so far */
+  guint64 bytes;                /* on the device so far */
+  GPtrArray *others;            /* (element-type SoraLinearTable) (nullable): of stages on the same device, to share linears with */
+  SoraLinearTable *linears;     /* of what is loaded; NULL: nobody asks */
 } SoraLoader;
+
+/* (transfer full): an empty table */
+SoraLinearTable *sora_linear_table_new (void);
 
 /**
  * sora_loader_linear:

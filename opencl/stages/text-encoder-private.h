@@ -2,6 +2,7 @@
 /* The text encoder's weights, shared by the file that loads them and the file that runs them. */
 #pragma once
 
+#include "stages/loader.h"
 #include "stages/text-encoder.h"
 
 G_BEGIN_DECLS
@@ -23,6 +24,7 @@ struct _SoraTextEncoder {
   const SoraTensor *embedding;  /* [vocab_size, d_model], mapped */
   SoraTextEncoderLayer *layers;
   cl_mem final_norm;            /* [d_model] */
+  SoraLinearTable *linears;     /* all of them */
 };
 
 G_END_DECLS

@@ -2,8 +2,6 @@
 /* Checks and loads the weights of a UMT5EncoderModel. */
 #include "stages/text-encoder-private.h"
 
-#include "stages/loader.h"
-
 /* Every layer of UMT5 has its own table; T5 has one for all. */
 static gboolean
 load_relative_bias (SoraTextEncoder *encoder, guint index, SoraLoader *loader, GError **error)
@@ -84,6 +82,7 @@ load (const SoraTextEncoderConfig *config, SoraLoader *loader, GError **error)
   encoder->config = *config;
   encoder->inner = config->num_heads * config->d_kv;
   encoder->layers = g_new0 (SoraTextEncoderLayer, config->num_layers);
+  encoder->linears = loader->linears = sora_linear_table_new ();
   ok = check_buckets (config, sora_weight_file_get_path (loader->file), error) && find_embedding (encoder, loader->file, error);
   for (guint i = 0; ok && i < config->num_layers; i++)
     ok = load_attention (encoder, i, loader, error) && load_feed_forward (encoder, i, loader, error);
@@ -109,8 +108,18 @@ sora_text_encoder_validate (const SoraTextEncoderConfig *config, SoraWeightFile 
 SoraTextEncoder *
 sora_text_encoder_new (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraQueue *queue, GError **error)
 {
-  SoraLoader loader = { .file = file, .queue = queue };
+  return sora_text_encoder_new_sharing (config, file, queue, NULL, error);
+}
 
+SoraTextEncoder *
+sora_text_encoder_new_sharing (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraQueue *queue, const GPtrArray *others,
+    GError **error)
+{
+  g_autoptr (GPtrArray) tables = g_ptr_array_new ();
+  SoraLoader loader = { .file = file, .queue = queue, .others = tables };
+
+  for (guint i = 0; others && i < others->len; i++)
+    g_ptr_array_add (tables, ((SoraTextEncoder *) others->pdata[i])->linears);
   return load (config, &loader, error);
 }
 
@@ -135,6 +144,7 @@ sora_text_encoder_free (SoraTextEncoder *encoder)
   for (guint i = 0; i < encoder->config.num_layers; i++)
     clear_layer (&encoder->layers[i]);
   sora_clear_mem (&encoder->final_norm);
+  g_hash_table_unref (encoder->linears);
   g_free (encoder->layers);
   g_free (encoder);
 }

@@ -16,6 +16,10 @@ typedef struct _SoraTextEncoder SoraTextEncoder;
 gboolean sora_text_encoder_validate (const SoraTextEncoderConfig *config, SoraWeightFile *file, GError **error);
 /* Keeps @config by value and borrows @file (embedding rows are gathered from the mapped file). */
 SoraTextEncoder *sora_text_encoder_new (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraQueue *queue, GError **error);
+/* The same, with the linears that others have already which differ in what LoRAs add to the same files; @others: (element-type
+ * SoraTextEncoder): on the device of @queue. */
+SoraTextEncoder *sora_text_encoder_new_sharing (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraQueue *queue,
+    const GPtrArray *others, GError **error);
 void sora_text_encoder_free (SoraTextEncoder *encoder);
 guint64 sora_text_encoder_get_size (SoraTextEncoder *encoder);
 

@@ -8,6 +8,7 @@
  * self-attention, its cache included, has one branch. */
 #pragma once
 
+#include "stages/loader.h"
 #include "stages/transformer.h"
 
 G_BEGIN_DECLS
@@ -40,6 +41,7 @@ struct _SoraTransformer {
   cl_mem tables;                /* scale_shift_table of every layer: [num_layers, 6 dim] */
   cl_mem output_table;          /* [2 dim] */
   SoraTransformerLayer *layers;
+  SoraLinearTable *linears;     /* all of them */
 };
 
 /* branches: of the layer's self-attention. Rows count from the window's start: the past, then the current block. */

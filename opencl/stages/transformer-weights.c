@@ -2,8 +2,6 @@
 /* Checks and loads the weights of a diffusers WanTransformer3DModel. */
 #include "stages/transformer-private.h"
 
-#include "stages/loader.h"
-
 static gboolean
 load_attention (SoraTransformerAttention *attention, const gchar *block, const gchar *name, guint dim, SoraLoader *loader,
     GError **error)
@@ -105,6 +103,7 @@ load (const SoraTransformerConfig *config, SoraLoader *loader, GError **error)
   t->config = *config;
   t->dim = config->num_attention_heads * config->attention_head_dim;
   t->layers = g_new0 (SoraTransformerLayer, config->num_layers);
+  t->linears = loader->linears = sora_linear_table_new ();
   ok = check_config (config, sora_weight_file_get_path (loader->file), error) && load_ends (t, loader, error)
       && load_tables (t, loader, error);
   for (guint i = 0; ok && i < config->num_layers; i++)
@@ -130,8 +129,18 @@ sora_transformer_validate (const SoraTransformerConfig *config, SoraWeightFile *
 SoraTransformer *
 sora_transformer_new (const SoraTransformerConfig *config, SoraWeightFile *file, SoraQueue *queue, GError **error)
 {
-  SoraLoader loader = { .file = file, .queue = queue };
+  return sora_transformer_new_sharing (config, file, queue, NULL, error);
+}
 
+SoraTransformer *
+sora_transformer_new_sharing (const SoraTransformerConfig *config, SoraWeightFile *file, SoraQueue *queue, const GPtrArray *others,
+    GError **error)
+{
+  g_autoptr (GPtrArray) tables = g_ptr_array_new ();
+  SoraLoader loader = { .file = file, .queue = queue, .others = tables };
+
+  for (guint i = 0; others && i < others->len; i++)
+    g_ptr_array_add (tables, ((SoraTransformer *) others->pdata[i])->linears);
   return load (config, &loader, error);
 }
 
@@ -172,6 +181,7 @@ sora_transformer_free (SoraTransformer *t)
   g_clear_pointer (&t->proj_out, sora_linear_free);
   sora_clear_mem (&t->tables);
   sora_clear_mem (&t->output_table);
+  g_hash_table_unref (t->linears);
   g_free (t->layers);
   g_free (t);
 }

@@ -15,6 +15,10 @@ typedef struct _SoraTransformer SoraTransformer;
 gboolean sora_transformer_validate (const SoraTransformerConfig *config, SoraWeightFile *file, GError **error);
 SoraTransformer *sora_transformer_new (const SoraTransformerConfig *config, SoraWeightFile *file, SoraQueue *queue,
     GError **error);
+/* The same, with the linears that others have already which differ in what LoRAs add to the same files; @others: (element-type
+ * SoraTransformer): on the device of @queue. */
+SoraTransformer *sora_transformer_new_sharing (const SoraTransformerConfig *config, SoraWeightFile *file, SoraQueue *queue,
+    const GPtrArray *others, GError **error);
 void sora_transformer_free (SoraTransformer *transformer);
 guint64 sora_transformer_get_size (SoraTransformer *transformer);
 

@@ -18,6 +18,7 @@
 typedef struct {
   gchar *prompt, *negative_prompt, *model, *device, *size, *output, *noise, *save_tensors, *chroma, *image,
       *fit_name, *sampler_name, *guidance_interval, *text_encoder, *vae, *tokenizer;
+  gchar **loras;                /* "PATH[:WEIGHT]"; NULL: none */
   SoraPictureFit fit;
   SoraSamplerType sampler;
   gint64 seed, frames;
@@ -48,6 +49,7 @@ arguments_clear (Arguments *args)
 
   for (guint i = 0; i < G_N_ELEMENTS (strings); i++)
     g_free (*strings[i]);
+  g_strfreev (args->loras);
 }
 
 static void
@@ -131,6 +133,8 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     { "fit", 0, 0, G_OPTION_ARG_STRING, &args->fit_name, "of an image in other proportions: crop, letterbox or stretch (default: crop)", "HOW" },
     { "model", 'm', 0, G_OPTION_ARG_FILENAME, &args->model, "model directory or transformer's file (default: the embedded model)", "PATH" },
     SORA_COMMAND_PARTS (&args->text_encoder, &args->vae, &args->tokenizer),
+    { "lora", 'l', 0, G_OPTION_ARG_FILENAME_ARRAY, &args->loras, "a LoRA that changes the model, and its weight (default: 1); may be given again",
+      "FILE[:WEIGHT]" },
     { "device", 'd', 0, G_OPTION_ARG_STRING, &args->device, "see \"sora devices\" (default: the first GPU, else a CPU)", "DEVICE" },
     { "seed", 's', 0, G_OPTION_ARG_INT64, &args->seed, "same seed, same frames (default: 0)", "N" },
     { "frames", 'f', 0, G_OPTION_ARG_INT64, &args->frames, "length (default: the model's clip, or 3 seconds)", "N" },
@@ -234,6 +238,18 @@ choose_length (Generation *generation)
   return MAX (DEFAULT_SECONDS * numerator / denominator, 1);
 }
 
+static void
+set_loras (SoraStreamOptions *options, gchar **texts)
+{
+  guint n = g_strv_length (texts);
+  g_auto (GStrv) paths = g_new0 (gchar *, n + 1);
+  g_autofree gdouble *weights = g_new (gdouble, n);
+
+  for (guint i = 0; i < n; i++)
+    paths[i] = sora_lora_parse (texts[i], &weights[i]);
+  sora_stream_options_set_loras (options, (const gchar *const *) paths, weights);
+}
+
 static gboolean
 set_options (Generation *generation, GError **error)
 {
@@ -257,6 +273,8 @@ set_options (Generation *generation, GError **error)
   sora_stream_options_set_size (options, width, height);
   sora_stream_options_set_length (options, choose_length (generation));
   sora_stream_options_set_profile (options, args->profile);
+  if (args->loras)
+    set_loras (options, args->loras);
   return set_image (generation, width, height, error) && (!args->noise || load_noise (generation, width, height, error));
 }
 

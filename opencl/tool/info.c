@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* `sora info [MODEL]`: says which files a model is made of, checks them and describes it. */
+/* `sora info [MODEL]`: says which files a model is made of, checks them and describes it; or describes a LoRA. */
 
 #include <stdio.h>
 
@@ -19,6 +19,26 @@ print_parts (const gchar *path, const gchar *text_encoder, const gchar *vae, con
   fputs (text, stdout);
 }
 
+/* Whether @path is a file of LoRA tensors, which is described then, or its error set. */
+static gboolean
+print_lora (const gchar *path, GError **error)
+{
+  SoraWeightFile *file = path && !g_file_test (path, G_FILE_TEST_IS_DIR) ? sora_weight_file_open (path, NULL) : NULL;
+  g_autoptr (SoraLora) lora = NULL;
+  g_autofree gchar *text = NULL;
+
+  if (!file || !sora_lora_recognise (file)) {
+    g_clear_pointer (&file, sora_weight_file_free);
+    return FALSE;
+  }
+  lora = sora_lora_new (file, error);
+  if (!lora)
+    return TRUE;
+  text = sora_lora_describe (lora);
+  fputs (text, stdout);
+  return TRUE;
+}
+
 gboolean
 sora_command_info (gint argc, gchar **argv, GError **error)
 {
@@ -26,11 +46,17 @@ sora_command_info (gint argc, gchar **argv, GError **error)
   const GOptionEntry entries[] = { SORA_COMMAND_PARTS (&text_encoder, &vae, &tokenizer), { NULL } };
   g_autoptr (SoraModel) model = NULL;
   const gchar *path;
+  GError *cause = NULL;
 
-  if (!sora_command_parse (&argc, &argv, "[MODEL]", "Checks every file of a model (default: the embedded model) and describes it.",
+  if (!sora_command_parse (&argc, &argv, "[MODEL]", "Checks every file of a model (default: the embedded model), or a LoRA, and describes it.",
           entries, 1, error))
     return FALSE;
   path = argc > 1 ? argv[1] : NULL;
+  if (print_lora (path, &cause)) {
+    if (cause)
+      g_propagate_error (error, cause);
+    return !cause;
+  }
   model = sora_model_open_parts (path, text_encoder, vae, tokenizer, error);
   if (!model) {
     print_parts (path, text_encoder, vae, tokenizer);

@@ -277,6 +277,20 @@ sora_weight_file_translate_names (SoraWeightFile *file, GError **error)
   return TRUE;
 }
 
+GPtrArray *
+sora_name_list_spellings (const gchar *name)
+{
+  GPtrArray *spellings = g_ptr_array_new_with_free_func (g_free);
+
+  g_ptr_array_add (spellings, g_strdup (name));
+  for (guint i = 0; i < G_N_ELEMENTS (dialects); i++) {
+    gchar *spelling = translate (dialects[i].rules, TRUE, name);
+    if (spelling)
+      g_ptr_array_add (spellings, spelling);
+  }
+  return spellings;
+}
+
 gchar *
 sora_weight_file_spell (SoraWeightFile *file, const gchar *name)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The conversions to floats, one for each type of weights. */
+/* The conversions to floats, one for each type of weights, and what is added to them. */
 #pragma once
 
 #include "weights/tensor.h"
@@ -8,6 +8,9 @@ G_BEGIN_DECLS
 
 /* @in: @n_blocks blocks, which may be unaligned, without gaps. @out: as many times a block's elements. */
 typedef void (*SoraToFloat) (const guint8 *restrict in, guint64 n_blocks, gfloat *restrict out);
+
+/* Adds what @tensor's patches say to its elements @first ... @first + @count - 1 at @out. */
+void sora_tensor_add_patches (const SoraTensor *tensor, guint64 first, guint64 count, gfloat *out);
 
 void sora_float_from_f16 (const guint8 *restrict in, guint64 n, gfloat *restrict out);
 void sora_float_from_f8_e4m3 (const guint8 *restrict in, guint64 n, gfloat *restrict out);

@@ -138,4 +138,6 @@ sora_tensor_to_float (const SoraTensor *tensor, guint64 first, guint64 count, gf
   convert (tensor, first, count, out);
   for (guint64 i = 0; tensor->is_scaled && i < count; i++)
     out[i] *= tensor->scale;
+  if (sora_tensor_is_patched (tensor))
+    sora_tensor_add_patches (tensor, first, count, out);
 }

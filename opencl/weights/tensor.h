@@ -29,6 +29,8 @@ typedef enum {
   SORA_N_DTYPES
 } SoraDType;
 
+typedef struct _SoraTensorPatches SoraTensorPatches;
+
 /* Immutable; lives as long as the file it was found in. */
 typedef struct {
   const gchar *name;            /* as the file has it */
@@ -40,14 +42,35 @@ typedef struct {
   const guint8 *data;           /* mapped, little-endian, may be unaligned */
   gboolean is_scaled;           /* whether the data times this is what counts; 8-bit floats of many files */
   gfloat scale;
+  const SoraTensorPatches *patches;     /* what is added to the numbers in data; NULL: nothing */
 } SoraTensor;
+
+/* Added to a tensor [n, k...]: factor · up · down, or factor · down, which then has as many elements as the tensor. */
+typedef struct {
+  const SoraTensor *up;         /* [n, rank]; NULL: down is all of it */
+  const SoraTensor *down;       /* [rank, k...] */
+  gfloat factor;
+} SoraTensorPatch;
+
+struct _SoraTensorPatches {
+  const gchar *id;              /* the same for what adds the same numbers */
+  const SoraTensorPatch *items;
+  guint n;
+};
+
+/* Whether data is not what counts, so that it must not be copied as it is. */
+static inline gboolean
+sora_tensor_is_patched (const SoraTensor *tensor)
+{
+  return tensor->patches != NULL;
+}
 
 /* Values are stored in blocks of so many elements along the last dimension, each of so many bytes; 1 element for plain types. */
 guint sora_dtype_get_block_elements (SoraDType dtype);
 guint sora_dtype_get_block_bytes (SoraDType dtype);
 const gchar *sora_dtype_name (SoraDType dtype);
 
-/* Converts elements first ... first + count - 1, scaled, to @out. Whole blocks are the fastest. */
+/* Converts elements first ... first + count - 1, scaled and patched, to @out. Whole blocks are the fastest, and many rows of patched tensors. */
 void sora_tensor_to_float (const SoraTensor *tensor, guint64 first, guint64 count, gfloat *out);
 
 G_END_DECLS

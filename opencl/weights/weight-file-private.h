@@ -19,11 +19,16 @@ struct _SoraWeightFile {
   GHashTable *tensors;          /* name → SoraTensor */
   GHashTable *foreign;          /* name → what it is, of tensors that cannot be used as floats */
   GHashTable *octets;           /* name → GBytes, of those of them that are rows of bytes: no weights, but what else is kept in the file */
+  GHashTable *numbers;          /* name → gdouble, of those of them that are one number: no weights either, but what LoRAs count with */
   GHashTable *metadata;         /* of GGUF, see gguf.c; or NULL */
   const SoraDialect *dialect;   /* what the names were translated from, or NULL */
   const gchar *prefix;          /* before all of them in the file */
   guint64 size;                 /* bytes of all tensors */
+  GPtrArray *patches, *loras;   /* of a file that is another with LoRAs merged: its tensors', and SoraLora; or NULL */
 };
+
+/* (transfer full): an empty file */
+SoraWeightFile *sora_weight_file_new (const gchar *path);
 
 /* Sets @tensor's n_elements, and the bytes they take in blocks along the last dimension; FALSE if the shape overflows or is no
  * whole number of blocks. */
@@ -60,6 +65,8 @@ gboolean sora_weight_file_fail_tensor (SoraWeightFile *file, GError **error, Sor
 /* Sets SORA_MODEL_ERROR_FORMAT, "FILE: " and the rest, and returns FALSE. */
 gboolean sora_weight_file_fail (SoraWeightFile *file, GError **error, const gchar *format, ...) G_GNUC_PRINTF (3, 4);
 
+/* (transfer full): "[64, any, 3]"; @zero is the word for a size of 0 */
+gchar *sora_shape_format (const guint64 *shape, guint n_dims, const gchar *zero);
 void sora_tensor_free (SoraTensor *tensor);
 /* (transfer full) (element-type utf8): names of all tensors, those that cannot be used too */
 GPtrArray *sora_weight_file_copy_all_names (SoraWeightFile *file);

@@ -3,6 +3,7 @@
 
 #include "weights/weight-file-private.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "weights/gguf.h"
@@ -37,8 +38,8 @@ sora_tensor_free (SoraTensor *tensor)
   g_free (tensor);
 }
 
-static SoraWeightFile *
-weight_file_new (const gchar *path)
+SoraWeightFile *
+sora_weight_file_new (const gchar *path)
 {
   SoraWeightFile *file = g_new0 (SoraWeightFile, 1);
   file->path = g_strdup (path);
@@ -46,6 +47,7 @@ weight_file_new (const gchar *path)
   file->tensors = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) sora_tensor_free);
   file->foreign = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   file->octets = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) g_bytes_unref);
+  file->numbers = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   return file;
 }
 
@@ -57,6 +59,9 @@ sora_weight_file_free (SoraWeightFile *file)
   g_hash_table_unref (file->tensors);
   g_hash_table_unref (file->foreign);
   g_hash_table_unref (file->octets);
+  g_hash_table_unref (file->numbers);
+  g_clear_pointer (&file->patches, g_ptr_array_unref);
+  g_clear_pointer (&file->loras, g_ptr_array_unref);
   g_ptr_array_unref (file->shards);
   g_clear_pointer (&file->metadata, g_hash_table_unref);
   g_clear_pointer (&file->bytes, g_bytes_unref);
@@ -143,6 +148,27 @@ sora_weight_file_add (SoraWeightFile *file, const SoraTensor *tensor, guint64 by
   return TRUE;
 }
 
+/* The first number of @type, which is none of weights, at @data; NaN if it is none that counts anything */
+static gdouble
+read_number (const SoraElementType *type, const guint8 *data)
+{
+  gboolean is_signed = type->name[0] == 'I';
+  guint64 bits = 0;
+  gdouble number;
+
+  for (guint i = 0; i < type->size; i++)
+    bits |= (guint64) data[i] << 8 * i;
+  if (g_str_equal (type->name, "F64")) {
+    memcpy (&number, &bits, sizeof number);
+    return number;
+  }
+  if (type->name[0] == 'F')
+    return NAN;
+  if (is_signed && type->size < 8 && bits >> (8 * type->size - 1))
+    bits |= ~(guint64) 0 << 8 * type->size;
+  return is_signed ? (gdouble) (gint64) bits : (gdouble) bits;
+}
+
 gboolean
 sora_weight_file_add_elements (SoraWeightFile *file, SoraTensor *tensor, const SoraElementType *type, guint64 bytes, GError **error)
 {
@@ -154,6 +180,10 @@ sora_weight_file_add_elements (SoraWeightFile *file, SoraTensor *tensor, const S
     tensor->dtype = type->dtype;
   if (!sora_weight_file_add (file, tensor, bytes, foreign, error))
     return FALSE;
+  if (foreign && tensor->n_elements == 1 && tensor->data) {
+    gdouble number = read_number (type, tensor->data);
+    g_hash_table_insert (file->numbers, g_strdup (tensor->name), g_memdup2 (&number, sizeof number));
+  }
   if (g_str_equal (type->name, "U8") && tensor->n_dims == 1 && tensor->data)
     g_hash_table_insert (file->octets, g_strdup (tensor->name), g_bytes_new_static (tensor->data, bytes));
   return TRUE;
@@ -233,7 +263,7 @@ get_shard (SoraWeightFile *file, GHashTable *shards, const gchar *name, GError *
   }
   folder = g_path_get_dirname (file->path);
   path = g_build_filename (folder, name, NULL);
-  shard = weight_file_new (path);
+  shard = sora_weight_file_new (path);
   shard->bytes = map_file (path, error);
   if (!shard->bytes || !read_container (shard, error))
     return NULL;
@@ -301,7 +331,7 @@ read_file (SoraWeightFile *file, GError **error)
 SoraWeightFile *
 sora_weight_file_open_bytes (GBytes *bytes, const gchar *path, GError **error)
 {
-  g_autoptr (SoraWeightFile) file = weight_file_new (path);
+  g_autoptr (SoraWeightFile) file = sora_weight_file_new (path);
 
   file->bytes = g_bytes_ref (bytes);
   if (!read_file (file, error))
@@ -336,9 +366,26 @@ sora_weight_file_peek_octets (SoraWeightFile *file, const gchar *name)
   return g_hash_table_lookup (file->octets, name);
 }
 
-/* "[64, any, 3]"; @zero is the word for a size of 0 */
-static gchar *
-format_shape (const guint64 *shape, guint n_dims, const gchar *zero)
+gboolean
+sora_weight_file_peek_number (SoraWeightFile *file, const gchar *name, gdouble *number)
+{
+  const gdouble *foreign = g_hash_table_lookup (file->numbers, name);
+  const SoraTensor *tensor = sora_weight_file_peek (file, name);
+  gfloat value;
+
+  if (foreign) {
+    *number = *foreign;
+    return TRUE;
+  }
+  if (!tensor || tensor->n_elements != 1)
+    return FALSE;
+  sora_tensor_to_float (tensor, 0, 1, &value);
+  *number = value;
+  return TRUE;
+}
+
+gchar *
+sora_shape_format (const guint64 *shape, guint n_dims, const gchar *zero)
 {
   GString *text = g_string_new ("[");
   for (guint i = 0; i < n_dims; i++) {
@@ -382,9 +429,9 @@ sora_weight_file_find (SoraWeightFile *file, GError **error, const gchar *name, 
   if (tensor && shape_fits (tensor, shape, n_dims))
     return tensor;
 
-  expected = format_shape (shape, n_dims, "any");
+  expected = sora_shape_format (shape, n_dims, "any");
   if (tensor)
-    found = format_shape (tensor->shape, tensor->n_dims, "0");
+    found = sora_shape_format (tensor->shape, tensor->n_dims, "0");
   else if (foreign)
     found = g_strdup (foreign);
   else

@@ -30,6 +30,9 @@ const SoraTensor *sora_weight_file_peek (SoraWeightFile *file, const gchar *name
 /* The row of bytes (U8) @name as the file calls it, which lives as long as @file: ComfyUI keeps a tokenizer like that. NULL if there is none, and
  * in files of several shards. */
 GBytes *sora_weight_file_peek_octets (SoraWeightFile *file, const gchar *name);
+/* Sets @number to the only one of the tensor @name as the file calls it, of weights' types or of others: integers, F64. FALSE if there is no such
+ * tensor, or it has more. */
+gboolean sora_weight_file_peek_number (SoraWeightFile *file, const gchar *name, gdouble *number);
 /* The tensor with exactly this shape, else NULL and SORA_MODEL_ERROR_WEIGHT naming file, tensor, expected and found. A dimension
  * of 0 accepts any size; dimensions are passed as guint. */
 const SoraTensor *sora_weight_file_find (SoraWeightFile *file, GError **error, const gchar *name, guint n_dims, ...);

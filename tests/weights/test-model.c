@@ -322,7 +322,7 @@ load_weights (gpointer data)
   Load *load = data;
   g_autoptr (GError) error = NULL;
 
-  load->weights = sora_model_get_weights (load->model, load->queue, NULL, NULL, NULL, &error);
+  load->weights = sora_model_get_weights (load->model, NULL, load->queue, NULL, NULL, NULL, &error);
   g_assert_no_error (error);
   return NULL;
 }
@@ -362,12 +362,12 @@ test_shared_weights (void)
   sora_model_weights_unref (loads[1].weights);
   g_assert_cmpuint (model->weights->len, ==, 0);
 
-  weights = sora_model_get_weights (model, loads[0].queue, count_progress, &n_progress, NULL, &error);
+  weights = sora_model_get_weights (model, NULL, loads[0].queue, count_progress, &n_progress, NULL, &error);
   g_assert_no_error (error);
   g_assert_cmpuint (n_progress, ==, 3);
   sora_model_weights_unref (weights);
   g_cancellable_cancel (cancellable);
-  g_assert_null (sora_model_get_weights (model, loads[0].queue, NULL, NULL, cancellable, &error));
+  g_assert_null (sora_model_get_weights (model, NULL, loads[0].queue, NULL, NULL, cancellable, &error));
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
   for (guint i = 0; i < 2; i++)
     sora_queue_free (loads[i].queue);

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Finds what a LoRA changes among a model's tensors, and makes a file in which those tensors carry it. */
+
+#include "weights/lora-private.h"
+
+#include <string.h>
+
+#include "weights/names.h"
+
+/* One part of the model */
+typedef struct {
+  SoraWeightFile *base;
+  GHashTable *layers;           /* layers and tensors by what LoRAs may call them, with underscores → our name; made when one asks */
+  GHashTable *patched;          /* our name of a tensor → Patched */
+} Part;
+
+struct _SoraLoraMerger {
+  Part parts[SORA_LORA_N_PARTS];        /* ANY has none */
+  GPtrArray *loras;             /* those that were added; the files that are made hold it too */
+};
+
+/* What is added to a tensor so far */
+typedef struct {
+  GArray *items;                /* SoraTensorPatch */
+  GString *id;
+} Patched;
+
+static void
+patched_free (Patched *patched)
+{
+  g_array_unref (patched->items);
+  g_string_free (patched->id, TRUE);
+  g_free (patched);
+}
+
+SoraLoraMerger *
+sora_lora_merger_new (SoraWeightFile *transformer, SoraWeightFile *text_encoder)
+{
+  SoraLoraMerger *merger = g_new0 (SoraLoraMerger, 1);
+
+  merger->parts[SORA_LORA_TRANSFORMER].base = transformer;
+  merger->parts[SORA_LORA_TEXT_ENCODER].base = text_encoder;
+  for (guint i = 0; i < SORA_LORA_N_PARTS; i++)
+    merger->parts[i].patched = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) patched_free);
+  merger->loras = g_ptr_array_new_with_free_func ((GDestroyNotify) sora_lora_unref);
+  return merger;
+}
+
+void
+sora_lora_merger_free (SoraLoraMerger *merger)
+{
+  for (guint i = 0; i < SORA_LORA_N_PARTS; i++) {
+    g_hash_table_unref (merger->parts[i].patched);
+    g_clear_pointer (&merger->parts[i].layers, g_hash_table_unref);
+  }
+  g_ptr_array_unref (merger->loras);
+  g_free (merger);
+}
+
+/* --- names ------------------------------------------------------------------------------------------------------- */
+
+/* As LoRAs have it that know no dots: (transfer full) */
+static gchar *
+underscore (const gchar *name)
+{
+  return g_strdelimit (g_strdup (name), ".", '_');
+}
+
+/* Notes that @spelling is our @layer, unless it is another's. */
+static void
+add_spelling (GHashTable *layers, const gchar *spelling, const gchar *layer)
+{
+  gchar *underscored = underscore (spelling);
+
+  if (g_hash_table_contains (layers, underscored))
+    g_free (underscored);
+  else
+    g_hash_table_insert (layers, underscored, g_strdup (layer));
+}
+
+/* A tensor's layer, or the tensor itself if it is no weight and no bias: (transfer full) */
+static gchar *
+get_layer (const gchar *name)
+{
+  static const gchar *const leaves[] = { ".weight", ".bias" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (leaves); i++) {
+    if (g_str_has_suffix (name, leaves[i]))
+      return g_strndup (name, strlen (name) - strlen (leaves[i]));
+  }
+  return g_strdup (name);
+}
+
+/* Our own names come before those of other dialects, which swap some. */
+static void
+list_layers (Part *part)
+{
+  g_autoptr (GPtrArray) names = sora_weight_file_get_names (part->base);
+
+  part->layers = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  for (guint i = 0; i < names->len; i++) {
+    g_autofree gchar *layer = get_layer (names->pdata[i]);
+    add_spelling (part->layers, layer, layer);
+  }
+  for (guint i = 0; i < names->len; i++) {
+    g_autofree gchar *layer = get_layer (names->pdata[i]);
+    g_autoptr (GPtrArray) spellings = sora_name_list_spellings (layer);
+    for (guint j = 1; j < spellings->len; j++)
+      add_spelling (part->layers, spellings->pdata[j], layer);
+  }
+}
+
+/* Our name of the layer or tensor @name, of any dialect; NULL if @part has none */
+static const gchar *
+find_layer (Part *part, const gchar *name)
+{
+  g_autofree gchar *underscored = underscore (name);
+
+  if (!part->base)
+    return NULL;
+  if (!part->layers)
+    list_layers (part);
+  return g_hash_table_lookup (part->layers, underscored);
+}
+
+/* --- targets ----------------------------------------------------------------------------------------------------- */
+
+/* A LoRA that is being added */
+typedef struct {
+  SoraLoraMerger *merger;
+  SoraLora *lora;
+  gdouble weight;
+  GHashTable *taken;            /* role and our name of what it has changed already → its key, which is the file's */
+} Addition;
+
+/* What one key changes */
+typedef struct {
+  Part *part;
+  gchar *name;                  /* ours, of the tensor */
+  const SoraTensor *tensor;
+} Target;
+
+static void
+target_clear (Target *target)
+{
+  g_free (target->name);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Target, target_clear)
+
+static gboolean
+is_bias (SoraLoraRole role)
+{
+  return role == SORA_LORA_UP_BIAS || role == SORA_LORA_BIAS_DIFFERENCE;
+}
+
+/* Sets @target if @part has it. */
+static gboolean
+find_in_part (Target *target, Part *part, const gchar *layer, SoraLoraRole role)
+{
+  static const gchar *const leaves[] = { ".weight", "" };
+
+  target->part = part;
+  for (guint i = 0; i < G_N_ELEMENTS (leaves) && !target->tensor; i++) {
+    g_free (target->name);
+    target->name = g_strconcat (layer, is_bias (role) ? ".bias" : leaves[i], NULL);
+    target->tensor = sora_weight_file_peek (part->base, target->name);
+  }
+  return target->tensor != NULL;
+}
+
+/* Looks where the key says; where it does not, in the transformer first. */
+static gboolean
+find_target (const Addition *addition, Target *target, const SoraLoraLayer *layer, SoraLoraRole role, GError **error)
+{
+  g_autofree gchar *name = g_strconcat (layer->name, role == SORA_LORA_TABLE_DIFFERENCE ? ".modulation" : "", NULL);
+  gboolean found = FALSE;
+
+  for (guint i = SORA_LORA_TRANSFORMER; i < SORA_LORA_N_PARTS; i++) {
+    const gchar *ours = layer->part == SORA_LORA_ANY || layer->part == i ? find_layer (&addition->merger->parts[i], name) : NULL;
+    if (ours && find_in_part (target, &addition->merger->parts[i], ours, role))
+      return TRUE;
+    found |= ours != NULL;
+  }
+  return sora_weight_file_fail_tensor (addition->lora->file, error, SORA_MODEL_ERROR_WEIGHT, layer->keys[role],
+      "the model has no %s \"%s\": the LoRA is for another one", !found ? "layer" : is_bias (role) ? "bias in" : "weight in", name);
+}
+
+/* Whether the same but for sizes of 1 */
+static gboolean
+same_shape (const SoraTensor *a, const SoraTensor *b)
+{
+  guint i = 0, j = 0;
+
+  while (TRUE) {
+    for (; i < a->n_dims && a->shape[i] == 1; i++);
+    for (; j < b->n_dims && b->shape[j] == 1; j++);
+    if (i == a->n_dims || j == b->n_dims)
+      return i == a->n_dims && j == b->n_dims;
+    if (a->shape[i++] != b->shape[j++])
+      return FALSE;
+  }
+}
+
+static gboolean
+fits (const SoraTensorPatch *patch, const SoraTensor *target)
+{
+  if (!patch->up)
+    return same_shape (patch->down, target);
+  return target->n_dims >= 2 && patch->up->shape[0] == target->shape[0]
+      && patch->down->n_elements / patch->down->shape[0] == target->n_elements / target->shape[0];
+}
+
+static gboolean
+check_shape (const Addition *addition, const gchar *key, const SoraTensorPatch *patch, const SoraTensor *target, GError **error)
+{
+  g_autofree gchar *up = NULL, *down = NULL, *wanted = NULL;
+
+  if (fits (patch, target))
+    return TRUE;
+  up = patch->up ? sora_shape_format (patch->up->shape, patch->up->n_dims, "0") : NULL;
+  down = sora_shape_format (patch->down->shape, patch->down->n_dims, "0");
+  wanted = sora_shape_format (target->shape, target->n_dims, "0");
+  return sora_weight_file_fail_tensor (addition->lora->file, error, SORA_MODEL_ERROR_WEIGHT, key, "its shape %s%s%s does not fit the model's \"%s\", "
+      "which has %s: the LoRA is for another one", up ? up : "", up ? " by " : "", down, target->name, wanted);
+}
+
+/* Two keys for one tensor, in two dialects say, would count twice. */
+static gboolean
+take_target (Addition *addition, const Target *target, SoraLoraRole role, const gchar *key, GError **error)
+{
+  gchar *mark = g_strdup_printf ("%u%s", role, target->tensor->name);
+  const gchar *other = g_hash_table_lookup (addition->taken, mark);
+
+  g_hash_table_insert (addition->taken, mark, (gpointer) key);
+  return !other || sora_weight_file_fail_tensor (addition->lora->file, error, SORA_MODEL_ERROR_FORMAT, key, "it changes the same as \"%s\"", other);
+}
+
+/* --- merging ----------------------------------------------------------------------------------------------------- */
+
+static void
+add_patch (const Addition *addition, const Target *target, const SoraTensorPatch *patch)
+{
+  Patched *patched = g_hash_table_lookup (target->part->patched, target->name);
+
+  if (addition->weight == 0)
+    return;
+  if (!patched) {
+    patched = g_new0 (Patched, 1);
+    patched->items = g_array_new (FALSE, FALSE, sizeof (SoraTensorPatch));
+    patched->id = g_string_new (NULL);
+    g_hash_table_insert (target->part->patched, g_strdup (target->name), patched);
+  }
+  g_array_append_val (patched->items, *patch);
+  g_string_append_printf (patched->id, "%s*%a;", addition->lora->id, addition->weight);
+}
+
+/* Adds what @layer has for @role; @factor: without the LoRA's weight */
+static gboolean
+add_role (Addition *addition, const SoraLoraLayer *layer, SoraLoraRole role, gdouble factor, GError **error)
+{
+  SoraTensorPatch patch = { .down = layer->tensors[role], .factor = addition->weight * factor };
+  g_auto (Target) target = { 0 };
+
+  if (!layer->keys[role])
+    return TRUE;
+  if (role == SORA_LORA_DOWN)
+    patch.up = layer->tensors[SORA_LORA_UP];
+  if (!find_target (addition, &target, layer, role, error) || !check_shape (addition, layer->keys[role], &patch, target.tensor, error)
+      || !take_target (addition, &target, role, layer->keys[role], error))
+    return FALSE;
+  add_patch (addition, &target, &patch);
+  return TRUE;
+}
+
+static gboolean
+add_layer (Addition *addition, const SoraLoraLayer *layer, GError **error)
+{
+  gdouble scale = layer->keys[SORA_LORA_DOWN] ? layer->alpha / sora_lora_layer_get_rank (layer) : 1;
+
+  return add_role (addition, layer, SORA_LORA_DOWN, scale, error) && add_role (addition, layer, SORA_LORA_UP_BIAS, scale, error)
+      && add_role (addition, layer, SORA_LORA_DIFFERENCE, 1, error) && add_role (addition, layer, SORA_LORA_BIAS_DIFFERENCE, 1, error)
+      && add_role (addition, layer, SORA_LORA_TABLE_DIFFERENCE, 1, error);
+}
+
+gboolean
+sora_lora_merger_add (SoraLoraMerger *merger, SoraLora *lora, gdouble weight, GError **error)
+{
+  g_autoptr (GHashTable) taken = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  Addition addition = { merger, lora, weight, taken };
+
+  for (guint i = 0; i < lora->layers->len; i++) {
+    if (!add_layer (&addition, lora->layers->pdata[i], error))
+      return FALSE;
+  }
+  g_ptr_array_add (merger->loras, sora_lora_ref (lora));
+  return TRUE;
+}
+
+static void
+patches_free (SoraTensorPatches *patches)
+{
+  g_free ((gpointer) patches->items);
+  g_free ((gpointer) patches->id);
+  g_free (patches);
+}
+
+static SoraTensorPatches *
+patches_new (const Patched *patched)
+{
+  SoraTensorPatches *patches = g_new (SoraTensorPatches, 1);
+
+  *patches = (SoraTensorPatches) { .id = g_strdup (patched->id->str), .n = patched->items->len,
+    .items = g_memdup2 (patched->items->data, patched->items->len * sizeof (SoraTensorPatch)) };
+  return patches;
+}
+
+/* @tensor, with its patches if it has any */
+static SoraTensor *
+copy_tensor (SoraWeightFile *file, const SoraTensor *tensor, const Patched *patched)
+{
+  SoraTensor *copy = g_memdup2 (tensor, sizeof (*tensor));
+
+  copy->name = g_strdup (tensor->name);
+  if (patched) {
+    SoraTensorPatches *patches = patches_new (patched);
+    g_ptr_array_add (file->patches, patches);
+    copy->patches = patches;
+  }
+  return copy;
+}
+
+/* What is kept in a file beside its weights is not asked of this one. */
+SoraWeightFile *
+sora_lora_merger_get_file (SoraLoraMerger *merger, SoraLoraPart part)
+{
+  GHashTable *patched = merger->parts[part].patched;
+  SoraWeightFile *base = merger->parts[part].base, *file;
+  GHashTableIter iter;
+  gpointer name, value;
+
+  if (g_hash_table_size (patched) == 0)
+    return NULL;
+  file = sora_weight_file_new (base->path);
+  file->dialect = base->dialect;
+  file->prefix = base->prefix;
+  file->size = base->size;
+  file->patches = g_ptr_array_new_with_free_func ((GDestroyNotify) patches_free);
+  file->loras = g_ptr_array_ref (merger->loras);
+  g_hash_table_iter_init (&iter, base->tensors);
+  while (g_hash_table_iter_next (&iter, &name, &value))
+    g_hash_table_insert (file->tensors, g_strdup (name), copy_tensor (file, value, g_hash_table_lookup (patched, name)));
+  g_hash_table_iter_init (&iter, base->foreign);
+  while (g_hash_table_iter_next (&iter, &name, &value))
+    g_hash_table_insert (file->foreign, g_strdup (name), g_strdup (value));
+  return file;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What was understood of a LoRA file, for the files that read, merge and describe it. */
+#pragma once
+
+#include "weights/lora.h"
+#include "weights/weight-file-private.h"
+
+G_BEGIN_DECLS
+
+/* What a key holds for its layer */
+typedef enum {
+  SORA_LORA_DOWN,               /* lora_A or lora_down: [rank, k...] */
+  SORA_LORA_UP,                 /* lora_B or lora_up: [n, rank] */
+  SORA_LORA_UP_BIAS,            /* lora_B's bias: [n] */
+  SORA_LORA_DIFFERENCE,         /* diff: of the weight, or of what has the layer's own name */
+  SORA_LORA_BIAS_DIFFERENCE,    /* diff_b */
+  SORA_LORA_TABLE_DIFFERENCE,   /* diff_m: of the layer's table of modulation */
+  SORA_LORA_ALPHA,              /* one number */
+  SORA_LORA_N_ROLES
+} SoraLoraRole;
+
+/* All keys of one layer */
+typedef struct {
+  SoraLoraPart part;
+  gchar *name;                  /* of the layer: in any dialect, dots or underscores, no prefix */
+  gchar *prefix;                /* before it in the file, with the folder of a training checkpoint */
+  const gchar *keys[SORA_LORA_N_ROLES]; /* as the file has them; NULL: not there */
+  const SoraTensor *tensors[SORA_LORA_N_ROLES]; /* NULL for alpha */
+  gdouble alpha;                /* the rank if there is no key */
+} SoraLoraLayer;
+
+struct _SoraLora {
+  gatomicrefcount ref_count;
+  SoraWeightFile *file;
+  gchar *id;
+  GPtrArray *layers;            /* SoraLoraLayer, in the order of their keys */
+};
+
+/* A key taken apart. */
+typedef struct {
+  SoraLoraPart part;
+  SoraLoraRole role;
+  GString *prefix;              /* one or several, or empty */
+  gchar *layer;                 /* what lies between prefix and suffix */
+} SoraLoraKey;
+
+/* FALSE if @key is none of a LoRA's. On success @parsed is to be cleared. */
+gboolean sora_lora_key_parse (SoraLoraKey *parsed, const gchar *key);
+void sora_lora_key_clear (SoraLoraKey *parsed);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (SoraLoraKey, sora_lora_key_clear)
+
+/* Rank of a layer with a pair */
+static inline guint64
+sora_lora_layer_get_rank (const SoraLoraLayer *layer)
+{
+  return layer->tensors[SORA_LORA_DOWN]->shape[0];
+}
+
+G_END_DECLS

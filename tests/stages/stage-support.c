@@ -19,6 +19,18 @@ stage_golden_open (const gchar *name)
   return golden;
 }
 
+void
+stage_add_lora (SoraLoraMerger *merger, const gchar *name, gdouble weight)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree gchar *path = g_build_filename (g_getenv ("SORA_TEST_GOLDEN"), "lora", name, NULL);
+  g_autoptr (SoraLora) lora = sora_lora_open (path, &error);
+
+  g_assert_no_error (error);
+  sora_lora_merger_add (merger, lora, weight, &error);
+  g_assert_no_error (error);
+}
+
 static gfloat *
 read_golden (SoraWeightFile *golden, gsize *n, const gchar *name)
 {

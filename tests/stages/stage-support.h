@@ -3,12 +3,14 @@
 #pragma once
 
 #include "test-support.h"
-#include "weights/weight-file.h"
+#include "weights/lora.h"
 
 G_BEGIN_DECLS
 
 /* (transfer full): $SORA_TEST_GOLDEN/NAME.safetensors; fails the test if it cannot be read */
 SoraWeightFile *stage_golden_open (const gchar *name);
+/* Adds the LoRA $SORA_TEST_GOLDEN/lora/@name; fails the test if it does not fit. */
+void stage_add_lora (SoraLoraMerger *merger, const gchar *name, gdouble weight);
 /* (transfer full): the numbers of "golden.NAME"; @n: (out) (nullable): how many */
 gfloat *stage_golden (SoraWeightFile *golden, gsize *n, const gchar *name, ...) G_GNUC_PRINTF (3, 4);
 

@@ -97,6 +97,28 @@ test_embedded (void)
   check_prompts (&config, weights, golden, lengths, G_N_ELEMENTS (lengths), 7, TRAINED_TOLERANCE);
 }
 
+/* With a LoRA merged, in every dialect: what transformers gives (tests/reference/lora.py) */
+static void
+test_loras (void)
+{
+  static const gchar *const files[] = { "encoder-diffusers.safetensors", "encoder-kohya.safetensors", "encoder-comfyui.safetensors",
+    "encoder-bare.safetensors" };
+  static const guint length = 6;
+  g_autoptr (SoraWeightFile) base = stage_golden_open ("text-encoder");
+  g_autoptr (SoraWeightFile) golden = stage_golden_open ("lora");
+  SoraTextEncoderConfig config = golden_config (base);
+
+  for (guint i = 0; i < G_N_ELEMENTS (files); i++) {
+    g_autoptr (SoraLoraMerger) merger = sora_lora_merger_new (NULL, base);
+    g_autoptr (SoraWeightFile) merged = NULL;
+
+    stage_add_lora (merger, files[i], 1);
+    g_assert_null (sora_lora_merger_get_file (merger, SORA_LORA_TRANSFORMER));
+    merged = sora_lora_merger_get_file (merger, SORA_LORA_TEXT_ENCODER);
+    check_prompts (&config, merged, golden, &length, 1, 1, RANDOM_TOLERANCE);
+  }
+}
+
 /* A file of another shape, and one without a tensor, are told apart from a sound one. */
 static void
 test_validate (void)
@@ -152,6 +174,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/text-encoder/random", test_random);
   g_test_add_func ("/text-encoder/embedded", test_embedded);
+  g_test_add_func ("/text-encoder/loras", test_loras);
   g_test_add_func ("/text-encoder/validate", test_validate);
   g_test_add_func ("/text-encoder/bad-token", test_bad_token);
   return g_test_run ();

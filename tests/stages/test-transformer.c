@@ -94,14 +94,14 @@ set_latents (Stream *s, guint32 seed, guint first, guint n)
 
 /* One bidirectional evaluation of 3 latent frames; @linear: which kind */
 static void
-check_whole (const gchar *linear, SoraWeightFile *golden, SoraTransformerConfig config, guint n_branches, guint text_length,
+check_whole (const gchar *linear, SoraWeightFile *weights, SoraWeightFile *golden, SoraTransformerConfig config, guint n_branches, guint text_length,
     guint block_latents, const gchar *name)
 {
   static const gdouble timesteps[] = { 50, 700, 312.5, 1000 };
   static const guint rows[] = { 1, 2, 3 };
   Stream s = { .config = config, .shape = { n_branches, block_latents, block_latents, 4, 6, text_length, 4 } };
 
-  stream_open (&s, golden, linear);
+  stream_open (&s, weights, linear);
   sora_transformer_set_timesteps (s.transformer, s.state, s.queue, timesteps, 4);
   set_texts (&s);
   set_latents (&s, 1, 0, 3);
@@ -117,7 +117,7 @@ test_block (gconstpointer linear)
   SoraTransformerConfig config = golden_config (golden);
 
   config.num_layers = 1;
-  check_whole (linear, golden, config, 2, 8, 3, "block");
+  check_whole (linear, golden, golden, config, 2, 8, 3, "block");
 }
 
 /* Also with room for more latents than are given, without padding rows, and with one branch only. */
@@ -127,10 +127,10 @@ test_whole (gconstpointer linear)
   g_autoptr (SoraWeightFile) golden = stage_golden_open ("transformer");
   SoraTransformerConfig config = golden_config (golden);
 
-  check_whole (linear, golden, config, 2, 8, 3, "whole");
-  check_whole (linear, golden, config, 2, 8, 5, "whole");
-  check_whole (linear, golden, config, 1, 8, 3, "whole");
-  check_whole (linear, golden, config, 1, n_tokens[0], 3, "whole.unpadded");
+  check_whole (linear, golden, golden, config, 2, 8, 3, "whole");
+  check_whole (linear, golden, golden, config, 2, 8, 5, "whole");
+  check_whole (linear, golden, golden, config, 1, 8, 3, "whole");
+  check_whole (linear, golden, golden, config, 1, n_tokens[0], 3, "whole.unpadded");
 }
 
 static void
@@ -140,7 +140,36 @@ test_without_cross_attn_norm (gconstpointer linear)
   SoraTransformerConfig config = golden_config (golden);
 
   config.cross_attn_norm = FALSE;
-  check_whole (linear, golden, config, 2, 8, 3, "plain");
+  check_whole (linear, golden, golden, config, 2, 8, 3, "plain");
+}
+
+/* LoRAs merged, in every dialect and several at once: what diffusers gives with the sum (tests/reference/lora.py) */
+static void
+test_loras (gconstpointer linear)
+{
+  static const struct { const gchar *name, *files[2]; gdouble weights[2]; } cases[] = {
+    { "one", { "comfyui.safetensors" }, { 1 } }, { "one", { "comfyui-alpha.safetensors" }, { 1 } }, { "one", { "kohya.safetensors" }, { 1 } },
+    { "one", { "wan-fun.safetensors" }, { 1 } }, { "one", { "lycoris.safetensors" }, { 1 } }, { "one", { "diffusers.safetensors" }, { 1 } },
+    { "one", { "diffusers-old.safetensors" }, { 1 } }, { "one", { "one-trainer.safetensors" }, { 1 } },
+    { "one", { "diffsynth.safetensors" }, { 1 } }, { "one", { "peft.safetensors" }, { 1 } }, { "one", { "bare.safetensors" }, { 1 } },
+    { "one", { "checkpoint.pt" }, { 1 } }, { "one", { "kohya.safetensors", "other.safetensors" }, { 1, 0 } },
+    { "one", { "diffusers.safetensors", "bare.safetensors" }, { 1.5, -0.5 } }, { "other", { "other.safetensors" }, { 1 } },
+    { "both", { "kohya.safetensors", "other.safetensors" }, { 0.75, -0.5 } }, { "bias", { "bias.safetensors" }, { 1 } },
+  };
+  g_autoptr (SoraWeightFile) base = stage_golden_open ("transformer");
+  g_autoptr (SoraWeightFile) golden = stage_golden_open ("lora");
+  SoraTransformerConfig config = golden_config (base);
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (SoraLoraMerger) merger = sora_lora_merger_new (base, NULL);
+    g_autoptr (SoraWeightFile) merged = NULL;
+
+    for (guint j = 0; j < G_N_ELEMENTS (cases[i].files) && cases[i].files[j]; j++)
+      stage_add_lora (merger, cases[i].files[j], cases[i].weights[j]);
+    merged = sora_lora_merger_get_file (merger, SORA_LORA_TRANSFORMER);
+    g_test_message ("%s", cases[i].files[0]);
+    check_whole (linear, merged, golden, config, 2, 8, 3, cases[i].name);
+  }
 }
 
 /* Block by block: twice at the noisy timesteps, with the prompt's branch alone and with both, since an evaluation must leave the cache
@@ -292,6 +321,7 @@ main (int argc, char **argv)
   add ("block", test_block);
   add ("whole", test_whole);
   add ("without-cross-attn-norm", test_without_cross_attn_norm);
+  add ("loras", test_loras);
   add ("causal", test_causal);
   add ("short-blocks", test_short_blocks);
   g_test_add_func ("/transformer/embedded", test_embedded);

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Makes the files of tests/golden/lora: the same small LoRA in every dialect of names, another one of everything that a file can hold, and
+tests/golden/lora.safetensors, what diffusers' WanTransformer3DModel and transformers' UMT5EncoderModel give with them merged:
+W + weight · alpha / rank · up · down. The models are those of transformer.safetensors and text-encoder.safetensors, so transformer.py and
+text_encoder.py come first."""
+
+import torch
+from diffusers import WanTransformer3DModel
+from safetensors.torch import load_file, save_file
+from transformers import UMT5Config, UMT5EncoderModel
+
+import text_encoder
+import transformer
+from common import GOLDEN, save
+
+FOLDER = GOLDEN / "lora"
+RANK, ALPHA = 2, 1.0
+OTHER_RANK, OTHER_ALPHA = 3, 6
+BOTH = 0.75, -0.5       # weights of the two, together
+SIZE = 0.3              # of a difference against the weight's own numbers
+
+# Layers of the transformer: diffusers' names, and Wan's own
+LAYERS = {"blocks.0.attn1.to_q": "blocks.0.self_attn.q", "blocks.1.attn1.to_v": "blocks.1.self_attn.v",
+          "blocks.0.attn1.to_out.0": "blocks.0.self_attn.o", "blocks.1.attn2.to_k": "blocks.1.cross_attn.k",
+          "blocks.0.ffn.net.0.proj": "blocks.0.ffn.0", "blocks.1.ffn.net.2": "blocks.1.ffn.2",
+          "condition_embedder.time_proj": "time_projection.1", "proj_out": "head.head", "patch_embedding": "patch_embedding"}
+OTHER_LAYERS = {"blocks.0.attn1.to_q": "blocks.0.self_attn.q", "blocks.0.attn2.to_q": "blocks.0.cross_attn.q",
+                "condition_embedder.text_embedder.linear_2": "text_embedding.2", "condition_embedder.time_embedder.linear_1": "time_embedding.0"}
+# What the other one changes as a whole: tensors by diffusers' names, and keys
+DIFFERENCES = {"blocks.0.attn1.to_k.weight": "blocks.0.self_attn.k.diff", "blocks.0.attn1.to_q.bias": "blocks.0.self_attn.q.diff_b",
+               "blocks.1.attn2.norm_k.weight": "blocks.1.cross_attn.norm_k.diff", "blocks.0.norm2.weight": "blocks.0.norm3.diff",
+               "blocks.0.norm2.bias": "blocks.0.norm3.diff_b", "blocks.1.scale_shift_table": "blocks.1.diff_m",
+               "scale_shift_table": "head.diff_m"}
+# Layers of the text encoder: transformers' names, and Wan's own
+ENCODER = {"encoder.block.0.layer.0.SelfAttention.q": "blocks.0.attn.q", "encoder.block.1.layer.0.SelfAttention.v": "blocks.1.attn.v",
+           "encoder.block.1.layer.1.DenseReluDense.wi_0": "blocks.1.ffn.gate.0", "encoder.block.0.layer.1.DenseReluDense.wo": "blocks.0.ffn.fc2"}
+
+
+def draw(weights, layers, rank):
+    """To layer: (down, up) in numbers that bf16 holds exactly"""
+    pairs = {}
+    for layer in layers:
+        weight = weights[f"{layer}.weight"]
+        ones = [1] * (weight.ndim - 2)
+        down = torch.randn(rank, *weight.shape[1:]) * (SIZE / weight[0].numel()) ** 0.5
+        up = torch.randn(len(weight), rank, *ones) * (SIZE / rank) ** 0.5
+        pairs[layer] = down.bfloat16().float(), up.bfloat16().float()
+    return pairs
+
+
+def merge(weights, pairs, scale):
+    for layer, (down, up) in pairs.items():
+        weight = weights[f"{layer}.weight"]
+        weights[f"{layer}.weight"] = weight + (scale * up.flatten(1) @ down.flatten(1)).reshape(weight.shape)
+
+
+def spell(pairs, names, pattern, halves, alpha=None, dtype=torch.bfloat16, underscores=False):
+    """Keys of `pattern`, in which {layer} and {half} stand for their names. Without alpha the upper half has its factor."""
+    tensors = {}
+    for layer, (down, up) in pairs.items():
+        name = names.get(layer, layer)
+        name = name.replace(".", "_") if underscores else name
+        if alpha is None:
+            up = up * (ALPHA / RANK)
+        else:
+            key = pattern[:pattern.index("{layer}")] + name + ".alpha"
+            tensors[key] = alpha
+        tensors[pattern.format(layer=name, half=halves[0])] = down.to(dtype)
+        tensors[pattern.format(layer=name, half=halves[1])] = up.to(dtype)
+    return tensors
+
+
+def write(name, tensors):
+    save_file({key: tensor.contiguous().clone() for key, tensor in tensors.items()}, FOLDER / name)
+
+
+def write_transformer_dialects(pairs):
+    ab, kohya = ("lora_A", "lora_B"), ("lora_down", "lora_up")
+    alpha = torch.tensor(ALPHA)
+    write("comfyui.safetensors", spell(pairs, LAYERS, "diffusion_model.{layer}.{half}.weight", ab))
+    write("comfyui-alpha.safetensors", spell(pairs, LAYERS, "diffusion_model.{layer}.{half}.weight", kohya, alpha))
+    write("kohya.safetensors", spell(pairs, LAYERS, "lora_unet_{layer}.{half}.weight", kohya, torch.tensor(1), underscores=True))
+    write("wan-fun.safetensors", spell(pairs, LAYERS, "lora_unet__{layer}.{half}.weight", kohya, alpha.bfloat16(), underscores=True))
+    write("lycoris.safetensors", spell(pairs, LAYERS, "lycoris_{layer}.{half}.weight", kohya, alpha, torch.float32, underscores=True))
+    write("diffusers.safetensors", spell(pairs, {}, "transformer.{layer}.{half}.weight", ab))
+    write("diffusers-old.safetensors", spell(pairs, {}, "transformer.{layer}.lora.{half}.weight", ("down", "up")))
+    write("one-trainer.safetensors", spell(pairs, {}, "lora_transformer_{layer}.{half}.weight", kohya, alpha.double(), underscores=True))
+    write("diffsynth.safetensors", spell(pairs, LAYERS, "pipe.dit.{layer}.{half}.default.weight", ab))
+    write("peft.safetensors", spell(pairs, {}, "base_model.model.{layer}.{half}.weight", ab))
+    write("bare.safetensors", spell(pairs, LAYERS, "{layer}.{half}.default.weight", ab))
+    some = spell(pairs, LAYERS, "base_model.model._fsdp_wrapped_module.{layer}.{half}.weight", ab)
+    critic = spell({"proj_out": pairs["proj_out"]}, LAYERS, "base_model.model.{layer}.{half}.weight", ab)
+    torch.save({"generator_lora": some, "critic_lora": critic, "step": 3}, FOLDER / "checkpoint.pt")
+
+
+def make_other(weights):
+    """Pairs and differences of the other one, and its file"""
+    pairs = draw(weights, OTHER_LAYERS, OTHER_RANK)
+    differences = {name: (SIZE * torch.randn(weights[name].shape)).bfloat16().float() for name in DIFFERENCES}
+    tensors = spell(pairs, OTHER_LAYERS, "diffusion_model.{layer}.{half}.weight", ("lora_down", "lora_up"), torch.tensor(OTHER_ALPHA))
+    tensors |= {"diffusion_model." + key: differences[name].bfloat16() for name, key in DIFFERENCES.items()}
+    write("other.safetensors", tensors)
+    return pairs, differences
+
+
+def merge_other(weights, other, weight):
+    merge(weights, other[0], weight * OTHER_ALPHA / OTHER_RANK)
+    for name, difference in other[1].items():
+        weights[name] = weights[name] + weight * difference
+
+
+def make_bias(weights, pairs):
+    """A pair whose upper half has a bias, as peft writes it"""
+    layer = "blocks.0.attn1.to_q"
+    bias = torch.randn(len(weights[f"{layer}.weight"])).bfloat16()
+    tensors = spell({layer: pairs[layer]}, {}, "transformer.{layer}.{half}.weight", ("lora_A", "lora_B"), torch.tensor(ALPHA))
+    write("bias.safetensors", tensors | {f"transformer.{layer}.lora_B.bias": bias})
+    merge(weights, {layer: pairs[layer]}, ALPHA / RANK)
+    weights[f"{layer}.bias"] = weights[f"{layer}.bias"] + ALPHA / RANK * bias.float()
+    return weights
+
+
+def golden_weights(name):
+    tensors = load_file(GOLDEN / f"{name}.safetensors")
+    return {key: tensor.float() for key, tensor in tensors.items() if not key.startswith("golden.")}
+
+
+def run_transformer(weights):
+    model = WanTransformer3DModel(**transformer.CONFIG).eval()
+    model.load_state_dict(weights)
+    text = transformer.texts(transformer.N_TOKENS, transformer.TEXT_LENGTH, transformer.CONFIG["text_dim"])
+    x = transformer.latents(1, transformer.FRAMES, transformer.SIZE, transformer.CONFIG["in_channels"])
+    return transformer.evaluate(model, x, transformer.TIMESTEPS[1:], text)
+
+
+def make_transformer():
+    weights = golden_weights("transformer")
+    pairs = draw(weights, LAYERS, RANK)
+    write_transformer_dialects(pairs)
+    other = make_other(weights)
+    merged, both, others = dict(weights), dict(weights), dict(weights)
+    merge(merged, pairs, ALPHA / RANK)
+    merge_other(others, other, 1)
+    merge(both, pairs, BOTH[0] * ALPHA / RANK)
+    merge_other(both, other, BOTH[1])
+    return {"one": run_transformer(merged), "other": run_transformer(others), "both": run_transformer(both),
+            "bias": run_transformer(make_bias(dict(weights), pairs))}
+
+
+def make_text_encoder():
+    weights = golden_weights("text-encoder")
+    pairs = draw(weights, ENCODER, RANK)
+    ab, kohya = ("lora_A", "lora_B"), ("lora_down", "lora_up")
+    write("encoder-diffusers.safetensors", spell(pairs, {}, "text_encoder.{layer}.{half}.weight", ab))
+    write("encoder-kohya.safetensors", spell(pairs, {}, "lora_te_{layer}.{half}.weight", kohya, torch.tensor(ALPHA), underscores=True))
+    write("encoder-comfyui.safetensors", spell(pairs, {}, "text_encoders.umt5xxl.transformer.{layer}.{half}.weight", ab))
+    write("encoder-bare.safetensors", spell(pairs, ENCODER, "{layer}.{half}.weight", ab))
+    merge(weights, pairs, ALPHA / RANK)
+    weights["encoder.embed_tokens.weight"] = weights["shared.weight"]
+    model = UMT5EncoderModel(UMT5Config(**text_encoder.CONFIG, feed_forward_proj="gated-gelu", dropout_rate=0.0)).eval()
+    model.load_state_dict(weights)
+    n = text_encoder.N_TOKENS[1]
+    tokens = text_encoder.ids(n, n, text_encoder.CONFIG["vocab_size"])
+    return {f"tokens.{n}": tokens, f"embeddings.{n}": text_encoder.encode(model, tokens, text_encoder.LENGTH)}
+
+
+def main():
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(False)
+    torch.manual_seed(11)
+    FOLDER.mkdir(exist_ok=True)
+    save("lora", make_transformer() | make_text_encoder())
+    for path in sorted(FOLDER.iterdir()):
+        path.chmod(0o644)
+        print(f"{path}: {path.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -42,6 +42,7 @@ enum
   PROP_PROMPT,
   PROP_NEGATIVE_PROMPT,
   PROP_IMAGE,
+  PROP_LORAS,
   PROP_GUIDANCE_SCALE,
   PROP_GUIDANCE_BEGIN,
   PROP_GUIDANCE_END,
@@ -69,7 +70,7 @@ enum
 #define DEFAULT_IS_LIVE FALSE
 
 typedef struct {
-  gchar *model, *text_encoder, *vae, *device, *prompt, *negative_prompt, *image;
+  gchar *model, *text_encoder, *vae, *device, *prompt, *negative_prompt, *image, *loras;
   gdouble guidance_scale, guidance_begin, guidance_end;
   SoraSamplerType sampler;
   guint steps;
@@ -190,19 +191,34 @@ on_block_done (SoraBlock *block, gpointer user_data)
   gst_element_post_message (GST_ELEMENT (self), gst_message_new_element (GST_OBJECT (self), structure));
 }
 
+/* The property @name, whose value is *@text, goes back to what holds. */
+static void
+take_back (GstSoraSrc *self, const gchar *name, gchar **text, const gchar *refused, const gchar *kept, const GError *error)
+{
+  g_mutex_lock (&self->lock);
+  if (g_str_equal (*text, refused)) {
+    g_free (*text);
+    *text = g_strdup (kept);
+  }
+  g_mutex_unlock (&self->lock);
+  gst_sora_post_warning (GST_ELEMENT (self), error);
+  g_object_notify (G_OBJECT (self), name);
+}
+
 static void
 on_prompt_refused (const gchar *refused, const gchar *kept, const GError *error, gpointer user_data)
 {
   GstSoraSrc *self = user_data;
 
-  g_mutex_lock (&self->lock);
-  if (g_str_equal (self->settings.prompt, refused)) {
-    g_free (self->settings.prompt);
-    self->settings.prompt = g_strdup (kept);
-  }
-  g_mutex_unlock (&self->lock);
-  gst_sora_post_warning (GST_ELEMENT (self), error);
-  g_object_notify (G_OBJECT (self), "prompt");
+  take_back (self, "prompt", &self->settings.prompt, refused, kept, error);
+}
+
+static void
+on_loras_refused (const gchar *refused, const gchar *kept, const GError *error, gpointer user_data)
+{
+  GstSoraSrc *self = user_data;
+
+  take_back (self, "loras", &self->settings.loras, refused, kept, error);
 }
 
 static const GstSoraWorkerEvents worker_events = {
@@ -212,6 +228,7 @@ static const GstSoraWorkerEvents worker_events = {
   .block_begins = on_block_begins,
   .block_done = on_block_done,
   .prompt_refused = on_prompt_refused,
+  .loras_refused = on_loras_refused,
 };
 
 /* ---- start and stop ---- */
@@ -383,6 +400,7 @@ static gboolean
 start_worker (GstSoraSrc *self)
 {
   g_autofree gchar *prompt = NULL;
+  g_autofree gchar *loras = NULL;
   g_autoptr (GError) error = NULL;
   SoraStreamOptions *options = sora_stream_options_new ();
   gdouble guidance_scale;
@@ -404,12 +422,13 @@ start_worker (GstSoraSrc *self)
   sora_stream_options_set_shift (options, self->settings.shift);
   sora_stream_options_set_seed (options, self->used_seed);
   prompt = g_strdup (self->settings.prompt);
+  loras = g_strdup (self->settings.loras);
   guidance_scale = self->settings.guidance_scale;
   g_mutex_unlock (&self->lock);
 
   self->told_percent = 0;
   post_progress (self, GST_PROGRESS_TYPE_START, "loading the model");
-  if (gst_sora_worker_start (self->worker, options, prompt, guidance_scale, &error))
+  if (gst_sora_worker_start (self->worker, options, prompt, loras, guidance_scale, &error))
     return TRUE;
   GST_ELEMENT_ERROR (self, CORE, THREAD, (NULL), ("%s", error->message));
   return FALSE;
@@ -892,6 +911,20 @@ make_stats (GstSoraSrc *self)
   return structure;
 }
 
+/* Takes LoRAs from @value; whether they can be loaded, the worker tells. */
+static void
+set_loras (GstSoraSrc *self, const GValue *value)
+{
+  const gchar *wanted = g_value_get_string (value) ? g_value_get_string (value) : "";
+
+  if (g_str_equal (self->settings.loras, wanted))
+    return;
+  g_free (self->settings.loras);
+  self->settings.loras = g_strdup (wanted);
+  if (self->worker)
+    gst_sora_worker_set_loras (self->worker, wanted);
+}
+
 /* Takes a prompt from @value; a text that is not UTF-8 changes nothing but posts a warning. */
 static void
 set_text (GstSoraSrc *self, gchar **text, const GValue *value, GstSoraWorker **worker)
@@ -950,6 +983,9 @@ gst_sora_src_set_property (GObject *object, guint id, const GValue *value, GPara
     case PROP_IMAGE:
       g_free (settings->image);
       settings->image = g_value_dup_string (value);
+      break;
+    case PROP_LORAS:
+      set_loras (self, value);
       break;
     case PROP_GUIDANCE_SCALE:
       settings->guidance_scale = g_value_get_double (value);
@@ -1027,6 +1063,9 @@ gst_sora_src_get_property (GObject *object, guint id, GValue *value, GParamSpec 
     case PROP_IMAGE:
       g_value_set_string (value, settings->image);
       break;
+    case PROP_LORAS:
+      g_value_set_string (value, settings->loras);
+      break;
     case PROP_GUIDANCE_SCALE:
       g_value_set_double (value, settings->guidance_scale);
       break;
@@ -1089,6 +1128,9 @@ install_text_properties (GObjectClass *class)
   g_object_class_install_property (class, PROP_IMAGE, g_param_spec_string ("image", "Image",
       "Picture file that the video begins with, fitted to the model's size as 'fit' says; where no size is asked for, the model's "
       "size that is nearest to the picture's proportions is taken (NULL or empty: none)", NULL, READY_FLAGS));
+  g_object_class_install_property (class, PROP_LORAS, g_param_spec_string ("loras", "LoRAs",
+      "LoRA files that change the model, and their weights (1 where none is given): PATH[:WEIGHT],PATH[:WEIGHT], with a backslash before commas "
+      "in a path; while playing it takes effect with the next block that is generated (empty: none)", "", PLAYING_FLAGS));
 }
 
 #define GST_TYPE_SORA_SRC_SAMPLER (gst_sora_src_sampler_get_type ())
@@ -1172,6 +1214,7 @@ gst_sora_src_finalize (GObject *object)
   g_free (self->settings.prompt);
   g_free (self->settings.negative_prompt);
   g_free (self->settings.image);
+  g_free (self->settings.loras);
   g_mutex_clear (&self->lock);
   G_OBJECT_CLASS (gst_sora_src_parent_class)->finalize (object);
 }
@@ -1220,6 +1263,7 @@ gst_sora_src_init (GstSoraSrc *self)
   self->settings = (Settings) {
     .prompt = g_strdup (""),
     .negative_prompt = g_strdup (""),
+    .loras = g_strdup (""),
     .guidance_scale = DEFAULT_GUIDANCE_SCALE,
     .guidance_begin = DEFAULT_GUIDANCE_BEGIN,
     .guidance_end = DEFAULT_GUIDANCE_END,

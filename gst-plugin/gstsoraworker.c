@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+#include "gstsoraloras.h"
+
 GST_DEBUG_CATEGORY_EXTERN (gst_sora_src_debug);
 #define GST_CAT_DEFAULT gst_sora_src_debug
 
@@ -11,6 +13,7 @@ GST_DEBUG_CATEGORY_EXTERN (gst_sora_src_debug);
 typedef struct {
   guint64 block;
   gchar *prompt;
+  gchar *loras; /* as the element's property has them */
   gdouble guidance_scale;
 } Direction;
 
@@ -26,9 +29,8 @@ struct _GstSoraWorker
   /* the thread's own */
   SoraStreamOptions *options;
   SoraStream *stream;
-  gchar *first_prompt;     /* that of sora_stream_new() */
-  gchar *applied_prompt;   /* what the stream has now */
-  gdouble applied_guidance_scale; /* NaN: unknown */
+  Direction first;         /* that of sora_stream_new() */
+  Direction applied;       /* what the stream has now; guidance NaN: unknown */
 
   GMutex lock;
   GCond changed;
@@ -40,8 +42,7 @@ struct _GstSoraWorker
   GQueue blocks;           /* done, not begun to be taken */
   guint64 next_block, next_frame; /* the first of what is not generated yet */
   GArray *log;             /* of Direction, by block; the first is for block 0 */
-  gchar *wanted_prompt;    /* to be logged at the next block; NULL: none */
-  gdouble wanted_guidance_scale;  /* likewise; NaN: none */
+  Direction wanted;        /* to be logged at the next block; NULL and NaN: nothing */
   GstSoraWorkerStats stats;
 };
 
@@ -49,6 +50,20 @@ static void
 direction_clear (gpointer direction)
 {
   g_free (((Direction *) direction)->prompt);
+  g_free (((Direction *) direction)->loras);
+}
+
+static Direction
+direction_copy (const Direction *direction)
+{
+  return (Direction) { direction->block, g_strdup (direction->prompt), g_strdup (direction->loras), direction->guidance_scale };
+}
+
+static void
+replace (gchar **text, const gchar *by)
+{
+  g_free (*text);
+  *text = g_strdup (by);
 }
 
 GstSoraWorker *
@@ -68,8 +83,7 @@ gst_sora_worker_new (SoraModel *model, SoraDevice *device, guint queue_size, con
   worker->cancellable = g_cancellable_new ();
   worker->log = g_array_new (FALSE, FALSE, sizeof (Direction));
   g_array_set_clear_func (worker->log, direction_clear);
-  worker->wanted_guidance_scale = NAN;
-  worker->applied_guidance_scale = NAN;
+  worker->wanted.guidance_scale = NAN;
   return worker;
 }
 
@@ -96,9 +110,9 @@ gst_sora_worker_free (GstSoraWorker *worker)
 
   drop_blocks (worker);
   g_clear_pointer (&worker->options, sora_stream_options_free);
-  g_free (worker->first_prompt);
-  g_free (worker->applied_prompt);
-  g_free (worker->wanted_prompt);
+  direction_clear (&worker->first);
+  direction_clear (&worker->applied);
+  direction_clear (&worker->wanted);
   g_array_unref (worker->log);
   g_clear_error (&worker->error);
   g_object_unref (worker->cancellable);
@@ -128,53 +142,82 @@ static void
 log_wanted (GstSoraWorker *worker, guint64 block)
 {
   guint i;
-  Direction *now = find_direction (worker, block, &i);
+  Direction *now = find_direction (worker, block, &i), *wanted = &worker->wanted;
 
-  if (worker->wanted_guidance_scale == now->guidance_scale)
-    worker->wanted_guidance_scale = NAN;
-  if (worker->wanted_prompt == NULL && isnan (worker->wanted_guidance_scale))
+  if (wanted->guidance_scale == now->guidance_scale)
+    wanted->guidance_scale = NAN;
+  if (wanted->prompt == NULL && wanted->loras == NULL && isnan (wanted->guidance_scale))
     return;
   if (now->block != block) {
-    Direction entry = { block, g_strdup (now->prompt), now->guidance_scale };
+    Direction entry = direction_copy (now);
+    entry.block = block;
     g_array_insert_val (worker->log, ++i, entry);
   }
   for (; i < worker->log->len; i++) {
     Direction *entry = &g_array_index (worker->log, Direction, i);
-    if (worker->wanted_prompt) {
-      g_free (entry->prompt);
-      entry->prompt = g_strdup (worker->wanted_prompt);
-    }
-    if (!isnan (worker->wanted_guidance_scale))
-      entry->guidance_scale = worker->wanted_guidance_scale;
+    if (wanted->prompt)
+      replace (&entry->prompt, wanted->prompt);
+    if (wanted->loras)
+      replace (&entry->loras, wanted->loras);
+    if (!isnan (wanted->guidance_scale))
+      entry->guidance_scale = wanted->guidance_scale;
   }
-  g_clear_pointer (&worker->wanted_prompt, g_free);
-  worker->wanted_guidance_scale = NAN;
+  direction_clear (wanted);
+  *wanted = (Direction) { .guidance_scale = NAN };
 }
 
-/* Puts @kept wherever the log, or what is wanted, says @refused. */
+/* Puts @kept wherever the log says @refused. @offset: of the text in a Direction */
 static void
-forget_prompt (GstSoraWorker *worker, const gchar *refused, const gchar *kept)
+forget (GstSoraWorker *worker, gsize offset, const gchar *refused, const gchar *kept)
 {
   g_mutex_lock (&worker->lock);
   for (guint i = 0; i < worker->log->len; i++) {
-    Direction *entry = &g_array_index (worker->log, Direction, i);
-    if (g_str_equal (entry->prompt, refused)) {
-      g_free (entry->prompt);
-      entry->prompt = g_strdup (kept);
-    }
+    gchar **text = G_STRUCT_MEMBER_P (&g_array_index (worker->log, Direction, i), offset);
+    if (g_str_equal (*text, refused))
+      replace (text, kept);
   }
   g_mutex_unlock (&worker->lock);
+}
+
+static void
+apply_prompt (GstSoraWorker *worker, const gchar *prompt)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (g_str_equal (prompt, worker->applied.prompt))
+    return;
+  if (sora_stream_set_prompt (worker->stream, prompt, &error)) {
+    replace (&worker->applied.prompt, prompt);
+    return;
+  }
+  forget (worker, G_STRUCT_OFFSET (Direction, prompt), prompt, worker->applied.prompt);
+  worker->events.prompt_refused (prompt, worker->applied.prompt, error, worker->user_data);
+}
+
+static void
+apply_loras (GstSoraWorker *worker, const gchar *loras)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree gdouble *weights = NULL;
+  g_auto (GStrv) paths = NULL;
+
+  if (g_str_equal (loras, worker->applied.loras))
+    return;
+  paths = gst_sora_loras_parse (loras, &weights);
+  if (sora_stream_set_loras (worker->stream, (const gchar *const *) paths, weights, &error)) {
+    replace (&worker->applied.loras, loras);
+    return;
+  }
+  forget (worker, G_STRUCT_OFFSET (Direction, loras), loras, worker->applied.loras);
+  worker->events.loras_refused (loras, worker->applied.loras, error, worker->user_data);
 }
 
 /* Gives the stream what the log says for the next block. */
 static void
 direct_block (GstSoraWorker *worker)
 {
-  g_autofree gchar *prompt = NULL;
-  g_autoptr (GError) error = NULL;
-  gdouble guidance_scale;
+  Direction direction;
   guint64 first_frame;
-  Direction *direction;
 
   g_mutex_lock (&worker->lock);
   first_frame = worker->next_frame;
@@ -183,23 +226,15 @@ direct_block (GstSoraWorker *worker)
 
   g_mutex_lock (&worker->lock);
   log_wanted (worker, worker->next_block);
-  direction = find_direction (worker, worker->next_block, NULL);
-  prompt = g_strdup (direction->prompt);
-  guidance_scale = direction->guidance_scale;
+  direction = direction_copy (find_direction (worker, worker->next_block, NULL));
   g_mutex_unlock (&worker->lock);
 
-  if (guidance_scale != worker->applied_guidance_scale)
-    sora_stream_set_guidance_scale (worker->stream, guidance_scale);
-  worker->applied_guidance_scale = guidance_scale;
-  if (g_str_equal (prompt, worker->applied_prompt))
-    return;
-  if (sora_stream_set_prompt (worker->stream, prompt, &error)) {
-    g_free (worker->applied_prompt);
-    worker->applied_prompt = g_steal_pointer (&prompt);
-    return;
-  }
-  forget_prompt (worker, prompt, worker->applied_prompt);
-  worker->events.prompt_refused (prompt, worker->applied_prompt, error, worker->user_data);
+  if (direction.guidance_scale != worker->applied.guidance_scale)
+    sora_stream_set_guidance_scale (worker->stream, direction.guidance_scale);
+  worker->applied.guidance_scale = direction.guidance_scale;
+  apply_prompt (worker, direction.prompt);
+  apply_loras (worker, direction.loras);
+  direction_clear (&direction);
 }
 
 /* Whether what has just been generated is of no use any more. With the lock. */
@@ -220,6 +255,7 @@ queue_block (GstSoraWorker *worker, SoraBlock *block)
   worker->stats.frames += frames;
   worker->stats.last_block_seconds = sora_block_get_seconds (block);
   worker->stats.block_seconds += worker->stats.last_block_seconds;
+  sora_stream_get_memory (worker->stream, &worker->stats.stream_bytes, &worker->stats.weight_bytes);
   g_queue_push_tail (&worker->blocks, sora_block_ref (block));
 }
 
@@ -269,9 +305,8 @@ static void
 restart_stream (GstSoraWorker *worker)
 {
   sora_stream_restart (worker->stream);
-  g_free (worker->applied_prompt);
-  worker->applied_prompt = g_strdup (worker->first_prompt);
-  worker->applied_guidance_scale = NAN;
+  direction_clear (&worker->applied);
+  worker->applied = direction_copy (&worker->first);
 }
 
 /* Forgets a seek's wish to start again; whether there was one. With the lock. */
@@ -355,21 +390,26 @@ worker_main (gpointer user_data)
 }
 
 gboolean
-gst_sora_worker_start (GstSoraWorker *worker, SoraStreamOptions *options, const gchar *prompt, gdouble guidance_scale,
-    GError **error)
+gst_sora_worker_start (GstSoraWorker *worker, SoraStreamOptions *options, const gchar *prompt, const gchar *loras,
+    gdouble guidance_scale, GError **error)
 {
-  Direction first = { 0, g_strdup (prompt), guidance_scale };
+  g_autofree gdouble *weights = NULL;
+  g_auto (GStrv) paths = NULL;
+  Direction first;
 
   if (worker->thread) {
-    direction_clear (&first);
     sora_stream_options_free (options);
     return TRUE;
   }
+  paths = gst_sora_loras_parse (loras, &weights);
+  sora_stream_options_set_loras (options, (const gchar *const *) paths, weights);
   sora_stream_options_set_prompt (options, prompt);
   sora_stream_options_set_guidance_scale (options, guidance_scale);
   worker->options = options;
-  worker->first_prompt = g_strdup (prompt);
-  worker->applied_prompt = g_strdup (prompt);
+  worker->first = (Direction) { 0, g_strdup (prompt), g_strdup (loras), NAN };
+  worker->applied = direction_copy (&worker->first);
+  first = direction_copy (&worker->first);
+  first.guidance_scale = guidance_scale;
   g_array_append_val (worker->log, first);
   worker->thread = g_thread_try_new ("sora-worker", worker_main, worker, error);
   return worker->thread != NULL;
@@ -379,8 +419,15 @@ void
 gst_sora_worker_set_prompt (GstSoraWorker *worker, const gchar *prompt)
 {
   g_mutex_lock (&worker->lock);
-  g_free (worker->wanted_prompt);
-  worker->wanted_prompt = g_strdup (prompt);
+  replace (&worker->wanted.prompt, prompt);
+  g_mutex_unlock (&worker->lock);
+}
+
+void
+gst_sora_worker_set_loras (GstSoraWorker *worker, const gchar *loras)
+{
+  g_mutex_lock (&worker->lock);
+  replace (&worker->wanted.loras, loras);
   g_mutex_unlock (&worker->lock);
 }
 
@@ -388,7 +435,7 @@ void
 gst_sora_worker_set_guidance_scale (GstSoraWorker *worker, gdouble scale)
 {
   g_mutex_lock (&worker->lock);
-  worker->wanted_guidance_scale = scale;
+  worker->wanted.guidance_scale = scale;
   g_mutex_unlock (&worker->lock);
 }
 

@@ -13,7 +13,7 @@ G_BEGIN_DECLS
  * One generation. Every function may be called from any thread and none waits for a kernel, save gst_sora_worker_take()
  * when asked to wait and gst_sora_worker_free(), which joins the thread.
  *
- * What is directed while it runs (prompt, guidance scale) is logged with the block that it took effect in, so that a
+ * What is directed while it runs (prompt, LoRAs, guidance scale) is logged with the block that it took effect in, so that a
  * seek back generates the same frames again.
  */
 typedef struct _GstSoraWorker GstSoraWorker;
@@ -29,6 +29,7 @@ typedef struct {
   void (*block_done) (SoraBlock *block, gpointer user_data);
   /* the stream goes on with @kept */
   void (*prompt_refused) (const gchar *refused, const gchar *kept, const GError *error, gpointer user_data);
+  void (*loras_refused) (const gchar *refused, const gchar *kept, const GError *error, gpointer user_data);
 } GstSoraWorkerEvents;
 
 typedef struct {
@@ -48,15 +49,17 @@ void gst_sora_worker_free (GstSoraWorker *worker);
 
 /**
  * gst_sora_worker_start:
- * @options: (transfer full): all but prompt and guidance scale
+ * @options: (transfer full): all but prompt, LoRAs and guidance scale
+ * @loras: as the element's property has them
  *
  * Begins to load, once; later calls only free @options.
  */
-gboolean gst_sora_worker_start (GstSoraWorker *worker, SoraStreamOptions *options, const gchar *prompt,
+gboolean gst_sora_worker_start (GstSoraWorker *worker, SoraStreamOptions *options, const gchar *prompt, const gchar *loras,
     gdouble guidance_scale, GError **error);
 
-/* Both hold from the next block that is begun. */
+/* All hold from the next block that is begun. */
 void gst_sora_worker_set_prompt (GstSoraWorker *worker, const gchar *prompt);
+void gst_sora_worker_set_loras (GstSoraWorker *worker, const gchar *loras);
 void gst_sora_worker_set_guidance_scale (GstSoraWorker *worker, gdouble scale);
 
 /* Whether gst_sora_worker_take() must return at once. */

@@ -31,6 +31,8 @@ struct _SoraStreamOptions
   guint steps, width, height;
   guint64 seed, length;
   FakeSoraImage image;
+  gboolean has_bad_lora;
+  guint8 lora_mood;
 };
 
 struct _SoraStream
@@ -41,6 +43,7 @@ struct _SoraStream
   GMutex lock;
   gchar *prompt;
   gdouble guidance_scale;
+  guint8 lora_mood;
   guint64 next_block, next_frame;
 };
 
@@ -276,6 +279,41 @@ sora_stream_options_set_image (SoraStreamOptions *options, const guint8 *rgb, gu
     read_pixel (rgb, 0, height / 2, stride) };
 }
 
+guint8
+fake_sora_lora_mood (const gchar *const *paths, const gdouble *weights)
+{
+  guint8 mood = 0;
+
+  for (guint i = 0; paths && paths[i]; i++)
+    mood += g_str_hash (paths[i]) * 17 + (gint) (weights[i] * 100);
+  return mood;
+}
+
+static gboolean
+has_bad_lora (const gchar *const *paths)
+{
+  for (guint i = 0; paths && paths[i]; i++) {
+    if (g_str_has_suffix (paths[i], FAKE_SORA_BAD_LORA))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+void
+sora_stream_options_set_loras (SoraStreamOptions *options, const gchar *const *paths, const gdouble *weights)
+{
+  options->has_bad_lora = has_bad_lora (paths);
+  options->lora_mood = fake_sora_lora_mood (paths, weights);
+}
+
+static gboolean
+check_loras (gboolean is_bad, GError **error)
+{
+  if (is_bad)
+    g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_WEIGHT, "the LoRA is for another model");
+  return !is_bad;
+}
+
 /* Takes @ms; FALSE where it was cancelled. */
 static gboolean
 work (guint ms, GCancellable *cancellable, GError **error)
@@ -333,7 +371,7 @@ sora_stream_new (SoraModel *model, SoraDevice *device, const SoraStreamOptions *
     fail (error);
     return NULL;
   }
-  if (!check_prompt (options->prompt, error))
+  if (!check_prompt (options->prompt, error) || !check_loras (options->has_bad_lora, error))
     return NULL;
 
   g_atomic_int_inc (&fake_sora_calls.streams);
@@ -345,6 +383,7 @@ sora_stream_new (SoraModel *model, SoraDevice *device, const SoraStreamOptions *
   stream->device = sora_device_ref (device);
   stream->prompt = g_strdup (options->prompt);
   stream->guidance_scale = options->guidance_scale;
+  stream->lora_mood = options->lora_mood;
   g_mutex_init (&stream->lock);
   return stream;
 }
@@ -387,6 +426,12 @@ draw (guint8 *rgb, guint width, guint height, guint32 colour)
   }
 }
 
+static guint32
+add_mood (guint32 colour, guint8 mood)
+{
+  return (colour & 0xffff00) | ((colour + mood) & 0xff);
+}
+
 static SoraBlock *
 make_block (SoraStream *stream, guint n_frames)
 {
@@ -400,7 +445,7 @@ make_block (SoraStream *stream, guint n_frames)
     fake_sora.block_ms / 1000.0, g_strdup (stream->prompt), g_malloc (size * n_frames) };
   for (guint i = 0; i < n_frames; i++) {
     draw (block->rgb + i * size, options->width, options->height,
-        fake_sora_colour (stream->next_frame + i, options->seed, stream->prompt, stream->guidance_scale));
+        add_mood (fake_sora_colour (stream->next_frame + i, options->seed, stream->prompt, stream->guidance_scale), stream->lora_mood));
   }
   return block;
 }
@@ -442,6 +487,17 @@ sora_stream_set_prompt (SoraStream *stream, const gchar *prompt, GError **error)
   return TRUE;
 }
 
+gboolean
+sora_stream_set_loras (SoraStream *stream, const gchar *const *paths, const gdouble *weights, GError **error)
+{
+  if (!check_loras (has_bad_lora (paths), error))
+    return FALSE;
+  g_mutex_lock (&stream->lock);
+  stream->lora_mood = fake_sora_lora_mood (paths, weights);
+  g_mutex_unlock (&stream->lock);
+  return TRUE;
+}
+
 void
 sora_stream_set_guidance_scale (SoraStream *stream, gdouble scale)
 {
@@ -458,6 +514,7 @@ sora_stream_restart (SoraStream *stream)
   g_free (stream->prompt);
   stream->prompt = g_strdup (stream->options->prompt);
   stream->guidance_scale = stream->options->guidance_scale;
+  stream->lora_mood = stream->options->lora_mood;
 }
 
 void

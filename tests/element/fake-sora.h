@@ -47,7 +47,14 @@ extern FakeSoraCalls fake_sora_calls;
 /* A prompt longer than this many bytes is refused. */
 #define FAKE_SORA_PROMPT_BYTES 65536
 
-/* Pixel (0, 0) of frame @frame: its number in red and green, prompt, seed and guidance in blue. */
+/* A LoRA whose path ends so is refused. */
+#define FAKE_SORA_BAD_LORA "bad.safetensors"
+
+/* Pixel (0, 0) of frame @frame: its number in red and green, prompt, seed and guidance in blue. LoRAs change the blue, see
+ * fake_sora_lora_mood(). */
 guint32 fake_sora_colour (guint64 frame, guint64 seed, const gchar *prompt, gdouble guidance_scale);
+
+/* What LoRAs add to blue, modulo 256; @paths: (nullable) */
+guint8 fake_sora_lora_mood (const gchar *const *paths, const gdouble *weights);
 
 G_END_DECLS

@@ -14,6 +14,7 @@ static const struct {
   { "prompt", GST_PARAM_MUTABLE_PLAYING, "a red balloon" },
   { "negative-prompt", GST_PARAM_MUTABLE_READY, "blurred" },
   { "image", GST_PARAM_MUTABLE_READY, "/pictures/one.png" },
+  { "loras", GST_PARAM_MUTABLE_PLAYING, "/loras/style.safetensors:0.8,/loras/motion.pt" },
   { "guidance-scale", GST_PARAM_MUTABLE_PLAYING | GST_PARAM_CONTROLLABLE, "3.5" },
   { "guidance-begin", GST_PARAM_MUTABLE_READY, "0.25" },
   { "guidance-end", GST_PARAM_MUTABLE_READY, "0.75" },

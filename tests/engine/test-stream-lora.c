@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* LoRAs of a stream: as merged weights on disk would be, changed and taken away while it runs, beside streams with others, and refused. */
+#include <glib/gstdio.h>
+#include <math.h>
+#include <string.h>
+
+#include "model-private.h"
+#include "stages/text-encoder-private.h"
+#include "stages/transformer-private.h"
+#include "stream-support.h"
+#include "weights/tensor-writer.h"
+
+#define RANK 3
+#define ALPHA 1.5f
+#define SIZE 0.4                /* of a difference against the weights, about 1 / sqrt (k) each */
+
+static gchar *scratch;          /* a folder of this run */
+
+/* A layer of the tiny model: the tensor's name, n, k */
+typedef struct {
+  const gchar *name;
+  gint64 n, k;
+} Layer;
+
+static const Layer style[] = {
+  { "blocks.0.attn1.to_q", 32, 32 }, { "blocks.0.attn1.to_v", 32, 32 }, { "blocks.1.attn2.to_out.0", 32, 32 },
+  { "condition_embedder.time_proj", 192, 32 }, { "condition_embedder.text_embedder.linear_1", 32, 24 }, { NULL },
+};
+static const Layer motion[] = { { "blocks.1.ffn.net.0.proj", 72, 32 }, { "blocks.1.attn2.to_k", 32, 32 }, { NULL } };
+static const Layer words[] = { { "encoder.block.0.layer.0.SelfAttention.q", 24, 24 }, { "encoder.block.1.layer.1.DenseReluDense.wo", 24, 40 }, { NULL } };
+
+/* (transfer full): numbers of a half, the same for the same layer */
+static gfloat *
+draw_half (const Layer *layer, gboolean up)
+{
+  gdouble scale = up ? sqrt (3 * SIZE / RANK) : sqrt (3 * SIZE / layer->k);
+
+  return sora_test_random (g_str_hash (layer->name) + up, up ? layer->n * RANK : RANK * layer->k, scale);
+}
+
+/* (transfer full): the path of a LoRA of @layers, each called "@prefixNAME" */
+static gchar *
+write_lora (const gchar *name, const Layer *layers, const gchar *prefix)
+{
+  g_autoptr (SoraTensorWriter) writer = sora_tensor_writer_new ();
+  g_autoptr (GError) error = NULL;
+  gchar *path = g_build_filename (scratch, name, NULL);
+  const gfloat alpha = ALPHA;
+
+  for (; layers->name; layers++) {
+    g_autofree gchar *down_key = g_strconcat (prefix, layers->name, ".lora_A.weight", NULL);
+    g_autofree gchar *up_key = g_strconcat (prefix, layers->name, ".lora_B.weight", NULL);
+    g_autofree gchar *alpha_key = g_strconcat (prefix, layers->name, ".alpha", NULL);
+    g_autofree gfloat *down = draw_half (layers, FALSE), *up = draw_half (layers, TRUE);
+    const gint64 down_shape[] = { RANK, layers->k }, up_shape[] = { layers->n, RANK };
+    sora_tensor_writer_add (writer, down_key, down, down_shape, 2);
+    sora_tensor_writer_add (writer, up_key, up, up_shape, 2);
+    sora_tensor_writer_add (writer, alpha_key, &alpha, NULL, 0);
+  }
+  sora_tensor_writer_save (writer, path, &error);
+  g_assert_no_error (error);
+  return path;
+}
+
+static gchar *style_path, *motion_path, *words_path;
+
+static void
+set_loras (SoraStream *stream, const gchar *a, gdouble a_weight, const gchar *b, gdouble b_weight)
+{
+  g_autoptr (GError) error = NULL;
+  const gchar *paths[] = { a, b, NULL };
+  const gdouble weights[] = { a_weight, b_weight };
+
+  g_assert_true (sora_stream_set_loras (stream, paths, weights, &error));
+  g_assert_no_error (error);
+}
+
+/* With one LoRA from the start; NULL: none */
+static SoraStream *
+open_with (SoraModel *model, const gchar *path, gdouble weight)
+{
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  const gchar *paths[] = { path, NULL };
+
+  sora_stream_options_set_loras (options, paths, &weight);
+  return open_stream (model, options);
+}
+
+static void
+assert_differ (SoraStream *a, SoraStream *b)
+{
+  g_autoptr (SoraBlock) x = pull (a);
+  g_autoptr (SoraBlock) y = pull (b);
+
+  g_assert_false (same_frames (x, y));
+}
+
+/* --- against merged weights -------------------------------------------------------------------------------------- */
+
+/* Adds @weight times the difference of @layer to @data. */
+static void
+merge (gfloat *data, const Layer *layer, gdouble weight)
+{
+  g_autofree gfloat *down = draw_half (layer, FALSE), *up = draw_half (layer, TRUE);
+
+  for (gint64 i = 0; i < layer->n; i++)
+    for (gint64 j = 0; j < layer->k; j++) {
+      gdouble sum = 0;
+      for (guint r = 0; r < RANK; r++)
+        sum += (gdouble) up[i * RANK + r] * down[r * layer->k + j];
+      data[i * layer->k + j] += weight * ALPHA / RANK * sum;
+    }
+}
+
+static void
+merge_into (gfloat *data, const gchar *tensor, const Layer *layers, gdouble weight)
+{
+  for (; layers->name; layers++) {
+    g_autofree gchar *name = g_strconcat (layers->name, ".weight", NULL);
+    if (g_str_equal (name, tensor))
+      merge (data, layers, weight);
+  }
+}
+
+/* Rewrites a weight file of a copy of the tiny model with differences merged. */
+static void
+merge_file (const gchar *model, const gchar *file, const Layer *const *layers, const gdouble *weights)
+{
+  g_autofree gchar *path = g_build_filename (model, file, NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SoraWeightFile) weight_file = sora_weight_file_open (path, &error);
+  g_autoptr (SoraTensorWriter) writer = sora_tensor_writer_new ();
+  g_autoptr (GPtrArray) names = NULL;
+
+  g_assert_no_error (error);
+  names = sora_weight_file_get_names (weight_file);
+  for (guint i = 0; i < names->len; i++) {
+    const SoraTensor *tensor = sora_weight_file_peek (weight_file, names->pdata[i]);
+    g_autofree gfloat *data = g_new (gfloat, tensor->n_elements);
+    gint64 shape[SORA_TENSOR_MAX_DIMS];
+
+    for (guint j = 0; j < tensor->n_dims; j++)
+      shape[j] = tensor->shape[j];
+    sora_tensor_to_float (tensor, 0, tensor->n_elements, data);
+    for (guint j = 0; layers[j]; j++)
+      merge_into (data, names->pdata[i], layers[j], weights[j]);
+    sora_tensor_writer_add (writer, names->pdata[i], data, shape, tensor->n_dims);
+  }
+  g_unlink (path);              /* the mapped file stays what it was */
+  sora_tensor_writer_save (writer, path, &error);
+  g_assert_no_error (error);
+}
+
+typedef struct {
+  gfloat *data;
+  gsize n;
+} Latents;
+
+static void
+keep_latents (const gchar *name, const gfloat *data, const gint64 *shape, guint n_dims, gpointer user_data)
+{
+  Latents *latents = user_data;
+
+  if (!g_str_equal (name, "latents"))
+    return;
+  latents->n = shape[0] * shape[1] * shape[2] * shape[3];
+  g_free (latents->data);
+  latents->data = g_memdup2 (data, latents->n * sizeof (gfloat));
+}
+
+/* Another order of sums before the weights are rounded to single precision; what follows is the same arithmetic. */
+static void
+test_merged (void)
+{
+  static const Layer *const layers[] = { style, motion, words, NULL };
+  static const gdouble weights[] = { 0.75, -0.5, 1.25 };
+  const gchar *paths[] = { style_path, motion_path, words_path, NULL };
+  g_autofree gchar *copy = copy_model ();
+  merge_file (copy, "transformer/diffusion_pytorch_model.safetensors", layers, weights);
+  merge_file (copy, "text_encoder/model.safetensors", layers, weights);
+  g_autoptr (SoraModel) merged_model = open_model (copy), model = open_tiny_model ();
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  g_autoptr (SoraStream) merged = open_stream (merged_model, options);
+  sora_stream_options_set_loras (options, paths, weights);
+  g_autoptr (SoraStream) stream = open_stream (model, options);
+  Latents expected = { 0 }, actual = { 0 };
+
+  sora_stream_set_tap (merged, keep_latents, &expected);
+  sora_stream_set_tap (stream, keep_latents, &actual);
+  for (guint i = 0; i < 4; i++) {
+    sora_block_unref (pull (merged));
+    sora_block_unref (pull (stream));
+    g_assert_cmpuint (actual.n, ==, expected.n);
+    sora_test_assert_close (actual.data, expected.data, actual.n, TOLERANCE, "block %u", i);
+  }
+  g_free (expected.data);
+  g_free (actual.data);
+  remove_copy (copy);
+}
+
+/* --- while it runs ----------------------------------------------------------------------------------------------- */
+
+/* From the next block on; taken away, the frames are those without, bit by bit. */
+static void
+test_change (void)
+{
+  g_autoptr (SoraModel) model = open_tiny_model (), other_model = open_tiny_model ();
+  g_autoptr (SoraStream) changed = open_with (model, NULL, 1), plain = open_with (other_model, NULL, 1);
+  g_autoptr (SoraStream) styled = open_with (other_model, style_path, 0.5);
+
+  assert_same_blocks (changed, plain, 2);
+  set_loras (changed, style_path, 0.5, NULL, 0);
+  assert_differ (changed, plain);
+  sora_stream_restart (changed);        /* without LoRAs, as it began */
+  sora_stream_restart (plain);
+  assert_same_blocks (changed, plain, 3);
+
+  sora_stream_restart (changed);
+  set_loras (changed, style_path, 0.5, NULL, 0);
+  assert_same_blocks (changed, styled, 3);
+
+  sora_stream_restart (changed);
+  sora_stream_restart (plain);
+  set_loras (changed, motion_path, 1, words_path, 1);
+  set_loras (changed, NULL, 1, NULL, 1);        /* the last one counts */
+  assert_same_blocks (changed, plain, 3);
+  sora_stream_restart (changed);
+  sora_stream_restart (styled);
+  set_loras (changed, style_path, 0.5, motion_path, 0);
+  assert_same_blocks (changed, styled, 3);
+}
+
+/* One after the other within a stream: as a stream that had them at those blocks. */
+static void
+test_sequence (void)
+{
+  const gchar *const steps[] = { words_path, style_path, motion_path, NULL };
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraStream) a = open_with (model, NULL, 1), b = open_with (model, motion_path, 1);
+
+  set_loras (b, NULL, 1, NULL, 1);
+  assert_same_blocks (a, b, 1);
+  for (guint i = 0; steps[i]; i++) {
+    set_loras (a, steps[i], 0.5, NULL, 0);
+    set_loras (b, steps[i], 0.5, NULL, 0);
+    assert_same_blocks (a, b, 2);
+  }
+  sora_stream_restart (b);      /* its first LoRA is there again */
+  g_autoptr (SoraStream) fresh = open_with (model, motion_path, 1);
+  assert_same_blocks (b, fresh, 2);
+}
+
+/* Each of two streams of a model has its own, whatever the other does. */
+static void
+test_two_streams (void)
+{
+  g_autoptr (SoraModel) model = open_tiny_model (), first = open_tiny_model (), second = open_tiny_model (), third = open_tiny_model ();
+  g_autoptr (SoraStream) styled = open_with (model, style_path, 1), moved = open_with (model, motion_path, 1);
+  g_autoptr (SoraStream) plain = open_with (model, NULL, 1);
+  g_autoptr (SoraStream) lone_styled = open_with (first, style_path, 1), lone_moved = open_with (second, motion_path, 1);
+  g_autoptr (SoraStream) lone_plain = open_with (third, NULL, 1);
+
+  for (guint i = 0; i < 3; i++) {
+    assert_same_blocks (styled, lone_styled, 1);
+    assert_same_blocks (moved, lone_moved, 1);
+    assert_same_blocks (plain, lone_plain, 1);
+  }
+  assert_differ (plain, moved);
+}
+
+/* Wherever a cancellation hits, also in the change itself. */
+static void
+test_cancel (void)
+{
+  g_autoptr (SoraModel) model = open_tiny_model (), other_model = open_tiny_model ();
+  g_autoptr (SoraStream) disturbed = open_with (model, NULL, 1), steady = open_with (other_model, NULL, 1);
+  const gchar *const steps[] = { style_path, NULL, words_path, motion_path, style_path, NULL };
+
+  for (guint i = 0; i < G_N_ELEMENTS (steps); i++) {
+    set_loras (disturbed, steps[i], 0.5, NULL, 0);
+    set_loras (steady, steps[i], 0.5, NULL, 0);
+    assert_same_though_cancelled (disturbed, steady, 2);
+  }
+}
+
+/* --- what is shared ---------------------------------------------------------------------------------------------- */
+
+static SoraModelWeights *
+get_weights (SoraModel *model, SoraQueue *queue, const gchar *path, gdouble weight)
+{
+  g_autoptr (GError) error = NULL;
+  const gchar *paths[] = { path, NULL };
+  g_autoptr (SoraModelLoras) loras = sora_model_loras_new (model, paths, &weight, &error);
+  SoraModelWeights *weights;
+
+  g_assert_no_error (error);
+  weights = sora_model_get_weights (model, loras, queue, NULL, NULL, NULL, &error);
+  g_assert_no_error (error);
+  return weights;
+}
+
+/* Only what a LoRA concerns is there twice; the same LoRA is there once. */
+static void
+test_sharing (void)
+{
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+  g_autoptr (SoraModelWeights) moved = get_weights (model, queue, motion_path, 1);
+  g_autoptr (SoraModelWeights) plain = get_weights (model, queue, NULL, 1), again = get_weights (model, queue, motion_path, 1);
+  g_autoptr (SoraModelWeights) weaker = get_weights (model, queue, motion_path, 0.5), none = get_weights (model, queue, motion_path, 0);
+  g_autoptr (SoraModelWeights) worded = get_weights (model, queue, words_path, 1);
+  SoraTransformerLayer *a = moved->transformer->layers, *b = plain->transformer->layers, *c = weaker->transformer->layers;
+
+  g_assert_true (again == moved && none == plain);
+  g_assert_true (moved->text_encoder == plain->text_encoder && moved->vae == plain->vae && weaker->vae == plain->vae);
+  g_assert_true (worded->transformer == plain->transformer && worded->text_encoder != plain->text_encoder);
+  g_assert_true (worded->text_encoder->layers[0].o == plain->text_encoder->layers[0].o);
+  g_assert_true (worded->text_encoder->layers[0].qkv != plain->text_encoder->layers[0].qkv);
+  for (guint i = 0; i < 2; i++)
+    g_assert_true (a[i].self.q == b[i].self.q && a[i].self.kv == b[i].self.kv && a[i].cross.out == b[i].cross.out && a[i].ffn_out == b[i].ffn_out);
+  g_assert_true (a[0].ffn_in == b[0].ffn_in && a[0].cross.kv == b[0].cross.kv && c[0].ffn_in == b[0].ffn_in);
+  g_assert_true (a[1].ffn_in != b[1].ffn_in && a[1].cross.kv != b[1].cross.kv);
+  g_assert_true (c[1].ffn_in != b[1].ffn_in && c[1].ffn_in != a[1].ffn_in);
+}
+
+/* What one set makes first and another shares lives on without it. */
+static void
+test_lifetime (void)
+{
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraStream) plain = open_with (model, NULL, 1), moved = open_with (model, motion_path, 1);
+  g_autoptr (SoraModel) other_model = open_tiny_model ();
+  g_autoptr (SoraStream) expected = open_with (other_model, motion_path, 1);
+
+  g_clear_pointer (&plain, sora_stream_free);
+  assert_same_blocks (moved, expected, 1);
+  set_loras (moved, style_path, 1, motion_path, 1);
+  set_loras (expected, style_path, 1, motion_path, 1);
+  assert_same_blocks (moved, expected, 1);
+  g_assert_cmpuint (model->weights->len, ==, 1);
+}
+
+/* --- what is refused --------------------------------------------------------------------------------------------- */
+
+static void
+assert_refused (SoraStream *stream, const gchar *path, gdouble weight, GQuark domain, gint code, const gchar *said)
+{
+  g_autoptr (GError) error = NULL;
+  const gchar *paths[] = { motion_path, path, NULL };
+  const gdouble weights[] = { 1, weight };
+
+  g_assert_false (sora_stream_set_loras (stream, paths, weights, &error));
+  g_assert_error (error, domain, code);
+  g_assert_nonnull (strstr (error->message, path));
+  g_assert_nonnull (strstr (error->message, said));
+}
+
+/* One error that names the file, and nothing is changed. */
+static void
+test_refused (void)
+{
+  static const Layer far[] = { { "blocks.0.attn1.to_q", 32, 32 }, { "blocks.7.attn1.to_q", 32, 32 }, { NULL } };
+  static const Layer wide[] = { { "blocks.0.attn1.to_q", 48, 48 }, { NULL } };
+  g_autofree gchar *far_path = write_lora ("far.safetensors", far, "transformer."), *wide_path = write_lora ("wide.safetensors", wide, "");
+  g_autofree gchar *none = g_build_filename (scratch, "none.safetensors", NULL), *text = g_build_filename (scratch, "text", NULL);
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraStream) a = open_with (model, style_path, 1), b = open_with (model, style_path, 1);
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  g_autoptr (SoraDevice) device = open_device ();
+  g_autoptr (GError) error = NULL;
+  const gchar *paths[] = { far_path, NULL };
+
+  g_assert_true (g_file_set_contents (text, "not a LoRA at all", -1, NULL));
+  assert_same_blocks (a, b, 1);
+  assert_refused (a, far_path, 1, SORA_MODEL_ERROR, SORA_MODEL_ERROR_WEIGHT, "transformer.blocks.7.attn1.to_q.lora_A.weight");
+  assert_refused (a, wide_path, 1, SORA_MODEL_ERROR, SORA_MODEL_ERROR_WEIGHT, "blocks.0.attn1.to_q.lora_A.weight");
+  assert_refused (a, wide_path, 0, SORA_MODEL_ERROR, SORA_MODEL_ERROR_WEIGHT, "blocks.0.attn1.to_q.lora_A.weight");
+  assert_refused (a, none, 1, SORA_MODEL_ERROR, SORA_MODEL_ERROR_NOT_FOUND, "No such file");
+  assert_refused (a, text, 1, SORA_MODEL_ERROR, SORA_MODEL_ERROR_FORMAT, "not a weight file");
+  assert_refused (a, style_path, NAN, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION, "weight");
+  assert_refused (a, style_path, 101, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION, "weight");
+  assert_same_blocks (a, b, 3);
+
+  sora_stream_options_set_loras (options, paths, NULL);
+  g_assert_null (sora_stream_new (model, device, options, NULL, NULL, NULL, &error));
+  g_assert_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_WEIGHT);
+  g_unlink (far_path);
+  g_unlink (wide_path);
+  g_unlink (text);
+}
+
+int
+main (int argc, char **argv)
+{
+  int status;
+
+  g_test_init (&argc, &argv, NULL);
+  scratch = g_dir_make_tmp ("sora-test-XXXXXX", NULL);
+  style_path = write_lora ("style.safetensors", style, "transformer.");
+  motion_path = write_lora ("motion.safetensors", motion, "base_model.model.");
+  words_path = write_lora ("words.safetensors", words, "text_encoder.");
+  g_test_add_func ("/stream-lora/merged", test_merged);
+  g_test_add_func ("/stream-lora/change", test_change);
+  g_test_add_func ("/stream-lora/sequence", test_sequence);
+  g_test_add_func ("/stream-lora/two-streams", test_two_streams);
+  g_test_add_func ("/stream-lora/cancel", test_cancel);
+  g_test_add_func ("/stream-lora/sharing", test_sharing);
+  g_test_add_func ("/stream-lora/lifetime", test_lifetime);
+  g_test_add_func ("/stream-lora/refused", test_refused);
+  status = g_test_run ();
+  g_unlink (style_path);
+  g_unlink (motion_path);
+  g_unlink (words_path);
+  g_rmdir (scratch);
+  g_free (style_path);
+  g_free (motion_path);
+  g_free (words_path);
+  g_free (scratch);
+  return status;
+}

@@ -69,7 +69,7 @@ append_range (GString *text, const gchar *what, GArray *values)
     g_string_append_printf (text, " to %g", most);
 }
 
-/* "10 layers, rank 4 to 8, alpha 4, 2 differences" */
+/* "10 layers, rank 4 to 8, alpha 4, 2 whole differences" */
 static void
 append_part (GString *text, SoraLora *lora, SoraLoraPart part, const gchar *what)
 {
@@ -86,7 +86,8 @@ append_part (GString *text, SoraLora *lora, SoraLoraPart part, const gchar *what
     if (layer->keys[SORA_LORA_DOWN]) {
       gdouble rank = sora_lora_layer_get_rank (layer);
       g_array_append_val (ranks, rank);
-      g_array_append_val (alphas, layer->alpha);
+      if (layer->keys[SORA_LORA_ALPHA])
+        g_array_append_val (alphas, layer->alpha);
     }
   }
   if (n == 0)

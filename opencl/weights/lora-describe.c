@@ -86,7 +86,7 @@ append_part (GString *text, SoraLora *lora, SoraLoraPart part, const gchar *what
     if (layer->keys[SORA_LORA_DOWN]) {
       gdouble rank = sora_lora_layer_get_rank (layer);
       g_array_append_val (ranks, rank);
-      if (layer->keys[SORA_LORA_ALPHA])
+      if (layer->has_alpha)
         g_array_append_val (alphas, layer->alpha);
     }
   }

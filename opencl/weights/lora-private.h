@@ -26,7 +26,8 @@ typedef struct {
   gchar *prefix;                /* before it in the file, with the folder of a training checkpoint */
   const gchar *keys[SORA_LORA_N_ROLES]; /* as the file has them; NULL: not there */
   const SoraTensor *tensors[SORA_LORA_N_ROLES]; /* NULL for alpha */
-  gdouble alpha;                /* the rank if there is no key */
+  gboolean has_alpha;           /* whether the file says it, or what lies beside it */
+  gdouble alpha;                /* else the rank */
 } SoraLoraLayer;
 
 struct _SoraLora {
@@ -48,6 +49,9 @@ typedef struct {
 gboolean sora_lora_key_parse (SoraLoraKey *parsed, const gchar *key);
 void sora_lora_key_clear (SoraLoraKey *parsed);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (SoraLoraKey, sora_lora_key_clear)
+
+/* Sets alpha where no key does and something else says it. */
+gboolean sora_lora_read_config (SoraLora *lora, GError **error);
 
 /* Rank of a layer with a pair */
 static inline guint64

@@ -73,7 +73,8 @@ check_layer (SoraLora *lora, SoraLoraLayer *layer, GError **error)
     return TRUE;
   if (!check_pair (lora, layer, error))
     return FALSE;
-  if (!layer->keys[SORA_LORA_ALPHA])
+  layer->has_alpha = layer->keys[SORA_LORA_ALPHA] != NULL;
+  if (!layer->has_alpha)
     layer->alpha = sora_lora_layer_get_rank (layer);
   return TRUE;
 }
@@ -188,7 +189,7 @@ sora_lora_new (SoraWeightFile *file, GError **error)
     if (!check_layer (lora, lora->layers->pdata[i], error))
       return NULL;
   }
-  return g_steal_pointer (&lora);
+  return sora_lora_read_config (lora, error) ? g_steal_pointer (&lora) : NULL;
 }
 
 SoraLora *

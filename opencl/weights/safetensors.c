@@ -104,6 +104,24 @@ check_extents (SoraWeightFile *file, GArray *extents, guint64 data_size, GError 
       || sora_weight_file_fail (file, error, "%" G_GUINT64_FORMAT " bytes after the last tensor", data_size - end);
 }
 
+/* Texts; anything else there is nobody's */
+static void
+read_notes (SoraWeightFile *file, JsonNode *node)
+{
+  JsonObjectIter iter;
+  const gchar *key;
+  JsonNode *value;
+
+  if (!JSON_NODE_HOLDS_OBJECT (node))
+    return;
+  json_object_iter_init (&iter, json_node_get_object (node));
+  while (json_object_iter_next (&iter, &key, &value)) {
+    const gchar *text = JSON_NODE_HOLDS_VALUE (value) ? json_node_get_string (value) : NULL;
+    if (text)
+      g_hash_table_insert (file->notes, g_strdup (key), g_strdup (text));
+  }
+}
+
 static gboolean
 add_tensors (SoraWeightFile *file, JsonObject *header, const guint8 *data, guint64 data_size, GError **error)
 {
@@ -115,8 +133,10 @@ add_tensors (SoraWeightFile *file, JsonObject *header, const guint8 *data, guint
   json_object_iter_init_ordered (&iter, header);
   while (json_object_iter_next_ordered (&iter, &name, &node)) {
     SoraExtent extent;
-    if (g_str_equal (name, "__metadata__"))
+    if (g_str_equal (name, "__metadata__")) {
+      read_notes (file, node);
       continue;
+    }
     if (!add_tensor (file, name, node, data, data_size, &extent, error))
       return FALSE;
     g_array_append_val (extents, extent);

@@ -20,6 +20,7 @@ struct _SoraWeightFile {
   GHashTable *foreign;          /* name → what it is, of tensors that cannot be used as floats */
   GHashTable *octets;           /* name → GBytes, of those of them that are rows of bytes: no weights, but what else is kept in the file */
   GHashTable *numbers;          /* name → gdouble, of those of them that are one number: no weights either, but what LoRAs count with */
+  GHashTable *notes;            /* text → text: a safetensors file's __metadata__ */
   GHashTable *metadata;         /* of GGUF, see gguf.c; or NULL */
   const SoraDialect *dialect;   /* what the names were translated from, or NULL */
   const gchar *prefix;          /* before all of them in the file */

@@ -47,6 +47,7 @@ sora_weight_file_new (const gchar *path)
   file->tensors = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) sora_tensor_free);
   file->foreign = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   file->octets = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) g_bytes_unref);
+  file->notes = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   file->numbers = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   return file;
 }
@@ -60,6 +61,7 @@ sora_weight_file_free (SoraWeightFile *file)
   g_hash_table_unref (file->foreign);
   g_hash_table_unref (file->octets);
   g_hash_table_unref (file->numbers);
+  g_hash_table_unref (file->notes);
   g_clear_pointer (&file->patches, g_ptr_array_unref);
   g_clear_pointer (&file->loras, g_ptr_array_unref);
   g_ptr_array_unref (file->shards);
@@ -364,6 +366,12 @@ GBytes *
 sora_weight_file_peek_octets (SoraWeightFile *file, const gchar *name)
 {
   return g_hash_table_lookup (file->octets, name);
+}
+
+const gchar *
+sora_weight_file_peek_note (SoraWeightFile *file, const gchar *key)
+{
+  return g_hash_table_lookup (file->notes, key);
 }
 
 gboolean

@@ -30,6 +30,8 @@ const SoraTensor *sora_weight_file_peek (SoraWeightFile *file, const gchar *name
 /* The row of bytes (U8) @name as the file calls it, which lives as long as @file: ComfyUI keeps a tokenizer like that. NULL if there is none, and
  * in files of several shards. */
 GBytes *sora_weight_file_peek_octets (SoraWeightFile *file, const gchar *name);
+/* (nullable): what a safetensors file's metadata says for @key */
+const gchar *sora_weight_file_peek_note (SoraWeightFile *file, const gchar *key);
 /* Sets @number to the only one of the tensor @name as the file calls it, of weights' types or of others: integers, F64. FALSE if there is no such
  * tensor, or it has more. */
 gboolean sora_weight_file_peek_number (SoraWeightFile *file, const gchar *name, gdouble *number);

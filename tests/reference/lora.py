@@ -4,6 +4,8 @@ tests/golden/lora.safetensors, what diffusers' WanTransformer3DModel and transfo
 W + weight · alpha / rank · up · down. The models are those of transformer.safetensors and text-encoder.safetensors, so transformer.py and
 text_encoder.py come first."""
 
+import json
+
 import torch
 from diffusers import WanTransformer3DModel
 from safetensors.torch import load_file, save_file
@@ -24,6 +26,9 @@ LAYERS = {"blocks.0.attn1.to_q": "blocks.0.self_attn.q", "blocks.1.attn1.to_v": 
           "blocks.0.attn1.to_out.0": "blocks.0.self_attn.o", "blocks.1.attn2.to_k": "blocks.1.cross_attn.k",
           "blocks.0.ffn.net.0.proj": "blocks.0.ffn.0", "blocks.1.ffn.net.2": "blocks.1.ffn.2",
           "condition_embedder.time_proj": "time_projection.1", "proj_out": "head.head", "patch_embedding": "patch_embedding"}
+# The same layers as peft's patterns
+PATTERNS = ["to_q", "^blocks.1.attn1.to_v$", "attn1.to_out.0", "blocks.1.attn2.to_k", "^blocks.0.ffn.net.0.proj", "net.2$", "time_proj",
+            "^proj_out", "patch_embedding"]
 OTHER_LAYERS = {"blocks.0.attn1.to_q": "blocks.0.self_attn.q", "blocks.0.attn2.to_q": "blocks.0.cross_attn.q",
                 "condition_embedder.text_embedder.linear_2": "text_embedding.2", "condition_embedder.time_embedder.linear_1": "time_embedding.0"}
 # What the other one changes as a whole: tensors by diffusers' names, and keys
@@ -70,8 +75,8 @@ def spell(pairs, names, pattern, halves, alpha=None, dtype=torch.bfloat16, under
     return tensors
 
 
-def write(name, tensors):
-    save_file({key: tensor.contiguous().clone() for key, tensor in tensors.items()}, FOLDER / name)
+def write(name, tensors, metadata=None):
+    save_file({key: tensor.contiguous().clone() for key, tensor in tensors.items()}, FOLDER / name, metadata)
 
 
 def write_transformer_dialects(pairs):
@@ -83,6 +88,11 @@ def write_transformer_dialects(pairs):
     write("wan-fun.safetensors", spell(pairs, LAYERS, "lora_unet__{layer}.{half}.weight", kohya, alpha.bfloat16(), underscores=True))
     write("lycoris.safetensors", spell(pairs, LAYERS, "lycoris_{layer}.{half}.weight", kohya, alpha, torch.float32, underscores=True))
     write("diffusers.safetensors", spell(pairs, {}, "transformer.{layer}.{half}.weight", ab))
+    whole = {layer: (down, up * (RANK / ALPHA)) for layer, (down, up) in pairs.items()}   # spell() takes it back
+    config = {"transformer.r": RANK, "transformer.lora_alpha": 7 * ALPHA, "transformer.use_rslora": False,
+              "transformer.alpha_pattern": {pattern: ALPHA for pattern in PATTERNS}}
+    write("diffusers-metadata.safetensors", spell(whole, {}, "transformer.{layer}.{half}.weight", ab),
+          {"format": "pt", "lora_adapter_metadata": json.dumps(config)})
     write("diffusers-old.safetensors", spell(pairs, {}, "transformer.{layer}.lora.{half}.weight", ("down", "up")))
     write("one-trainer.safetensors", spell(pairs, {}, "lora_transformer_{layer}.{half}.weight", kohya, alpha.double(), underscores=True))
     write("diffsynth.safetensors", spell(pairs, LAYERS, "pipe.dit.{layer}.{half}.default.weight", ab))

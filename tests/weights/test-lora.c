@@ -4,6 +4,7 @@
 
 #include "weights/lora.h"
 
+#include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
 
@@ -68,7 +69,7 @@ static void
 test_dialects (void)
 {
   static const gchar *const others[] = { "comfyui-alpha.safetensors", "kohya.safetensors", "wan-fun.safetensors", "lycoris.safetensors",
-    "diffusers.safetensors", "diffusers-old.safetensors", "one-trainer.safetensors", "diffsynth.safetensors", "peft.safetensors",
+    "diffusers.safetensors", "diffusers-metadata.safetensors", "diffusers-old.safetensors", "one-trainer.safetensors", "diffsynth.safetensors", "peft.safetensors",
     "bare.safetensors", "checkpoint.pt" };
   g_autoptr (SoraWeightFile) base = open_golden ("transformer.safetensors");
   g_autoptr (SoraWeightFile) first = merge_golden (base, "lora/comfyui.safetensors", 0.5);
@@ -303,6 +304,53 @@ test_negative_alpha (void)
   g_assert_false (sora_weight_file_peek_number (file, "c", &number));
 }
 
+/* Written beside the file, as peft does: a plain factor, that of rsLoRA (rank 4: by 2), a layer's own, and what cannot be one */
+static void
+test_config (void)
+{
+  static const struct { const gchar *text; gdouble scale; gint code; } configs[] = {
+    { "{\"lora_alpha\": 8, \"r\": 4, \"peft_type\": \"LORA\"}", 2, 0 },
+    { "{\"lora_alpha\": 8, \"use_rslora\": true}", 4, 0 },
+    { "{\"lora_alpha\": 8, \"alpha_pattern\": {\"q\": 1, \"attn1.to_q\": 2, \"to_q\": 3}}", 0.5, 0 },
+    { "{\"lora_alpha\": 8, \"alpha_pattern\": {\"^attn1.to_q\": 2}}", 2, 0 },
+    { "{\"r\": 4}", 1, 0 },
+    { "{\"lora_alpha\": \"8\"}", 0, SORA_MODEL_ERROR_FORMAT },
+    { "{\"lora_alpha\": 8, \"alpha_pattern\": {\"to_q\": \"2\"}}", 0, SORA_MODEL_ERROR_FORMAT },
+    { "{\"lora_alpha\": 8, \"alpha_pattern\": {\"to_[qk]\": 2}}", 0, SORA_MODEL_ERROR_UNSUPPORTED },
+    { "{\"lora_alpha\": 8", 0, SORA_MODEL_ERROR_FORMAT },
+  };
+  const WeightTestTensor tensors[MAX_TENSORS] = { F32 (Q ".lora_A.weight", "[4,6]", 24), F32 (Q ".lora_B.weight", "[4,4]", 16) };
+  g_autoptr (GByteArray) bytes = make (tensors), model_bytes = make (model);
+  g_autoptr (SoraWeightFile) base = weight_test_open (model_bytes->data, model_bytes->len, NULL);
+  g_autofree gchar *folder = g_dir_make_tmp ("sora-test-XXXXXX", NULL);
+  g_autofree gchar *path = g_build_filename (folder, "adapter_model.safetensors", NULL);
+  g_autofree gchar *config = g_build_filename (folder, "adapter_config.json", NULL);
+
+  g_assert_true (g_file_set_contents (path, (const gchar *) bytes->data, bytes->len, NULL));
+  for (guint i = 0; i < G_N_ELEMENTS (configs); i++) {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (SoraLora) lora = NULL;
+    g_autoptr (SoraLoraMerger) merger = sora_lora_merger_new (base, NULL);
+    g_autoptr (SoraWeightFile) merged = NULL;
+    gfloat value;
+
+    g_assert_true (g_file_set_contents (config, configs[i].text, -1, NULL));
+    lora = sora_lora_open (path, &error);
+    if (configs[i].scale == 0) {
+      g_assert_error (error, SORA_MODEL_ERROR, configs[i].code);
+      continue;
+    }
+    g_assert_no_error (error);
+    g_assert_true (sora_lora_merger_add (merger, lora, 1, NULL));
+    merged = sora_lora_merger_get_file (merger, SORA_LORA_TRANSFORMER);
+    sora_tensor_to_float (sora_weight_file_peek (merged, Q ".weight"), 0, 1, &value);
+    g_assert_cmpfloat (value, ==, 1 + configs[i].scale * (1 * 1 + 2 * 7 + 3 * 13 + 4 * 19));
+  }
+  g_unlink (path);
+  g_unlink (config);
+  g_rmdir (folder);
+}
+
 /* --- in words ---------------------------------------------------------------------------------------------------- */
 
 static void
@@ -359,6 +407,7 @@ main (int argc, char **argv)
   g_test_add_func ("/lora/sound", test_sound);
   g_test_add_func ("/lora/alpha-types", test_alpha_types);
   g_test_add_func ("/lora/negative-alpha", test_negative_alpha);
+  g_test_add_func ("/lora/config", test_config);
   g_test_add_func ("/lora/describe", test_describe);
   g_test_add_func ("/lora/recognise", test_recognise);
   return g_test_run ();

@@ -13,6 +13,7 @@ typedef enum {
   SORA_WEIGHTS_TEXT_ENCODER,    /* UMT5 */
   SORA_WEIGHTS_TAEHV,
   SORA_WEIGHTS_WAN_VAE,         /* with Wan's own or diffusers' names */
+  SORA_WEIGHTS_LORA,            /* no part of a model: what changes one */
 } SoraWeightsKind;
 
 SoraWeightsKind sora_weights_recognise (SoraWeightFile *file);

@@ -9,7 +9,6 @@
 #include "weights/json.h"
 
 #define METADATA "lora_adapter_metadata"
-#define MAX_ALPHA 1e6
 
 /* One adapter's fields */
 typedef struct {
@@ -52,7 +51,7 @@ read_pattern (Config *config, JsonObject *patterns, const SoraLoraLayer *layer, 
   while (!config->reader->error && json_object_iter_next_ordered (&iter, &pattern, NULL)) {
     if (!matches (config, pattern, layer->name))
       continue;
-    sora_json_read_double (&reader, pattern, SORA_JSON_REQUIRED, -MAX_ALPHA, MAX_ALPHA, alpha);
+    sora_json_read_double (&reader, pattern, SORA_JSON_REQUIRED, -SORA_LORA_MAX_ALPHA, SORA_LORA_MAX_ALPHA, alpha);
     if (reader.error)
       config->reader->error = g_steal_pointer (&reader.error);
     return;
@@ -84,7 +83,7 @@ read_adapter (SoraLora *lora, SoraJsonReader *reader, const gchar *prefix, SoraL
 
   if (!sora_json_reader_has (reader, alpha))
     return;
-  sora_json_read_double (reader, alpha, SORA_JSON_REQUIRED, -MAX_ALPHA, MAX_ALPHA, &config.alpha);
+  sora_json_read_double (reader, alpha, SORA_JSON_REQUIRED, -SORA_LORA_MAX_ALPHA, SORA_LORA_MAX_ALPHA, &config.alpha);
   sora_json_read_boolean (reader, root, SORA_JSON_OPTIONAL, &config.root_of_rank);
   if (reader->error)
     return;

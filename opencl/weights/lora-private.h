@@ -7,6 +7,9 @@
 
 G_BEGIN_DECLS
 
+/* Larger ones are no factors of a difference that anybody trained. */
+#define SORA_LORA_MAX_ALPHA 1e6
+
 /* What a key holds for its layer */
 typedef enum {
   SORA_LORA_DOWN,               /* lora_A or lora_down: [rank, k...] */

@@ -90,8 +90,8 @@ take_key (SoraLora *lora, SoraLoraLayer *layer, SoraLoraRole role, const gchar *
   layer->keys[role] = key;
   layer->tensors[role] = sora_weight_file_peek (lora->file, key);
   if (role == SORA_LORA_ALPHA)
-    return (sora_weight_file_peek_number (lora->file, key, &layer->alpha) && isfinite (layer->alpha))
-        || sora_weight_file_fail_tensor (lora->file, error, SORA_MODEL_ERROR_WEIGHT, key, "expected one finite number");
+    return (sora_weight_file_peek_number (lora->file, key, &layer->alpha) && fabs (layer->alpha) <= SORA_LORA_MAX_ALPHA)   /* nor NaN */
+        || sora_weight_file_fail_tensor (lora->file, error, SORA_MODEL_ERROR_WEIGHT, key, "expected one number, at most %g", SORA_LORA_MAX_ALPHA);
   return layer->tensors[role]
       || sora_weight_file_fail_tensor (lora->file, error, SORA_MODEL_ERROR_WEIGHT, key, "expected numbers, found %s", foreign);
 }

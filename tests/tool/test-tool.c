@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "weights/tensor-writer.h"
 #include "weights/weight-file.h"
 
 #define WIDTH 96
@@ -273,6 +274,53 @@ test_sampling (void)
   }
 }
 
+/* A LoRA of one layer of the tiny model, 32 wide, called @name: its path */
+static gchar *
+write_lora (const gchar *name, const gchar *layer)
+{
+  g_autoptr (SoraTensorWriter) writer = sora_tensor_writer_new ();
+  g_autofree gchar *down = g_strconcat (layer, ".lora_A.weight", NULL), *up = g_strconcat (layer, ".lora_B.weight", NULL);
+  const gint64 down_shape[] = { 1, 32 }, up_shape[] = { 32, 1 };
+  gchar *path = in_folder (name);
+  gfloat data[32];
+
+  for (guint i = 0; i < G_N_ELEMENTS (data); i++)
+    data[i] = i % 7 / 7.0f - 0.4f;
+  sora_tensor_writer_add (writer, down, data, down_shape, 2);
+  sora_tensor_writer_add (writer, up, data, up_shape, 2);
+  g_assert_true (sora_tensor_writer_save (writer, path, NULL));
+  return path;
+}
+
+/* With its weight, in a file with a colon in its name, several; and what is said of the file */
+static void
+test_loras (void)
+{
+  g_autofree gchar *path = write_lora ("some.safetensors", "blocks.0.attn1.to_q"), *colon = write_lora ("some:2", "blocks.0.attn1.to_q");
+  g_autofree gchar *other = write_lora ("other.safetensors", "diffusion_model.blocks.9.self_attn.q");
+  g_autofree gchar *half = g_strconcat (path, ":0.5", NULL), *none = g_strconcat (path, ":0", NULL), *colon_half = g_strconcat (colon, ":5e-1", NULL);
+  const gchar *const once[] = { "--lora", path, NULL }, *const twice[] = { "--lora", half, "--lora", colon_half, NULL };
+  const gchar *const halved[] = { "--lora", half, NULL }, *const without[] = { "-l", none, NULL };
+  const gchar *const info[] = { "info", path, NULL };
+  const gchar *const bad[] = { "generate", "--model", model, "--prompt", "x", "--output", "x.y4m", "--lora", other, NULL };
+  gsize length;
+  g_autofree gchar *plain = generate ("l.rgb", &length, NULL), *a = generate ("m.rgb", &length, once), *b = generate ("n.rgb", &length, halved);
+  g_autofree gchar *c = generate ("o.rgb", &length, without), *d = generate ("p.rgb", &length, twice), *out = NULL, *err = NULL;
+  guint n_other = 0;
+
+  g_assert_cmpmem (plain, length, c, length);
+  g_assert_cmpint (memcmp (plain, a, length), !=, 0);
+  g_assert_cmpint (memcmp (a, b, length), !=, 0);
+  for (gsize i = 0; i < length; i++)    /* two halves: the same but for rounding, which may turn a byte */
+    n_other += a[i] != d[i];
+  g_assert_cmpuint (n_other, <, length / 1000);
+  g_assert_cmpint (run (info, &out, NULL), ==, 0);
+  g_assert_nonnull (strstr (out, "kind          LoRA\ntransformer   1 layer, rank 1\n"));
+  g_assert_cmpint (run (bad, NULL, &err), ==, 1);
+  g_assert_nonnull (strstr (err, other));
+  g_assert_nonnull (strstr (err, "blocks.9.self_attn.q.lora_A.weight"));
+}
+
 static void
 test_reports (void)
 {
@@ -399,6 +447,7 @@ main (int argc, char **argv)
   g_test_add_func ("/tool/image-size", test_image_size);
   g_test_add_func ("/tool/sampling", test_sampling);
   g_test_add_func ("/tool/reports", test_reports);
+  g_test_add_func ("/tool/loras", test_loras);
   g_test_add_func ("/tool/info", test_info);
   g_test_add_func ("/tool/info-parts", test_info_parts);
   g_test_add_func ("/tool/errors", test_errors);

@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Makes the files of tests/golden/lora: the same small LoRA in every dialect of names, another one of everything that a file can hold, and
 tests/golden/lora.safetensors, what diffusers' WanTransformer3DModel and transformers' UMT5EncoderModel give with them merged:
-W + weight · alpha / rank · up · down. The models are those of transformer.safetensors and text-encoder.safetensors, so transformer.py and
-text_encoder.py come first."""
+W + weight · alpha / rank · up · down. The models are those of transformer.safetensors and text-encoder.safetensors."""
 
 import json
 
 import torch
-from diffusers import WanTransformer3DModel
-from safetensors.torch import load_file, save_file
-from transformers import UMT5Config, UMT5EncoderModel
+from safetensors.torch import save_file
 
 import text_encoder
 import transformer
@@ -130,13 +127,11 @@ def make_bias(weights, pairs):
     return weights
 
 
-def golden_weights(name):
-    tensors = load_file(GOLDEN / f"{name}.safetensors")
-    return {key: tensor.float() for key, tensor in tensors.items() if not key.startswith("golden.")}
+def copy_weights(model):
+    return {key: tensor.clone() for key, tensor in model.state_dict().items()}
 
 
-def run_transformer(weights):
-    model = WanTransformer3DModel(**transformer.CONFIG).eval()
+def run_transformer(model, weights):
     model.load_state_dict(weights)
     text = transformer.texts(transformer.N_TOKENS, transformer.TEXT_LENGTH, transformer.CONFIG["text_dim"])
     x = transformer.latents(1, transformer.FRAMES, transformer.SIZE, transformer.CONFIG["in_channels"])
@@ -144,7 +139,9 @@ def run_transformer(weights):
 
 
 def make_transformer():
-    weights = golden_weights("transformer")
+    model = transformer.draw_model()
+    weights = copy_weights(model)
+    torch.manual_seed(11)
     pairs = draw(weights, LAYERS, RANK)
     write_transformer_dialects(pairs)
     other = make_other(weights)
@@ -153,12 +150,14 @@ def make_transformer():
     merge_other(others, other, 1)
     merge(both, pairs, BOTH[0] * ALPHA / RANK)
     merge_other(both, other, BOTH[1])
-    return {"one": run_transformer(merged), "other": run_transformer(others), "both": run_transformer(both),
-            "bias": run_transformer(make_bias(dict(weights), pairs))}
+    return {"one": run_transformer(model, merged), "other": run_transformer(model, others), "both": run_transformer(model, both),
+            "bias": run_transformer(model, make_bias(dict(weights), pairs))}
 
 
 def make_text_encoder():
-    weights = golden_weights("text-encoder")
+    model = text_encoder.draw_model()
+    weights = copy_weights(model)
+    torch.manual_seed(12)
     pairs = draw(weights, ENCODER, RANK)
     ab, kohya = ("lora_A", "lora_B"), ("lora_down", "lora_up")
     write("encoder-diffusers.safetensors", spell(pairs, {}, "text_encoder.{layer}.{half}.weight", ab))
@@ -166,8 +165,6 @@ def make_text_encoder():
     write("encoder-comfyui.safetensors", spell(pairs, {}, "text_encoders.umt5xxl.transformer.{layer}.{half}.weight", ab))
     write("encoder-bare.safetensors", spell(pairs, ENCODER, "{layer}.{half}.weight", ab))
     merge(weights, pairs, ALPHA / RANK)
-    weights["encoder.embed_tokens.weight"] = weights["shared.weight"]
-    model = UMT5EncoderModel(UMT5Config(**text_encoder.CONFIG, feed_forward_proj="gated-gelu", dropout_rate=0.0)).eval()
     model.load_state_dict(weights)
     n = text_encoder.N_TOKENS[1]
     tokens = text_encoder.ids(n, n, text_encoder.CONFIG["vocab_size"])
@@ -177,7 +174,6 @@ def make_text_encoder():
 def main():
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
-    torch.manual_seed(11)
     FOLDER.mkdir(exist_ok=True)
     save("lora", make_transformer() | make_text_encoder())
     for path in sorted(FOLDER.iterdir()):

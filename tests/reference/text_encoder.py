@@ -30,11 +30,16 @@ def encode(model, tokens, length):
     return model(input_ids=padded, attention_mask=(padded != 0).long()).last_hidden_state[0, :len(tokens)]
 
 
-def random_model():
+def draw_model():
     config = UMT5Config(**CONFIG, feed_forward_proj="gated-gelu", dropout_rate=0.0)
     model = randomise(UMT5EncoderModel(config), 1)
     with torch.no_grad():
         model.shared.weight.mul_(CONFIG["d_model"] ** 0.5).copy_(model.shared.weight.bfloat16())
+    return model
+
+
+def random_model():
+    model = draw_model()
     numbers = {"config": torch.tensor(list(CONFIG.values()))}
     for n in N_TOKENS:
         tokens = ids(n, n, CONFIG["vocab_size"])

@@ -93,8 +93,12 @@ def by_block(y, block):
     return y.unflatten(1, (-1, block)).transpose(0, 1)
 
 
+def draw_model():
+    return randomise(WanTransformer3DModel(**CONFIG), 2)
+
+
 def random_model():
-    model = randomise(WanTransformer3DModel(**CONFIG), 2)
+    model = draw_model()
     channels = CONFIG["in_channels"]
     text = texts(N_TOKENS, TEXT_LENGTH, CONFIG["text_dim"])
     x = latents(1, FRAMES, SIZE, channels)

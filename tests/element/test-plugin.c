@@ -228,6 +228,50 @@ GST_START_TEST (test_two_in_one_pipeline)
 }
 GST_END_TEST;
 
+/* The frames of two sources are those. */
+static void
+pull_both (GstElement *pipeline, GPtrArray *const *hashes)
+{
+  static const gchar *const names[] = { "first", "second" };
+
+  for (guint i = 0; i < 2; i++) {
+    g_autoptr (GstElement) sink = gst_bin_get_by_name (GST_BIN (pipeline), names[i]);
+    for (guint frame = 0; frame < FRAMES; frame++) {
+      g_autoptr (GstSample) sample = NULL;
+      g_autofree gchar *hash = NULL;
+      GstMapInfo map;
+      g_signal_emit_by_name (sink, "try-pull-sample", (guint64) 60 * GST_SECOND, &sample);
+      fail_unless (sample != NULL, "no frame in 60 s");
+      fail_unless (gst_buffer_map (gst_sample_get_buffer (sample), &map, GST_MAP_READ));
+      hash = g_compute_checksum_for_data (G_CHECKSUM_SHA256, map.data, map.size);
+      gst_buffer_unmap (gst_sample_get_buffer (sample), &map);
+      fail_unless_equals_string (hash, hashes[i]->pdata[frame]);
+    }
+  }
+}
+
+/* Two that share a model, each with its own LoRA, beside each other: the frames of each alone. */
+GST_START_TEST (test_loras)
+{
+#define SOURCE "sorasrc model=%s seed=4 prompt=\"a red balloon\" num-buffers=%d loras=%s ! video/x-raw,format=RGB ! appsink sync=false name="
+  static const gchar style[] = "loras=" TEST_LORAS "/tiny-style.safetensors:0.8", motion[] = "loras=" TEST_LORAS "/tiny-motion.safetensors";
+  GPtrArray *hashes[] = { generate (style), generate (motion) };
+  g_autoptr (GPtrArray) none = generate ("");
+  g_autofree gchar *description = g_strdup_printf (SOURCE "first " SOURCE "second", TEST_MODEL, FRAMES, style + strlen ("loras="), TEST_MODEL,
+      FRAMES, motion + strlen ("loras="));
+  g_autoptr (GError) error = NULL;
+  GstElement *pipeline = gst_parse_launch (description, &error);
+
+  fail_unless (error == NULL, "%s", error ? error->message : "");
+  fail_if (equal (hashes[0], hashes[1]) || equal (hashes[0], none) || equal (hashes[1], none));
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  pull_both (pipeline, hashes);
+  stop (pipeline);
+  for (guint i = 0; i < 2; i++)
+    g_ptr_array_unref (hashes[i]);
+}
+GST_END_TEST;
+
 /* ---- what fails to start ---- */
 
 static void
@@ -350,6 +394,7 @@ main (int argc, char **argv)
   tcase_add_test (tcase, test_prompts);
   tcase_add_test (tcase, test_cycles);
   tcase_add_test (tcase, test_two_in_one_pipeline);
+  tcase_add_test (tcase, test_loras);
   tcase_add_test (tcase, test_missing_model);
   tcase_add_test (tcase, test_no_driver);
   tcase_add_test (tcase, test_unknown_device);

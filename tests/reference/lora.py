@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Makes the files of tests/golden/lora: the same small LoRA in every dialect of names, another one of everything that a file can hold, and
 tests/golden/lora.safetensors, what diffusers' WanTransformer3DModel and transformers' UMT5EncoderModel give with them merged:
-W + weight · alpha / rank · up · down. The models are those of transformer.safetensors and text-encoder.safetensors."""
+W + weight · alpha / rank · up · down. The models are those of transformer.safetensors and text-encoder.safetensors; two more LoRAs are for the tiny
+model of stream.py."""
 
 import json
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import text_encoder
 import transformer
@@ -171,11 +172,20 @@ def make_text_encoder():
     return {f"tokens.{n}": tokens, f"embeddings.{n}": text_encoder.encode(model, tokens, text_encoder.LENGTH)}
 
 
+def make_tiny():
+    """Two LoRAs for tests/golden/tiny-model, without numbers: its frames with them differ from each other."""
+    weights = load_file(GOLDEN / "tiny-model" / "transformer" / "diffusion_pytorch_model.safetensors")
+    for seed, (name, layers) in enumerate({"tiny-style": ("blocks.0.attn1.to_v", "proj_out"), "tiny-motion": ("blocks.1.ffn.net.2",)}.items()):
+        torch.manual_seed(seed)
+        write(f"{name}.safetensors", spell(draw(weights, layers, RANK), {}, "transformer.{layer}.{half}.weight", ("lora_A", "lora_B")))
+
+
 def main():
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     FOLDER.mkdir(exist_ok=True)
     save("lora", make_transformer() | make_text_encoder())
+    make_tiny()
     for path in sorted(FOLDER.iterdir()):
         path.chmod(0o644)
         print(f"{path}: {path.stat().st_size} bytes")

@@ -27,7 +27,10 @@ static const Layer style[] = {
   { "condition_embedder.time_proj", 192, 32 }, { "condition_embedder.text_embedder.linear_1", 32, 24 }, { NULL },
 };
 static const Layer motion[] = { { "blocks.1.ffn.net.0.proj", 72, 32 }, { "blocks.1.attn2.to_k", 32, 32 }, { NULL } };
-static const Layer words[] = { { "encoder.block.0.layer.0.SelfAttention.q", 24, 24 }, { "encoder.block.1.layer.1.DenseReluDense.wo", 24, 40 }, { NULL } };
+static const Layer words[] = {
+  { "encoder.block.0.layer.0.SelfAttention.q", 24, 24 },
+  { "encoder.block.1.layer.1.DenseReluDense.wo", 24, 40 }, { NULL }
+};
 
 /* (transfer full): numbers of a half, the same for the same layer */
 static gfloat *

@@ -150,7 +150,8 @@ test_loras (gconstpointer linear)
   static const struct { const gchar *name, *files[2]; gdouble weights[2]; } cases[] = {
     { "one", { "comfyui.safetensors" }, { 1 } }, { "one", { "comfyui-alpha.safetensors" }, { 1 } }, { "one", { "kohya.safetensors" }, { 1 } },
     { "one", { "wan-fun.safetensors" }, { 1 } }, { "one", { "lycoris.safetensors" }, { 1 } }, { "one", { "diffusers.safetensors" }, { 1 } },
-    { "one", { "diffusers-old.safetensors" }, { 1 } }, { "one", { "diffusers-metadata.safetensors" }, { 1 } }, { "one", { "one-trainer.safetensors" }, { 1 } },
+    { "one", { "diffusers-old.safetensors" }, { 1 } }, { "one", { "diffusers-metadata.safetensors" }, { 1 } },
+    { "one", { "one-trainer.safetensors" }, { 1 } },
     { "one", { "diffsynth.safetensors" }, { 1 } }, { "one", { "peft.safetensors" }, { 1 } }, { "one", { "bare.safetensors" }, { 1 } },
     { "one", { "checkpoint.pt" }, { 1 } }, { "one", { "kohya.safetensors", "other.safetensors" }, { 1, 0 } },
     { "one", { "diffusers.safetensors", "bare.safetensors" }, { 1.5, -0.5 } }, { "other", { "other.safetensors" }, { 1 } },

@@ -69,8 +69,8 @@ static void
 test_dialects (void)
 {
   static const gchar *const others[] = { "comfyui-alpha.safetensors", "kohya.safetensors", "wan-fun.safetensors", "lycoris.safetensors",
-    "diffusers.safetensors", "diffusers-metadata.safetensors", "diffusers-old.safetensors", "one-trainer.safetensors", "diffsynth.safetensors", "peft.safetensors",
-    "bare.safetensors", "checkpoint.pt" };
+    "diffusers.safetensors", "diffusers-metadata.safetensors", "diffusers-old.safetensors", "one-trainer.safetensors",
+    "diffsynth.safetensors", "peft.safetensors", "bare.safetensors", "checkpoint.pt" };
   g_autoptr (SoraWeightFile) base = open_golden ("transformer.safetensors");
   g_autoptr (SoraWeightFile) first = merge_golden (base, "lora/comfyui.safetensors", 0.5);
   g_autoptr (GPtrArray) names = sora_weight_file_get_names (base);
@@ -196,7 +196,8 @@ static const Fault faults[] = {
     { F32 ("blocks.0.norm2.lora_A.weight", "[1,1]", 1), F32 ("blocks.0.norm2.lora_B.weight", "[4,1]", 4) } },
   { "two-dialects", "blocks.0.self_attn.q.lora_A.weight", "the same as",
     { DOWN, UP, F32 ("blocks.0.self_attn.q.lora_A.weight", "[2,6]", 12), F32 ("blocks.0.self_attn.q.lora_B.weight", "[4,2]", 8) } },
-  { "two-adapters", Q ".lora_A.two.weight", "the same as", { F32 (Q ".lora_A.one.weight", "[2,6]", 12), F32 (Q ".lora_A.two.weight", "[2,6]", 12), UP } },
+  { "two-adapters", Q ".lora_A.two.weight", "the same as",
+    { F32 (Q ".lora_A.one.weight", "[2,6]", 12), F32 (Q ".lora_A.two.weight", "[2,6]", 12), UP } },
 };
 
 static GByteArray *

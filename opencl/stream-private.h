@@ -20,6 +20,8 @@ struct _SoraStreamOptions {
   gsize n_noise;                /* floats */
   guint8 *image;                /* [image_height, image_width, 3]; NULL: none */
   guint image_width, image_height;
+  SoraWeightType weight_type;
+  SoraTextEncoderPolicy text_encoder_policy;
   gboolean profile;
 };
 

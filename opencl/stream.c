@@ -8,6 +8,7 @@
 #include "stages/sampler.h"
 #include "stream-image.h"
 #include "stream-private.h"
+#include "weights/weight-type.h"
 
 /* Latents that the VAE decodes a call: the activations of more would only take memory. */
 #define MAX_DECODED_LATENTS 2
@@ -20,6 +21,8 @@
 struct _SoraStream {
   SoraModel *model;
   SoraModelWeights *weights;
+  SoraTextEncoder *text_encoder;        /* NULL: not taken at present */
+  SoraTransformer *transformer;
   SoraQueue *queue;
   SoraStreamOptions *options;   /* resolved: no "model's own" left */
   guint latent_width, latent_height;
@@ -32,7 +35,8 @@ struct _SoraStream {
   SoraSampler *sampler;
   SoraStreamImage *image;       /* what block 0 begins with; NULL: none */
   SoraArena *arena;
-  cl_mem embeddings;            /* [text_length, text_dim] */
+  cl_mem embeddings;            /* [n_branches][text_length, text_dim] */
+  guint n_tokens[2];            /* a branch's rows of them */
   cl_mem latents;               /* [block_latents, latent_height, latent_width, channels] */
   cl_mem decoded;               /* [≤ MAX_DECODED_LATENTS, latent_height, latent_width, channels], what the VAE is given */
   cl_mem rgb;                   /* bytes [≤ MAX_DECODED_LATENTS · time_scale, height, width, 3] */
@@ -44,6 +48,7 @@ struct _SoraStream {
   guint n_read;                 /* of its latents: decoded and read back */
   guint n_decoded;              /* of those after them: decoded into @rgb, not read back yet */
   gboolean text_ready[2];       /* a branch: its prompt's keys and values are in place */
+  gboolean text_seen[2];        /* a branch: the tap has seen its prompt's embeddings */
   gchar *prompt;                /* the current block's */
   gdouble guidance;
 
@@ -239,17 +244,17 @@ plan_memory (SoraStream *stream, GError **error)
     .text_length = own->text_length,
     .max_timesteps = sora_sampler_get_n_timesteps (stream->sampler),
   };
-  stream->text_state = sora_text_encoder_state_new (stream->weights->text_encoder, own->text_length, stream->arena);
+  stream->text_state = sora_text_encoder_state_new (&model->text_encoder, own->text_length, stream->arena);
   stream->decoder_state = sora_vae_decoder_state_new (stream->weights->vae, stream->latent_height, stream->latent_width,
       n_decoded, stream->arena);
-  sora_arena_add (stream->arena, &stream->embeddings, own->text_length * model->transformer.text_dim);
+  sora_arena_add (stream->arena, &stream->embeddings, (gsize) stream->n_branches * own->text_length * model->transformer.text_dim);
   sora_arena_add (stream->arena, &stream->latents, latent_floats (stream, stream->block_latents));
   sora_arena_add (stream->arena, &stream->decoded, latent_floats (stream, n_decoded));
   sora_arena_add (stream->arena, &stream->rgb, (rgb_bytes + sizeof (gfloat) - 1) / sizeof (gfloat));
   sora_arena_add (stream->arena, &stream->flag, 1);
   if (stream->image)
     sora_stream_image_plan (stream->image, stream->latent_height, stream->latent_width, stream->arena);
-  stream->transformer_state = sora_transformer_state_new (stream->weights->transformer, &shape, stream->arena);
+  stream->transformer_state = sora_transformer_state_new (&model->transformer, &shape, stream->arena);
   return check_maps (stream, error) && sora_arena_commit (stream->arena, error);
 }
 
@@ -257,14 +262,13 @@ plan_memory (SoraStream *stream, GError **error)
 static void
 prepare_state (SoraStream *stream)
 {
-  SoraTransformer *transformer = stream->weights->transformer;
-
-  sora_transformer_state_prepare (transformer, stream->transformer_state, stream->queue);
-  sora_transformer_set_timesteps (transformer, stream->transformer_state, stream->queue,
+  sora_transformer_state_prepare (stream->transformer, stream->transformer_state, stream->queue);
+  sora_transformer_set_timesteps (stream->transformer, stream->transformer_state, stream->queue,
       sora_sampler_get_timesteps (stream->sampler), sora_sampler_get_n_timesteps (stream->sampler));
 }
 
-static gboolean encode_prompts (SoraStream *stream, GError **error);
+static gboolean encode_prompts (SoraStream *stream, GCancellable *cancellable, GError **error);
+static void set_texts (SoraStream *stream);
 
 static void
 report (SoraStream *stream, gdouble fraction, const gchar *what)
@@ -273,11 +277,22 @@ report (SoraStream *stream, gdouble fraction, const gchar *what)
     stream->progress (fraction, what, stream->progress_data);
 }
 
-/* The weights that the stream needs. */
+static SoraWeightRequest
+weight_request (SoraStream *stream, GCancellable *cancellable)
+{
+  return (SoraWeightRequest) {
+    .type = stream->options->weight_type, .progress = stream->progress, .progress_data = stream->progress_data,
+    .cancellable = cancellable,
+  };
+}
+
+/* The weights that the stream needs in the beginning. */
 static gboolean
 load_weights (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
-  stream->weights = sora_model_get_weights (stream->model, stream->queue, stream->progress, stream->progress_data, cancellable, error);
+  SoraWeightRequest request = weight_request (stream, cancellable);
+
+  stream->weights = sora_model_get_weights (stream->model, stream->queue, &request, error);
   if (stream->weights && stream->options->image)
     stream->image = sora_stream_image_new (stream->model, stream->queue, error);
   return stream->weights && (stream->image || !stream->options->image);
@@ -297,6 +312,16 @@ encode_image (SoraStream *stream, GError **error)
 }
 
 static gboolean
+load_transformer (SoraStream *stream, GCancellable *cancellable, GError **error)
+{
+  SoraWeightRequest request = weight_request (stream, cancellable);
+
+  stream->transformer = sora_model_weights_take_transformer (stream->weights, stream->queue, &request, error);
+  return stream->transformer != NULL;
+}
+
+/* Prompts are encoded before the transformer's weights are there, which may need the memory that the text encoder's take. */
+static gboolean
 stream_set_up (SoraStream *stream, SoraDevice *device, GCancellable *cancellable, GError **error)
 {
   stream->queue = sora_queue_new (device, stream->options->profile, error);
@@ -306,11 +331,13 @@ stream_set_up (SoraStream *stream, SoraDevice *device, GCancellable *cancellable
   if (!load_weights (stream, cancellable, error))
     return FALSE;
   stream->arena = sora_arena_new (device);
-  if (!plan_memory (stream, error) || !encode_image (stream, error))
+  if (!plan_memory (stream, error) || !encode_image (stream, error) || !encode_prompts (stream, cancellable, error)
+      || !load_transformer (stream, cancellable, error))
     return FALSE;
   report (stream, 1, "building kernels");
   prepare_state (stream);
-  if (!encode_prompts (stream, error) || !sora_queue_check (stream->queue, error))
+  set_texts (stream);
+  if (!sora_queue_check (stream->queue, error))
     return FALSE;
   sora_queue_set_cancellable (stream->queue, NULL);
   return TRUE;
@@ -357,6 +384,10 @@ sora_stream_free (SoraStream *stream)
   g_clear_pointer (&stream->sampler, sora_sampler_free);
   g_clear_pointer (&stream->image, sora_stream_image_free);
   g_clear_pointer (&stream->arena, sora_arena_free);
+  if (stream->text_encoder)
+    sora_model_weights_release_text_encoder (stream->weights);
+  if (stream->transformer)
+    sora_model_weights_release_transformer (stream->weights);
   g_clear_pointer (&stream->weights, sora_model_weights_unref);
   g_clear_pointer (&stream->queue, sora_queue_free);
   g_clear_pointer (&stream->options, sora_stream_options_free);
@@ -385,12 +416,24 @@ read_for_tap (SoraStream *stream, cl_mem mem, gsize offset, gsize n)
   return NULL;
 }
 
-static void
-tap_text (SoraStream *stream, guint branch, const gint32 *tokens, guint n_tokens)
+/* Of a branch's prompt, [text_length, text_dim]. */
+static SoraMatrix
+embeddings_of (SoraStream *stream, guint branch)
 {
   guint dim = stream->model->transformer.text_dim;
+
+  return SORA_MATRIX_AT (stream->embeddings, branch * stream->model->streaming.text_length * dim, dim);
+}
+
+/* @tokens: as many as the branch's embeddings */
+static void
+tap_text (SoraStream *stream, guint branch, const gint32 *tokens)
+{
+  guint n_tokens = stream->n_tokens[branch];
+  guint dim = stream->model->transformer.text_dim;
   const gint64 shape[] = { n_tokens, dim };
-  g_autofree gfloat *embeddings = read_for_tap (stream, stream->embeddings, 0, (gsize) n_tokens * dim);
+  g_autofree gfloat *embeddings = read_for_tap (stream, stream->embeddings, embeddings_of (stream, branch).offset,
+      (gsize) n_tokens * dim);
   g_autofree gfloat *ids = g_new (gfloat, n_tokens);    /* exact below 2^24 */
 
   for (guint i = 0; i < n_tokens; i++)
@@ -400,44 +443,117 @@ tap_text (SoraStream *stream, guint branch, const gint32 *tokens, guint n_tokens
     stream->tap (branch == 0 ? "text_embeddings" : "negative_text_embeddings", embeddings, shape, 2, stream->tap_data);
 }
 
-/* Tokenizes and encodes @prompt, and gives the transformer's branch its keys and values. */
+/* Tokenizes and encodes @prompt. */
 static gboolean
 encode_prompt (SoraStream *stream, guint branch, const gchar *prompt, GError **error)
 {
   guint n_tokens;
   g_autofree gint32 *tokens = sora_tokenizer_encode (stream->model->tokenizer, prompt, stream->model->streaming.text_length,
       &n_tokens, error);
-  SoraMatrix embeddings = SORA_MATRIX (stream->embeddings, stream->model->transformer.text_dim);
 
   if (!tokens)
     return FALSE;
-  sora_text_encoder_run (stream->weights->text_encoder, stream->text_state, stream->queue, tokens, n_tokens, embeddings);
-  sora_transformer_set_text (stream->weights->transformer, stream->transformer_state, stream->queue, branch, embeddings,
-      n_tokens);
-  if (stream->tap)
-    tap_text (stream, branch, tokens, n_tokens);
+  sora_text_encoder_run (stream->text_encoder, stream->text_state, stream->queue, tokens, n_tokens, embeddings_of (stream, branch));
+  stream->n_tokens[branch] = n_tokens;
+  stream->text_seen[branch] = FALSE;
   return TRUE;
+}
+
+static gboolean
+keeps_text_encoder (SoraStream *stream)
+{
+  guint64 memory = sora_queue_get_device (stream->queue)->global_memory;
+
+  if (stream->options->text_encoder_policy == SORA_TEXT_ENCODER_POLICY_AUTO)
+    return !sora_weight_file_is_large (stream->model->text_encoder_file, memory);
+  return stream->options->text_encoder_policy == SORA_TEXT_ENCODER_POLICY_KEEP;
+}
+
+static gboolean
+take_text_encoder (SoraStream *stream, GCancellable *cancellable, GError **error)
+{
+  SoraWeightRequest request = weight_request (stream, cancellable);
+
+  if (!stream->text_encoder)
+    stream->text_encoder = sora_model_weights_take_text_encoder (stream->weights, stream->queue, &request, error);
+  return stream->text_encoder != NULL;
+}
+
+/* Unless it is to stay. What was enqueued with it ends first, so that its memory is free at once. */
+static gboolean
+release_text_encoder (SoraStream *stream, GError **error)
+{
+  gboolean done;
+
+  if (keeps_text_encoder (stream))
+    return TRUE;
+  done = sora_queue_finish (stream->queue, error);
+  sora_model_weights_release_text_encoder (stream->weights);
+  stream->text_encoder = NULL;
+  return done;
+}
+
+static gboolean
+has_texts (SoraStream *stream)
+{
+  return stream->text_ready[0] && (stream->text_ready[1] || stream->n_branches == 1);
+}
+
+static const gchar *
+prompt_of (SoraStream *stream, guint branch)
+{
+  return branch == 0 ? stream->prompt : stream->options->negative_prompt;
 }
 
 /* Encodes the prompts whose keys and values are not in place. */
 static gboolean
-encode_prompts (SoraStream *stream, GError **error)
+encode_prompts (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
-  const gchar *const prompts[] = { stream->prompt, stream->options->negative_prompt };
+  gboolean done = TRUE;
 
+  if (has_texts (stream))
+    return TRUE;
+  if (!take_text_encoder (stream, cancellable, error))
+    return FALSE;
+  for (guint branch = 0; done && branch < stream->n_branches; branch++)
+    done = stream->text_ready[branch] || encode_prompt (stream, branch, prompt_of (stream, branch), error);
+  return release_text_encoder (stream, done ? error : NULL) && done;
+}
+
+/* Gives the transformer the keys and values of the prompts that were encoded. */
+static void
+set_texts (SoraStream *stream)
+{
   for (guint branch = 0; branch < stream->n_branches; branch++) {
     if (stream->text_ready[branch])
       continue;
-    if (!encode_prompt (stream, branch, prompts[branch], error))
-      return FALSE;
+    sora_transformer_set_text (stream->transformer, stream->transformer_state, stream->queue, branch, embeddings_of (stream, branch),
+        stream->n_tokens[branch]);
     stream->text_ready[branch] = !sora_queue_has_failed (stream->queue);
+  }
+}
+
+/* Shows the tap what it has not seen yet. */
+static gboolean
+tap_texts (SoraStream *stream, GError **error)
+{
+  for (guint branch = 0; branch < stream->n_branches && stream->tap; branch++) {
+    guint n_tokens;
+    g_autofree gint32 *tokens = stream->text_seen[branch] ? NULL : sora_tokenizer_encode (stream->model->tokenizer,
+        prompt_of (stream, branch), stream->model->streaming.text_length, &n_tokens, error);
+    if (stream->text_seen[branch])
+      continue;
+    if (!tokens)
+      return FALSE;
+    tap_text (stream, branch, tokens);
+    stream->text_seen[branch] = TRUE;
   }
   return TRUE;
 }
 
 /* Takes over the prompt and guidance that were set meanwhile. */
 static gboolean
-take_direction (SoraStream *stream, GError **error)
+take_direction (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
   g_autofree gchar *prompt = NULL;
 
@@ -450,7 +566,10 @@ take_direction (SoraStream *stream, GError **error)
     stream->prompt = g_steal_pointer (&prompt);
     stream->text_ready[0] = FALSE;
   }
-  return encode_prompts (stream, error);
+  if (!encode_prompts (stream, cancellable, error))
+    return FALSE;
+  set_texts (stream);
+  return tap_texts (stream, error);
 }
 
 /* --- a block --------------------------------------------------------------------------------------------------- */
@@ -519,7 +638,7 @@ commit_previous (SoraStream *stream)
   if (!stream->uncommitted)
     return;
   block = sampler_block (stream, stream->next_block - 1);
-  sora_sampler_commit (stream->sampler, stream->weights->transformer, stream->transformer_state, stream->queue, &block);
+  sora_sampler_commit (stream->sampler, stream->transformer, stream->transformer_state, stream->queue, &block);
   stream->uncommitted = sora_queue_has_failed (stream->queue);
 }
 
@@ -554,7 +673,7 @@ denoise (SoraStream *stream, GError **error)
   SoraSamplerBlock block = sampler_block (stream, stream->next_block);
 
   upload_noise (stream);
-  sora_sampler_denoise (stream->sampler, stream->weights->transformer, stream->transformer_state, stream->queue, &block,
+  sora_sampler_denoise (stream->sampler, stream->transformer, stream->transformer_state, stream->queue, &block,
       stream->guidance, stream->tap ? tap_step : NULL, stream);
   sora_queue_zero (stream->queue, stream->flag, 0, sizeof (cl_int));
   sora_check_finite_run (stream->queue, stream->latents, 0, n, stream->flag);
@@ -643,10 +762,10 @@ block_new (SoraStream *stream)
 
 /* Clean latents for the next block. A cancelled call has changed nothing: what it did is done again. */
 static gboolean
-begin_block (SoraStream *stream, GError **error)
+begin_block (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
   commit_previous (stream);
-  if (!sora_queue_check (stream->queue, error) || !take_direction (stream, error) || !denoise (stream, error))
+  if (!sora_queue_check (stream->queue, error) || !take_direction (stream, cancellable, error) || !denoise (stream, error))
     return FALSE;
   stream->unfinished = block_new (stream);
   stream->unfinished->prompt = g_strdup (stream->prompt);
@@ -671,7 +790,7 @@ sora_stream_next_block (SoraStream *stream, GCancellable *cancellable, GError **
   if (is_at_end (stream))
     return NULL;
   sora_queue_set_cancellable (stream->queue, cancellable);
-  done = (stream->unfinished || begin_block (stream, error)) && decode (stream, error) && check_flag (stream, error);
+  done = (stream->unfinished || begin_block (stream, cancellable, error)) && decode (stream, error) && check_flag (stream, error);
   sora_queue_set_cancellable (stream->queue, NULL);      /* restarting is not cancelled by what cancelled this call */
   if (!done) {
     sora_queue_check (stream->queue, NULL);
@@ -729,7 +848,7 @@ sora_stream_set_tap (SoraStream *stream, SoraTapFunc tap, gpointer user_data)
 {
   stream->tap = tap;
   stream->tap_data = user_data;
-  stream->text_ready[0] = stream->text_ready[1] = FALSE;        /* so that the tap sees the embeddings */
+  stream->text_seen[0] = stream->text_seen[1] = FALSE;
 }
 
 void

@@ -6,6 +6,7 @@
 #include <sora/device.h>
 #include <sora/model.h>
 #include <sora/sampler.h>
+#include <sora/weights.h>
 
 G_BEGIN_DECLS
 
@@ -16,7 +17,7 @@ G_BEGIN_DECLS
  *
  * prompt ""; negative prompt ""; guidance scale -1 (the model's own; 1 = off), in the interval 0 to 1 (every step); sampler
  * %SORA_SAMPLER_DEFAULT, steps 0 and shift -1 (the model's own); seed 0; size 0x0 (the model's first choice); length 0 (endless if causal,
- * else the model's own clip); no image.
+ * else the model's own clip); no image; weight type and text encoder policy auto.
  */
 typedef struct _SoraStreamOptions SoraStreamOptions;
 
@@ -60,6 +61,10 @@ SORA_API void sora_stream_options_set_noise (SoraStreamOptions *options, const g
  * another than the stream's, sora_stream_new() gives %SORA_STREAM_ERROR_OPTION.
  */
 SORA_API void sora_stream_options_set_image (SoraStreamOptions *options, const guint8 *rgb, guint width, guint height, gsize stride);
+/* What the matrices of the model are stored as on the device, which its memory, and sometimes its frames, depend on. */
+SORA_API void sora_stream_options_set_weight_type (SoraStreamOptions *options, SoraWeightType type);
+/* When the text encoder's weights are on the device; the frames are the same. */
+SORA_API void sora_stream_options_set_text_encoder_policy (SoraStreamOptions *options, SoraTextEncoderPolicy policy);
 /* Whether time and work of every kernel are recorded for sora_stream_get_profile(); costs a little speed. */
 SORA_API void sora_stream_options_set_profile (SoraStreamOptions *options, gboolean profile);
 
@@ -168,7 +173,7 @@ SORA_API void sora_stream_get_size (SoraStream *stream, guint *width, guint *hei
 /* (transfer full): a table of calls, time, GFLOP/s and share of the device's peak per kernel since the start; %NULL unless profiling was
  * asked for */
 SORA_API gchar *sora_stream_get_profile (SoraStream *stream);
-/* bytes on the device that this stream holds (arena, caches), and that its model's weights hold */
+/* bytes on the device that this stream holds (arena, caches), and that its model's weights hold now */
 SORA_API void sora_stream_get_memory (SoraStream *stream, guint64 *stream_bytes, guint64 *weight_bytes);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraStream, sora_stream_free)

@@ -4,6 +4,7 @@
 
 #include "ops/pack.h"
 #include "runtime/tune.h"
+#include "weights/weight-type.h"
 
 /* Rows of the tile that linear.cl computes where a full one does not fit */
 #define REST_ROWS 4
@@ -83,18 +84,23 @@ padded_n (const SoraLinear *linear)
 static void
 upload_weights (SoraQueue *queue, const SoraLinear *linear, guint n_parts, const SoraTensor *const *weights)
 {
-  guint64 k = linear->k, rows = padded_n (linear), panel = linear->panel;
+  guint64 k = linear->k, rows = padded_n (linear), panel = linear->panel, blocks = sora_pack_count_blocks (k);
   guint64 step = MIN (rows, MAX (SLAB_FLOATS / (panel * k), 1) * panel);
+  gsize panel_size = sora_pack_get_size (linear->type, k, panel);
   g_autofree gfloat *plain = g_new (gfloat, step * k);
-  g_autofree gfloat *packed = linear->kind == SORA_LINEAR_PACKED ? g_new (gfloat, step * k) : NULL;
+  g_autofree guint16 *scales = linear->type == SORA_WEIGHT_TYPE_Q8 ? g_new (guint16, step * blocks) : NULL;
+  g_autofree guint8 *packed = g_malloc (step / panel * panel_size);
 
   for (guint64 first = 0; first < rows && !sora_queue_has_failed (queue); first += step) {
     guint64 count = MIN (step, rows - first);
 
     sora_pack_rows (n_parts, weights, first, count, k, plain);
-    for (guint64 row = 0; packed && row < count; row += panel)
-      sora_pack_panel (plain + row * k, k, panel, packed + row * k);
-    sora_queue_write (queue, linear->weight, first * k * sizeof *plain, count * k * sizeof *plain, packed ? packed : plain);
+    if (scales)
+      sora_pack_scales (n_parts, weights, first, count, k, plain, scales);
+    for (guint64 row = 0; row < count; row += panel)
+      sora_pack_panel (linear->type, plain + row * k, scales ? scales + row * blocks : NULL, k, panel,
+          packed + row / panel * panel_size);
+    sora_queue_write (queue, linear->weight, first / panel * panel_size, count / panel * panel_size, packed);
   }
 }
 
@@ -110,30 +116,56 @@ upload_bias (SoraQueue *queue, const SoraLinear *linear, guint n_parts, const So
       sora_tensor_to_float (biases[i], 0, biases[i]->n_elements, bias + first);
     first += weights[i]->shape[0];
   }
-  sora_queue_write (queue, linear->weight, n * linear->k * sizeof *bias, n * sizeof *bias, bias);
+  sora_queue_write (queue, linear->bias, 0, n * sizeof *bias, bias);
 }
 
-SoraLinear *
-sora_linear_new (SoraQueue *queue, guint n_parts, const SoraTensor *const *weights, const SoraTensor *const *biases,
-    GError **error)
+/* "-DWIDTH=8 -DTILE_M=6", and the type unless that is fp32 */
+static const gchar *
+program_options (const Tile *tile, SoraWeightType type)
+{
+  gchar options[60];
+
+  if (type == SORA_WEIGHT_TYPE_FP32)
+    return tile->options;
+  g_snprintf (options, sizeof options, "%s -DTYPE=%d", tile->options, type);
+  return g_intern_string (options);
+}
+
+/* Two buffers for the checked shape. */
+static SoraLinear *
+allocate (SoraQueue *queue, SoraWeightType type, guint n, guint k)
 {
   SoraDevice *device = sora_queue_get_device (queue);
   const Tile *tile = choose_tile (device);
+  SoraLinear *linear = g_new0 (SoraLinear, 1);
+  gsize weight_size, bias_size;
+
+  linear->kind = sora_tune_lookup (device, n, k);
+  linear->type = type;
+  linear->n = n;
+  linear->k = k;
+  linear->panel = linear->kind == SORA_LINEAR_PACKED ? tile->panel : 1;
+  linear->tile = tile->tile;
+  linear->options = program_options (tile, type);
+  weight_size = padded_n (linear) / linear->panel * sora_pack_get_size (type, k, linear->panel);
+  bias_size = padded_n (linear) * sizeof (gfloat);
+  linear->size = weight_size + bias_size;
+  linear->weight = sora_queue_alloc (queue, weight_size);
+  linear->bias = sora_queue_alloc (queue, bias_size);
+  return linear;
+}
+
+SoraLinear *
+sora_linear_new (SoraQueue *queue, SoraWeightType type, guint n_parts, const SoraTensor *const *weights,
+    const SoraTensor *const *biases, GError **error)
+{
   g_autoptr (SoraLinear) linear = NULL;
   guint64 n, k;
 
   if (!measure (n_parts, weights, biases, &n, &k, error))
     return NULL;
-  linear = g_new0 (SoraLinear, 1);
-  linear->kind = sora_tune_lookup (device, n, k);
-  linear->n = n;
-  linear->k = k;
-  linear->panel = linear->kind == SORA_LINEAR_PACKED ? tile->panel : 1;
-  linear->tile = tile->tile;
-  linear->options = tile->options;
-  linear->size = padded_n (linear) * (k + 1) * sizeof (gfloat);
-  linear->weight = sora_queue_alloc (queue, linear->size);
-  if (linear->weight) {
+  linear = allocate (queue, sora_weight_type_for_tensors (type, n_parts, weights), n, k);
+  if (linear->weight && linear->bias) {
     upload_weights (queue, linear, n_parts, weights);
     upload_bias (queue, linear, n_parts, weights, biases);
   }
@@ -148,6 +180,7 @@ void
 sora_linear_free (SoraLinear *linear)
 {
   g_clear_pointer (&linear->weight, clReleaseMemObject);
+  g_clear_pointer (&linear->bias, clReleaseMemObject);
   g_free (linear);
 }
 
@@ -182,8 +215,8 @@ packed_run (SoraQueue *queue, const SoraLinear *linear, SoraMatrix x, SoraMatrix
   };
 
   SORA_LAUNCH (queue, &launch, SORA_ARG (x.mem), SORA_ARG (x.offset), SORA_ARG (x.stride), SORA_ARG (linear->weight),
-      SORA_ARG (m), SORA_ARG (linear->n), SORA_ARG (linear->k), SORA_ARG (y.mem), SORA_ARG (y.offset), SORA_ARG (y.stride),
-      SORA_EPILOGUE_ARGS (*epilogue));
+      SORA_ARG (linear->bias), SORA_ARG (m), SORA_ARG (linear->n), SORA_ARG (linear->k), SORA_ARG (y.mem), SORA_ARG (y.offset),
+      SORA_ARG (y.stride), SORA_EPILOGUE_ARGS (*epilogue));
 }
 
 static SoraEpilogueArgs
@@ -210,7 +243,7 @@ epilogue_args (const SoraEpilogue *epilogue, cl_mem absent)
 void
 sora_linear_run (SoraQueue *queue, const SoraLinear *linear, SoraMatrix x, SoraMatrix y, guint m, const SoraEpilogue *epilogue)
 {
-  SoraEpilogueArgs args = epilogue_args (epilogue, linear->weight);
+  SoraEpilogueArgs args = epilogue_args (epilogue, linear->bias);
 
   if (m == 0)
     return;

@@ -2,6 +2,7 @@
 /* Linear: Y = residual + gate · (activation (X Wᵀ + b) · multiplier), the weight resident on the device. */
 #pragma once
 
+#include <sora/weights.h>
 #include "ops/matrix.h"
 #include "weights/tensor.h"
 
@@ -25,12 +26,13 @@ typedef struct _SoraLinear SoraLinear;
 
 /**
  * sora_linear_new:
+ * @type: what the weight is stored as; auto: what its own numbers ask for
  * @weights: n_parts tensors [n_i, k...] (trailing dimensions flattened into k), stacked along n: one launch for q, k and v
  * @biases: (nullable): n_parts tensors [n_i], or NULL entries
  *
  * Uploads through @queue. Returns: the linear, or %NULL with @error.
  */
-SoraLinear *sora_linear_new (SoraQueue *queue, guint n_parts, const SoraTensor *const *weights,
+SoraLinear *sora_linear_new (SoraQueue *queue, SoraWeightType type, guint n_parts, const SoraTensor *const *weights,
     const SoraTensor *const *biases, GError **error);
 void sora_linear_free (SoraLinear *linear);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraLinear, sora_linear_free)

@@ -51,8 +51,8 @@ struct _SoraQueue {
   guint commands;               /* since the last mark */
   guint64 flops;                /* likewise */
   guint64 work;                 /* FLOPs ever enqueued */
-  cl_mem scratch;               /* NULL until asked for */
-  gsize scratch_size;           /* bytes */
+  cl_mem scratch[SORA_N_SCRATCHES];     /* NULL until asked for */
+  gsize scratch_size[SORA_N_SCRATCHES]; /* bytes */
 };
 
 static guint
@@ -138,7 +138,8 @@ sora_queue_free (SoraQueue *queue)
   collect_pending (queue, TRUE);
   for (guint i = 0; i < MARKS; i++)
     g_clear_pointer (&queue->marks[i], clReleaseEvent);
-  g_clear_pointer (&queue->scratch, clReleaseMemObject);
+  for (guint i = 0; i < SORA_N_SCRATCHES; i++)
+    g_clear_pointer (&queue->scratch[i], clReleaseMemObject);
   g_hash_table_unref (queue->kernels);
   clReleaseCommandQueue (queue->handle);
   g_clear_object (&queue->cancellable);
@@ -408,15 +409,15 @@ sora_queue_alloc (SoraQueue *queue, gsize size)
 }
 
 cl_mem
-sora_queue_scratch (SoraQueue *queue, gsize size)
+sora_queue_scratch (SoraQueue *queue, SoraScratch which, gsize size)
 {
-  if (size > queue->scratch_size) {
+  if (size > queue->scratch_size[which]) {
     /* Commands in flight keep the old memory alive. */
-    g_clear_pointer (&queue->scratch, clReleaseMemObject);
-    queue->scratch = sora_queue_alloc (queue, size);
-    queue->scratch_size = queue->scratch ? size : 0;
+    g_clear_pointer (&queue->scratch[which], clReleaseMemObject);
+    queue->scratch[which] = sora_queue_alloc (queue, size);
+    queue->scratch_size[which] = queue->scratch[which] ? size : 0;
   }
-  return queue->error ? NULL : queue->scratch;
+  return queue->error ? NULL : queue->scratch[which];
 }
 
 /* Ends the enqueueing of a transfer: the error, or the count. Takes @staging and @event. */

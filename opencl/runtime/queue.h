@@ -62,9 +62,16 @@ void sora_queue_launch (SoraQueue *queue, const SoraLaunch *launch, guint n_args
 
 /* Device memory in bytes; NULL with a sticky error. The caller releases it with clReleaseMemObject(). */
 cl_mem sora_queue_alloc (SoraQueue *queue, gsize size);
+/* An operation may use one of each at a time. */
+typedef enum {
+  SORA_SCRATCH_RESULT,
+  SORA_SCRATCH_WEIGHT,
+  SORA_N_SCRATCHES
+} SoraScratch;
+
 /* (transfer none): at least @size bytes that belong to one operation until the next one asks; kept, so that only growth allocates.
  * NULL with a sticky error. */
-cl_mem sora_queue_scratch (SoraQueue *queue, gsize size);
+cl_mem sora_queue_scratch (SoraQueue *queue, SoraScratch which, gsize size);
 /* Copies from the host (which may reuse @data at once), to the host (blocking), within the device, and fills with zero bytes. */
 void sora_queue_write (SoraQueue *queue, cl_mem mem, gsize offset, gsize size, const void *data);
 gboolean sora_queue_read (SoraQueue *queue, cl_mem mem, gsize offset, gsize size, void *data, GError **error);

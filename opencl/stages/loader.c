@@ -10,7 +10,8 @@ sora_loader_linear_from (SoraLoader *loader, SoraLinear **linear, guint n_parts,
 {
   if (!loader->queue)
     return TRUE;
-  *linear = sora_linear_new (loader->queue, n_parts, weights, biases, error);
+  *linear = sora_linear_new (loader->queue, loader->type, n_parts, weights, biases, error);
+  sora_weight_file_forget (loader->file);
   if (!*linear)
     return FALSE;
   loader->bytes += sora_linear_get_size (*linear);

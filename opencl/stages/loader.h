@@ -11,6 +11,7 @@ G_BEGIN_DECLS
 typedef struct {
   SoraWeightFile *file;
   SoraQueue *queue;             /* NULL: shapes are checked, no data is read */
+  SoraWeightType type;          /* of linears; auto: of each what its numbers in the file ask for */
   guint64 bytes;                /* put on the device so far */
 } SoraLoader;
 

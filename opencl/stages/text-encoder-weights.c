@@ -107,9 +107,9 @@ sora_text_encoder_validate (const SoraTextEncoderConfig *config, SoraWeightFile 
 }
 
 SoraTextEncoder *
-sora_text_encoder_new (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraQueue *queue, GError **error)
+sora_text_encoder_new (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraWeightType type, SoraQueue *queue, GError **error)
 {
-  SoraLoader loader = { .file = file, .queue = queue };
+  SoraLoader loader = { .file = file, .queue = queue, .type = type };
 
   return load (config, &loader, error);
 }

@@ -128,9 +128,9 @@ sora_transformer_validate (const SoraTransformerConfig *config, SoraWeightFile *
 }
 
 SoraTransformer *
-sora_transformer_new (const SoraTransformerConfig *config, SoraWeightFile *file, SoraQueue *queue, GError **error)
+sora_transformer_new (const SoraTransformerConfig *config, SoraWeightFile *file, SoraWeightType type, SoraQueue *queue, GError **error)
 {
-  SoraLoader loader = { .file = file, .queue = queue };
+  SoraLoader loader = { .file = file, .queue = queue, .type = type };
 
   return load (config, &loader, error);
 }

@@ -44,12 +44,12 @@ check_prompts (const SoraTextEncoderConfig *config, SoraWeightFile *weights, Sor
   g_autoptr (GError) error = NULL;
   g_autoptr (SoraQueue) queue = sora_test_queue_new ();
   g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (queue));
-  SoraTextEncoder *encoder = sora_text_encoder_new (config, weights, queue, &error);
+  SoraTextEncoder *encoder = sora_text_encoder_new (config, weights, SORA_WEIGHT_TYPE_FP32, queue, &error);
   SoraTextEncoderState *state;
   cl_mem out;
 
   g_assert_no_error (error);
-  state = sora_text_encoder_state_new (encoder, lengths[0] + 3, arena);
+  state = sora_text_encoder_state_new (config, lengths[0] + 3, arena);
   out = sora_test_alloc (queue, lengths[0] * config->d_model);
   sora_arena_commit (arena, &error);
   g_assert_no_error (error);
@@ -132,8 +132,8 @@ test_bad_token (void)
   g_autoptr (SoraQueue) queue = sora_test_queue_new ();
   g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (queue));
   SoraTextEncoderConfig config = golden_config (golden);
-  SoraTextEncoder *encoder = sora_text_encoder_new (&config, golden, queue, &error);
-  SoraTextEncoderState *state = sora_text_encoder_state_new (encoder, 3, arena);
+  SoraTextEncoder *encoder = sora_text_encoder_new (&config, golden, SORA_WEIGHT_TYPE_FP32, queue, &error);
+  SoraTextEncoderState *state = sora_text_encoder_state_new (&config, 3, arena);
   cl_mem out = sora_test_alloc (queue, 3 * config.d_model);
 
   sora_arena_commit (arena, &error);

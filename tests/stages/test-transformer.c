@@ -21,6 +21,7 @@ static const guint n_tokens[] = { 5, 1 };       /* of the two branches' prompts 
 typedef struct {
   SoraTransformerConfig config;
   SoraTransformerShape shape;
+  SoraWeightType type;          /* of the stored matrices */
   SoraQueue *queue;
   SoraArena *arena;
   SoraTransformer *transformer;
@@ -48,9 +49,9 @@ stream_open (Stream *s, SoraWeightFile *weights, const gchar *linear)
 
   s->queue = linear ? sora_test_queue_new_linear (linear) : sora_test_queue_new ();
   s->arena = sora_arena_new (sora_queue_get_device (s->queue));
-  s->transformer = sora_transformer_new (&s->config, weights, s->queue, &error);
+  s->transformer = sora_transformer_new (&s->config, weights, s->type, s->queue, &error);
   g_assert_no_error (error);
-  s->state = sora_transformer_state_new (s->transformer, &s->shape, s->arena);
+  s->state = sora_transformer_state_new (&s->config, &s->shape, s->arena);
   sora_arena_commit (s->arena, &error);
   g_assert_no_error (error);
   sora_transformer_state_prepare (s->transformer, s->state, s->queue);

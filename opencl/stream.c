@@ -120,6 +120,17 @@ check_sampler (const SoraStreamOptions *options, GError **error)
 }
 
 static gboolean
+check_memory_options (const SoraStreamOptions *options, GError **error)
+{
+  if (options->weight_type >= SORA_WEIGHT_TYPE_AUTO && options->weight_type <= SORA_WEIGHT_TYPE_Q8
+      && options->text_encoder_policy >= SORA_TEXT_ENCODER_POLICY_AUTO && options->text_encoder_policy <= SORA_TEXT_ENCODER_POLICY_KEEP)
+    return TRUE;
+  g_set_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION, "there is no weight type %d, or no text encoder policy %d: they must be "
+      "of SoraWeightType and SoraTextEncoderPolicy", options->weight_type, options->text_encoder_policy);
+  return FALSE;
+}
+
+static gboolean
 check_image (const SoraStreamOptions *options, GError **error)
 {
   if (!options->image || (options->image_width == options->width && options->image_height == options->height))
@@ -146,7 +157,7 @@ resolve_options (SoraModel *model, SoraStreamOptions *options, GError **error)
     options->shift = own->shift;
   if (options->length == 0)
     options->length = sora_model_get_clip_frames (model);
-  return check_sampler (options, error) && check_size (model, options, error) && check_image (options, error)
+  return check_sampler (options, error) && check_memory_options (options, error) && check_size (model, options, error) && check_image (options, error)
       && check_length (model, options, error)
       && check_range ("steps", options->steps, 1, 1000, error)
       && check_range ("guidance scale", options->guidance_scale, 0, MAX_GUIDANCE_SCALE, error)

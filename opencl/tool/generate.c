@@ -11,15 +11,18 @@
 #include "tool/command.h"
 #include "tool/recorder.h"
 #include "tool/video-writer.h"
+#include "weights/weight-type.h"
 
 /* seconds of video that an endless stream makes if nothing else is said */
 #define DEFAULT_SECONDS 3
 
 typedef struct {
   gchar *prompt, *negative_prompt, *model, *device, *size, *output, *noise, *save_tensors, *chroma, *image,
-      *fit_name, *sampler_name, *guidance_interval, *text_encoder, *vae, *tokenizer;
+      *fit_name, *sampler_name, *guidance_interval, *text_encoder, *vae, *tokenizer, *weights, *text_encoder_policy;
   SoraPictureFit fit;
   SoraSamplerType sampler;
+  SoraWeightType weight_type;
+  SoraTextEncoderPolicy policy;
   gint64 seed, frames;
   gint steps;
   gdouble guidance_scale, guidance_begin, guidance_end, shift;
@@ -44,7 +47,7 @@ arguments_clear (Arguments *args)
 {
   gchar **strings[] = { &args->prompt, &args->negative_prompt, &args->model, &args->device, &args->size, &args->output, &args->noise,
     &args->save_tensors, &args->chroma, &args->image, &args->fit_name, &args->sampler_name, &args->guidance_interval, &args->text_encoder,
-    &args->vae, &args->tokenizer };
+    &args->vae, &args->tokenizer, &args->weights, &args->text_encoder_policy };
 
   for (guint i = 0; i < G_N_ELEMENTS (strings); i++)
     g_free (*strings[i]);
@@ -87,19 +90,30 @@ parse_fit (Arguments *args, GError **error)
   return TRUE;
 }
 
+/* Sets @index, which is 0, to where @value is in @names; (nullable) @value: not given. */
 static gboolean
-parse_sampler (Arguments *args, GError **error)
+parse_choice (const gchar *option, const gchar *value, const gchar *const *names, guint *index, GError **error)
 {
-  g_autofree gchar *list = g_strjoinv (", ", (gchar **) sora_sampler_names);
+  g_autofree gchar *list = g_strjoinv (", ", (gchar **) names);
 
-  if (!args->sampler_name)
+  if (!value)
     return TRUE;
-  while (sora_sampler_names[args->sampler] && !g_str_equal (sora_sampler_names[args->sampler], args->sampler_name))
-    args->sampler++;
-  if (sora_sampler_names[args->sampler])
+  while (names[*index] && !g_str_equal (names[*index], value))
+    ++*index;
+  if (names[*index])
     return TRUE;
-  g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "--sampler must be one of %s", list);
+  g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s must be one of %s", option, list);
   return FALSE;
+}
+
+static gboolean
+parse_choices (Arguments *args, GError **error)
+{
+  static const gchar *const policies[] = { "auto", "release", "keep", NULL };     /* in the order of SoraTextEncoderPolicy */
+
+  return parse_choice ("--sampler", args->sampler_name, sora_sampler_names, &args->sampler, error)
+      && parse_choice ("--weights", args->weights, sora_weight_type_names, &args->weight_type, error)
+      && parse_choice ("--text-encoder-policy", args->text_encoder_policy, policies, &args->policy, error);
 }
 
 /* Whether the numbers make an interval is the stream's to say. */
@@ -132,6 +146,10 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     { "model", 'm', 0, G_OPTION_ARG_FILENAME, &args->model, "model directory or transformer's file (default: the embedded model)", "PATH" },
     SORA_COMMAND_PARTS (&args->text_encoder, &args->vae, &args->tokenizer),
     { "device", 'd', 0, G_OPTION_ARG_STRING, &args->device, "see \"sora devices\" (default: the first GPU, else a CPU)", "DEVICE" },
+    { "weights", 0, 0, G_OPTION_ARG_STRING, &args->weights,
+      "what matrices are stored as: auto, fp32, fp16, bf16 or q8 (default: auto, which loses nothing that the file has)", "TYPE" },
+    { "text-encoder-policy", 0, 0, G_OPTION_ARG_STRING, &args->text_encoder_policy,
+      "auto, release (its weights are on the device only while a prompt is encoded) or keep (default: auto, released if large)", "POLICY" },
     { "seed", 's', 0, G_OPTION_ARG_INT64, &args->seed, "same seed, same frames (default: 0)", "N" },
     { "frames", 'f', 0, G_OPTION_ARG_INT64, &args->frames, "length (default: the model's clip, or 3 seconds)", "N" },
     { "size", 0, 0, G_OPTION_ARG_STRING, &args->size, "pixels (default: the model's, the one nearest to the image if there is one)", "WIDTHxHEIGHT" },
@@ -167,7 +185,7 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     return fail (error, "--steps must be from 1 to 1000");
   if (args->chroma && !g_str_equal (args->chroma, "420") && !g_str_equal (args->chroma, "444"))
     return fail (error, "--chroma must be 420 or 444");
-  return parse_fit (args, error) && parse_sampler (args, error) && parse_guidance_interval (args, error);
+  return parse_fit (args, error) && parse_choices (args, error) && parse_guidance_interval (args, error);
 }
 
 static gboolean
@@ -254,6 +272,8 @@ set_options (Generation *generation, GError **error)
   sora_stream_options_set_guidance_interval (options, args->guidance_begin, args->guidance_end);
   sora_stream_options_set_sampler (options, args->sampler);
   sora_stream_options_set_shift (options, args->shift);
+  sora_stream_options_set_weight_type (options, args->weight_type);
+  sora_stream_options_set_text_encoder_policy (options, args->policy);
   sora_stream_options_set_size (options, width, height);
   sora_stream_options_set_length (options, choose_length (generation));
   sora_stream_options_set_profile (options, args->profile);

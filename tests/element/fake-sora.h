@@ -37,6 +37,8 @@ typedef struct {
   gchar *prompt, *negative_prompt;
   guint steps;
   SoraSamplerType sampler;
+  SoraWeightType weight_type;
+  SoraTextEncoderPolicy text_encoder_policy;
   gdouble shift, guidance_begin, guidance_end;
   FakeSoraImage image;                   /* likewise */
 } FakeSoraCalls;

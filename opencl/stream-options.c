@@ -148,3 +148,9 @@ sora_stream_options_set_profile (SoraStreamOptions *options, gboolean profile)
 {
   options->profile = profile;
 }
+
+void
+sora_stream_options_set_stage_times (SoraStreamOptions *options, gboolean stage_times)
+{
+  options->stage_times = stage_times;
+}

@@ -22,7 +22,7 @@ struct _SoraStreamOptions {
   guint image_width, image_height;
   SoraWeightType weight_type;
   SoraTextEncoderPolicy text_encoder_policy;
-  gboolean profile;
+  gboolean profile, stage_times;
 };
 
 SoraStreamOptions *sora_stream_options_copy (const SoraStreamOptions *options);

@@ -18,6 +18,12 @@
 /* Latents of a clip, as sora.json's default_latents */
 #define MAX_CLIP_LATENTS 4096
 
+/* What a stage took. */
+typedef struct {
+  gint64 load, run;             /* microseconds */
+  guint64 weight_bytes;
+} StageUse;
+
 struct _SoraStream {
   SoraModel *model;
   SoraModelWeights *weights;
@@ -52,6 +58,8 @@ struct _SoraStream {
   gchar *prompt;                /* the current block's */
   gdouble guidance;
 
+  StageUse stages[SORA_STAGE_VAE + 1];
+
   GMutex lock;                  /* guards the two below */
   gchar *pending_prompt;        /* NULL: unchanged */
   gdouble pending_guidance;
@@ -66,6 +74,23 @@ static guint
 latent_floats (SoraStream *stream, guint n_latents)
 {
   return n_latents * stream->latent_height * stream->latent_width * stream->model->vae.latent_channels;
+}
+
+/* What has been run since @start, a monotonic time, was @stage. It is waited for if somebody wants to know. */
+static void
+end_stage (SoraStream *stream, SoraStage stage, gint64 start)
+{
+  if (!stream->options->stage_times)
+    return;
+  clFinish (sora_queue_get_cl (stream->queue));
+  stream->stages[stage].run += g_get_monotonic_time () - start;
+}
+
+static void
+end_loading (SoraStream *stream, SoraStage stage, gint64 start, guint64 weight_bytes)
+{
+  stream->stages[stage].load += g_get_monotonic_time () - start;
+  stream->stages[stage].weight_bytes = weight_bytes;
 }
 
 /* --- options --------------------------------------------------------------------------------------------------- */
@@ -302,23 +327,30 @@ static gboolean
 load_weights (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
   SoraWeightRequest request = weight_request (stream, cancellable);
+  gint64 start = g_get_monotonic_time ();
 
   stream->weights = sora_model_get_weights (stream->model, stream->queue, &request, error);
   if (stream->weights && stream->options->image)
     stream->image = sora_stream_image_new (stream->model, stream->queue, error);
-  return stream->weights && (stream->image || !stream->options->image);
+  if (!stream->weights || (stream->options->image && !stream->image))
+    return FALSE;
+  end_loading (stream, SORA_STAGE_VAE, start, sora_vae_get_size (stream->weights->vae));
+  return TRUE;
 }
 
 /* Afterwards the latent is all that is kept of the picture. */
 static gboolean
 encode_image (SoraStream *stream, GError **error)
 {
+  gint64 start = g_get_monotonic_time ();
+
   if (!stream->image)
     return TRUE;
   report (stream, 1, "encoding image");
   if (!sora_stream_image_encode (stream->image, stream->queue, stream->options->image, stream->rgb, error))
     return FALSE;
   sora_stream_options_set_image (stream->options, NULL, 0, 0, 0);
+  end_stage (stream, SORA_STAGE_VAE, start);
   return TRUE;
 }
 
@@ -326,15 +358,21 @@ static gboolean
 load_transformer (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
   SoraWeightRequest request = weight_request (stream, cancellable);
+  gint64 start = g_get_monotonic_time ();
 
   stream->transformer = sora_model_weights_take_transformer (stream->weights, stream->queue, &request, error);
-  return stream->transformer != NULL;
+  if (!stream->transformer)
+    return FALSE;
+  end_loading (stream, SORA_STAGE_TRANSFORMER, start, sora_transformer_get_size (stream->transformer));
+  return TRUE;
 }
 
 /* Prompts are encoded before the transformer's weights are there, which may need the memory that the text encoder's take. */
 static gboolean
 stream_set_up (SoraStream *stream, SoraDevice *device, GCancellable *cancellable, GError **error)
 {
+  gint64 start;
+
   stream->queue = sora_queue_new (device, stream->options->profile, error);
   if (!stream->queue)
     return FALSE;
@@ -346,8 +384,10 @@ stream_set_up (SoraStream *stream, SoraDevice *device, GCancellable *cancellable
       || !load_transformer (stream, cancellable, error))
     return FALSE;
   report (stream, 1, "building kernels");
+  start = g_get_monotonic_time ();
   prepare_state (stream);
   set_texts (stream);
+  end_stage (stream, SORA_STAGE_TRANSFORMER, start);
   if (!sora_queue_check (stream->queue, error))
     return FALSE;
   sora_queue_set_cancellable (stream->queue, NULL);
@@ -484,10 +524,15 @@ static gboolean
 take_text_encoder (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
   SoraWeightRequest request = weight_request (stream, cancellable);
+  gint64 start = g_get_monotonic_time ();
 
+  if (stream->text_encoder)
+    return TRUE;
+  stream->text_encoder = sora_model_weights_take_text_encoder (stream->weights, stream->queue, &request, error);
   if (!stream->text_encoder)
-    stream->text_encoder = sora_model_weights_take_text_encoder (stream->weights, stream->queue, &request, error);
-  return stream->text_encoder != NULL;
+    return FALSE;
+  end_loading (stream, SORA_STAGE_TEXT_ENCODER, start, sora_text_encoder_get_size (stream->text_encoder));
+  return TRUE;
 }
 
 /* Unless it is to stay. What was enqueued with it ends first, so that its memory is free at once. */
@@ -521,13 +566,16 @@ static gboolean
 encode_prompts (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
   gboolean done = TRUE;
+  gint64 start;
 
   if (has_texts (stream))
     return TRUE;
   if (!take_text_encoder (stream, cancellable, error))
     return FALSE;
+  start = g_get_monotonic_time ();
   for (guint branch = 0; done && branch < stream->n_branches; branch++)
     done = stream->text_ready[branch] || encode_prompt (stream, branch, prompt_of (stream, branch), error);
+  end_stage (stream, SORA_STAGE_TEXT_ENCODER, start);
   return release_text_encoder (stream, done ? error : NULL) && done;
 }
 
@@ -645,12 +693,14 @@ static void
 commit_previous (SoraStream *stream)
 {
   SoraSamplerBlock block;
+  gint64 start = g_get_monotonic_time ();
 
   if (!stream->uncommitted)
     return;
   block = sampler_block (stream, stream->next_block - 1);
   sora_sampler_commit (stream->sampler, stream->transformer, stream->transformer_state, stream->queue, &block);
   stream->uncommitted = sora_queue_has_failed (stream->queue);
+  end_stage (stream, SORA_STAGE_TRANSFORMER, start);
 }
 
 /* Shows one block of latents at @offset of device memory. */
@@ -682,6 +732,7 @@ denoise (SoraStream *stream, GError **error)
 {
   gsize n = latent_floats (stream, stream->block_latents);
   SoraSamplerBlock block = sampler_block (stream, stream->next_block);
+  gint64 start = g_get_monotonic_time ();
 
   upload_noise (stream);
   sora_sampler_denoise (stream->sampler, stream->transformer, stream->transformer_state, stream->queue, &block,
@@ -690,6 +741,7 @@ denoise (SoraStream *stream, GError **error)
   sora_check_finite_run (stream->queue, stream->latents, 0, n, stream->flag);
   if (stream->tap)
     tap_memory (stream, "latents", stream->latents, 0);
+  end_stage (stream, SORA_STAGE_TRANSFORMER, start);
   return sora_queue_check (stream->queue, error);
 }
 
@@ -713,6 +765,7 @@ static gboolean
 decode (SoraStream *stream, GError **error)
 {
   gsize latent_bytes = (gsize) 3 * stream->options->width * stream->options->height * stream->model->vae.time_scale;
+  gint64 start = g_get_monotonic_time ();
 
   while (stream->n_read < stream->block_latents) {
     decode_some (stream);
@@ -722,6 +775,7 @@ decode (SoraStream *stream, GError **error)
     stream->n_read += stream->n_decoded;
     stream->n_decoded = 0;
   }
+  end_stage (stream, SORA_STAGE_VAE, start);
   return TRUE;
 }
 
@@ -893,4 +947,17 @@ sora_stream_get_memory (SoraStream *stream, guint64 *stream_bytes, guint64 *weig
 {
   *stream_bytes = sora_arena_get_size (stream->arena);
   *weight_bytes = sora_model_weights_get_size (stream->weights);
+}
+
+void
+sora_stream_get_stage (SoraStream *stream, SoraStage stage, gdouble *load_seconds, gdouble *run_seconds, guint64 *weight_bytes)
+{
+  const StageUse *use;
+
+  g_return_if_fail (stage >= SORA_STAGE_TEXT_ENCODER && stage <= SORA_STAGE_VAE);
+
+  use = &stream->stages[stage];
+  *load_seconds = use->load / (gdouble) G_USEC_PER_SEC;
+  *run_seconds = use->run / (gdouble) G_USEC_PER_SEC;
+  *weight_bytes = use->weight_bytes;
 }

@@ -68,6 +68,9 @@ SORA_API void sora_stream_options_set_text_encoder_policy (SoraStreamOptions *op
 /* Whether time and work of every kernel are recorded for sora_stream_get_profile(); costs a little speed. */
 SORA_API void sora_stream_options_set_profile (SoraStreamOptions *options, gboolean profile);
 
+/* Whether stages are timed for sora_stream_get_stage(); each is then waited for, which costs a little speed. */
+SORA_API void sora_stream_options_set_stage_times (SoraStreamOptions *options, gboolean stage_times);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraStreamOptions, sora_stream_options_free)
 
 /**
@@ -175,6 +178,22 @@ SORA_API void sora_stream_get_size (SoraStream *stream, guint *width, guint *hei
 SORA_API gchar *sora_stream_get_profile (SoraStream *stream);
 /* bytes on the device that this stream holds (arena, caches), and that its model's weights hold now */
 SORA_API void sora_stream_get_memory (SoraStream *stream, guint64 *stream_bytes, guint64 *weight_bytes);
+
+/* The parts of a model that take memory and time. */
+typedef enum {
+  SORA_STAGE_TEXT_ENCODER,
+  SORA_STAGE_TRANSFORMER,
+  SORA_STAGE_VAE,
+} SoraStage;
+
+/**
+ * sora_stream_get_stage:
+ * @load_seconds: (out): since the stream was made, to put its weights on the device; next to nothing where another stream had
+ * @run_seconds: (out): to run it; 0 unless sora_stream_options_set_stage_times() was called
+ * @weight_bytes: (out): that its weights take on the device, or took before they were released
+ */
+SORA_API void sora_stream_get_stage (SoraStream *stream, SoraStage stage, gdouble *load_seconds, gdouble *run_seconds,
+    guint64 *weight_bytes);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraStream, sora_stream_free)
 

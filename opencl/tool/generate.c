@@ -277,6 +277,7 @@ set_options (Generation *generation, GError **error)
   sora_stream_options_set_size (options, width, height);
   sora_stream_options_set_length (options, choose_length (generation));
   sora_stream_options_set_profile (options, args->profile);
+  sora_stream_options_set_stage_times (options, args->stats);
   return set_image (generation, width, height, error) && (!args->noise || load_noise (generation, width, height, error));
 }
 
@@ -376,6 +377,21 @@ write_video (Generation *generation, GError **error)
   return !generation->recorder || sora_recorder_save (generation->recorder, generation->args.save_tensors, error);
 }
 
+/* Load and run in seconds of each stage, and its weights' bytes. */
+static void
+print_stages (Generation *generation, FILE *file)
+{
+  static const gchar *const names[] = { "text_encoder", "transformer", "vae" };  /* in the order of SoraStage */
+
+  for (guint stage = 0; stage < G_N_ELEMENTS (names); stage++) {
+    gdouble load, run;
+    guint64 bytes;
+    sora_stream_get_stage (generation->stream, stage, &load, &run, &bytes);
+    fprintf (file, "%s_load_seconds %.3f\n%s_seconds %.3f\n%s_weight_bytes %" G_GUINT64_FORMAT "\n", names[stage], load, names[stage], run,
+        names[stage], bytes);
+  }
+}
+
 /* One "name value" a line: seconds, bytes and ratios. Speed is that of the later blocks, if there are any. */
 static void
 print_stats (Generation *generation, FILE *file)
@@ -399,6 +415,7 @@ print_stats (Generation *generation, FILE *file)
   fprintf (file, "block_seconds %.3f\n", seconds);
   fprintf (file, "frames_per_second %.2f\n", speed);
   fprintf (file, "realtime_ratio %.2f\n", speed * denominator / numerator);
+  print_stages (generation, file);
   fprintf (file, "stream_bytes %" G_GUINT64_FORMAT "\n", stream_bytes);
   fprintf (file, "weight_bytes %" G_GUINT64_FORMAT "\n", weight_bytes);
   fprintf (file, "peak_rss_bytes %" G_GUINT64_FORMAT "\n", (guint64) usage.ru_maxrss * 1024);

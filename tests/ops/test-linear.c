@@ -230,6 +230,9 @@ run_cases (SoraQueue *queue, const gchar *kind)
 
   for (guint type = SORA_WEIGHT_TYPE_FP32; type <= SORA_WEIGHT_TYPE_Q8; type++) {
     for (guint i = 0; i < n_cases; i++) {
+      /* many rows only repeat what few do of another type */
+      if (type != SORA_WEIGHT_TYPE_FP32 && cases[i].m > 200)
+        continue;
       g_autofree gchar *what = g_strdup_printf ("%s, %s, case %u: m %u, k %u, n %u...", kind, sora_weight_type_names[type], i, cases[i].m,
           cases[i].k, cases[i].n[0]);
 

@@ -40,6 +40,7 @@ enum
   PROP_VAE,
   PROP_WEIGHT_TYPE,
   PROP_TEXT_ENCODER_POLICY,
+  PROP_MAX_MEMORY,
   PROP_DEVICE,
   PROP_PROMPT,
   PROP_NEGATIVE_PROMPT,
@@ -60,6 +61,7 @@ enum
 
 #define DEFAULT_WEIGHT_TYPE SORA_WEIGHT_TYPE_AUTO
 #define DEFAULT_TEXT_ENCODER_POLICY SORA_TEXT_ENCODER_POLICY_AUTO
+#define DEFAULT_MAX_MEMORY 0
 #define DEFAULT_GUIDANCE_SCALE -1.0
 #define DEFAULT_GUIDANCE_BEGIN 0.0
 #define DEFAULT_GUIDANCE_END 1.0
@@ -76,6 +78,7 @@ typedef struct {
   gchar *model, *text_encoder, *vae, *device, *prompt, *negative_prompt, *image;
   SoraWeightType weight_type;
   SoraTextEncoderPolicy text_encoder_policy;
+  guint64 max_memory; /* bytes; 0: the device's */
   gdouble guidance_scale, guidance_begin, guidance_end;
   SoraSamplerType sampler;
   guint steps;
@@ -406,6 +409,7 @@ start_worker (GstSoraSrc *self)
   sora_stream_options_set_negative_prompt (options, self->settings.negative_prompt);
   sora_stream_options_set_weight_type (options, self->settings.weight_type);
   sora_stream_options_set_text_encoder_policy (options, self->settings.text_encoder_policy);
+  sora_stream_options_set_max_memory (options, self->settings.max_memory);
   sora_stream_options_set_guidance_interval (options, self->settings.guidance_begin, self->settings.guidance_end);
   sora_stream_options_set_sampler (options, self->settings.sampler);
   sora_stream_options_set_steps (options, self->settings.steps);
@@ -957,6 +961,9 @@ gst_sora_src_set_property (GObject *object, guint id, const GValue *value, GPara
     case PROP_TEXT_ENCODER_POLICY:
       settings->text_encoder_policy = g_value_get_enum (value);
       break;
+    case PROP_MAX_MEMORY:
+      settings->max_memory = g_value_get_uint64 (value);
+      break;
     case PROP_DEVICE:
       g_free (settings->device);
       settings->device = g_value_dup_string (value);
@@ -1034,6 +1041,9 @@ gst_sora_src_get_property (GObject *object, guint id, GValue *value, GParamSpec 
       break;
     case PROP_TEXT_ENCODER_POLICY:
       g_value_set_enum (value, settings->text_encoder_policy);
+      break;
+    case PROP_MAX_MEMORY:
+      g_value_set_uint64 (value, settings->max_memory);
       break;
     case PROP_DEVICE:
       g_value_set_string (value, settings->device);
@@ -1178,6 +1188,9 @@ install_memory_properties (GObjectClass *class)
   g_object_class_install_property (class, PROP_TEXT_ENCODER_POLICY, g_param_spec_enum ("text-encoder-policy", "Text encoder policy",
       "When the text encoder's weights are on the device: released they leave their memory to the rest, but are loaded again for each "
       "new prompt", GST_TYPE_SORA_SRC_TEXT_ENCODER_POLICY, DEFAULT_TEXT_ENCODER_POLICY, READY_FLAGS));
+  g_object_class_install_property (class, PROP_MAX_MEMORY, g_param_spec_uint64 ("max-memory", "Maximum memory",
+      "Bytes of the device's memory that may be used; weights that do not fit are streamed to it whenever they are used (0: nine tenths "
+      "of what it has)", 0, G_MAXUINT64, DEFAULT_MAX_MEMORY, READY_FLAGS));
 }
 
 static void
@@ -1294,6 +1307,7 @@ gst_sora_src_init (GstSoraSrc *self)
     .negative_prompt = g_strdup (""),
     .weight_type = DEFAULT_WEIGHT_TYPE,
     .text_encoder_policy = DEFAULT_TEXT_ENCODER_POLICY,
+    .max_memory = DEFAULT_MAX_MEMORY,
     .guidance_scale = DEFAULT_GUIDANCE_SCALE,
     .guidance_begin = DEFAULT_GUIDANCE_BEGIN,
     .guidance_end = DEFAULT_GUIDANCE_END,

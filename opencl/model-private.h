@@ -46,6 +46,8 @@ typedef struct {
 /* How a stream wants a model's weights, and who is told about loading. */
 typedef struct {
   SoraWeightType type;          /* auto: by the rule of weights/weight-type.h */
+  guint64 max_memory;           /* bytes of the device's memory that weights and all else may take */
+  guint64 max_bytes;            /* that the part which is asked for may take of them; what does not fit is streamed */
   SoraProgressFunc progress;    /* (nullable) */
   gpointer progress_data;
   GCancellable *cancellable;    /* (nullable) */

@@ -97,8 +97,8 @@ SoraModelWeights *
 sora_model_get_weights (SoraModel *model, SoraQueue *queue, const SoraWeightRequest *request, GError **error)
 {
   SoraDevice *device = sora_queue_get_device (queue);
-  SoraWeightType text_type = sora_weight_type_for_file (request->type, model->text_encoder_file, device->global_memory);
-  SoraWeightType transformer_type = sora_weight_type_for_file (request->type, model->transformer_file, device->global_memory);
+  SoraWeightType text_type = sora_weight_type_for_file (request->type, model->text_encoder_file, request->max_memory);
+  SoraWeightType transformer_type = sora_weight_type_for_file (request->type, model->transformer_file, request->max_memory);
   SoraModelWeights *weights = NULL;
 
   g_mutex_lock (&model->lock);
@@ -132,24 +132,24 @@ sora_model_weights_unref (SoraModelWeights *weights)
 }
 
 static gpointer
-new_text_encoder (SoraModelWeights *weights, SoraQueue *queue, GError **error)
+new_text_encoder (SoraModelWeights *weights, guint64 max_bytes, SoraQueue *queue, GError **error)
 {
   SoraModel *model = weights->model;
 
-  return sora_text_encoder_new (&model->text_encoder, model->text_encoder_file, weights->text_type, queue, error);
+  return sora_text_encoder_new (&model->text_encoder, model->text_encoder_file, weights->text_type, max_bytes, queue, error);
 }
 
 static gpointer
-new_transformer (SoraModelWeights *weights, SoraQueue *queue, GError **error)
+new_transformer (SoraModelWeights *weights, guint64 max_bytes, SoraQueue *queue, GError **error)
 {
   SoraModel *model = weights->model;
 
-  return sora_transformer_new (&model->transformer, model->transformer_file, weights->transformer_type, queue, error);
+  return sora_transformer_new (&model->transformer, model->transformer_file, weights->transformer_type, max_bytes, queue, error);
 }
 
 /* What distinguishes the parts that come and go. */
 typedef struct {
-  gpointer (*create) (SoraModelWeights *weights, SoraQueue *queue, GError **error);
+  gpointer (*create) (SoraModelWeights *weights, guint64 max_bytes, SoraQueue *queue, GError **error);
   void (*destroy) (gpointer part);
 } PartClass;
 
@@ -165,7 +165,7 @@ load_resident (SoraModelWeights *weights, SoraResident *resident, const PartClas
 
   begin_loading (weights->model);
   report (weights->model, request, file);
-  part = class->create (weights, queue, error);
+  part = class->create (weights, request->max_bytes, queue, error);
   if (part && !sora_queue_finish (queue, error))
     g_clear_pointer (&part, class->destroy);
   end_loading (weights->model);

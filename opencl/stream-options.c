@@ -144,6 +144,12 @@ sora_stream_options_set_text_encoder_policy (SoraStreamOptions *options, SoraTex
 }
 
 void
+sora_stream_options_set_max_memory (SoraStreamOptions *options, guint64 bytes)
+{
+  options->max_memory = bytes;
+}
+
+void
 sora_stream_options_set_profile (SoraStreamOptions *options, gboolean profile)
 {
   options->profile = profile;

@@ -22,6 +22,7 @@ struct _SoraStreamOptions {
   guint image_width, image_height;
   SoraWeightType weight_type;
   SoraTextEncoderPolicy text_encoder_policy;
+  guint64 max_memory;           /* bytes; 0: of the device */
   gboolean profile, stage_times;
 };
 

@@ -29,6 +29,7 @@ struct _SoraStream {
   SoraModelWeights *weights;
   SoraTextEncoder *text_encoder;        /* NULL: not taken at present */
   SoraTransformer *transformer;
+  guint64 text_bytes;           /* that a text encoder which was released takes at least when it comes back */
   SoraQueue *queue;
   SoraStreamOptions *options;   /* resolved: no "model's own" left */
   guint latent_width, latent_height;
@@ -313,12 +314,26 @@ report (SoraStream *stream, gdouble fraction, const gchar *what)
     stream->progress (fraction, what, stream->progress_data);
 }
 
+/* Of the device's memory, bytes that may be used */
+static guint64
+max_memory (SoraStream *stream)
+{
+  guint64 all = sora_queue_get_device (stream->queue)->global_memory;
+
+  return stream->options->max_memory > 0 ? stream->options->max_memory : all / 10 * 9;
+}
+
+/* For what comes next: the rest of the memory may be taken. */
 static SoraWeightRequest
 weight_request (SoraStream *stream, GCancellable *cancellable)
 {
+  guint64 taken = stream->arena ? sora_arena_get_size (stream->arena) : 0, all = max_memory (stream);
+
+  if (stream->weights)
+    taken += sora_model_weights_get_size (stream->weights);
   return (SoraWeightRequest) {
-    .type = stream->options->weight_type, .progress = stream->progress, .progress_data = stream->progress_data,
-    .cancellable = cancellable,
+    .type = stream->options->weight_type, .max_memory = all, .max_bytes = all > taken ? all - taken : 0,
+    .progress = stream->progress, .progress_data = stream->progress_data, .cancellable = cancellable,
   };
 }
 
@@ -360,6 +375,7 @@ load_transformer (SoraStream *stream, GCancellable *cancellable, GError **error)
   SoraWeightRequest request = weight_request (stream, cancellable);
   gint64 start = g_get_monotonic_time ();
 
+  request.max_bytes -= MIN (request.max_bytes, stream->text_bytes);
   stream->transformer = sora_model_weights_take_transformer (stream->weights, stream->queue, &request, error);
   if (!stream->transformer)
     return FALSE;
@@ -513,10 +529,8 @@ encode_prompt (SoraStream *stream, guint branch, const gchar *prompt, GError **e
 static gboolean
 keeps_text_encoder (SoraStream *stream)
 {
-  guint64 memory = sora_queue_get_device (stream->queue)->global_memory;
-
   if (stream->options->text_encoder_policy == SORA_TEXT_ENCODER_POLICY_AUTO)
-    return !sora_weight_file_is_large (stream->model->text_encoder_file, memory);
+    return !sora_weight_file_is_large (stream->model->text_encoder_file, max_memory (stream));
   return stream->options->text_encoder_policy == SORA_TEXT_ENCODER_POLICY_KEEP;
 }
 
@@ -544,7 +558,9 @@ release_text_encoder (SoraStream *stream, GError **error)
   if (keeps_text_encoder (stream))
     return TRUE;
   done = sora_queue_finish (stream->queue, error);
+  stream->text_bytes = sora_text_encoder_get_least (stream->text_encoder);
   sora_model_weights_release_text_encoder (stream->weights);
+  sora_queue_clear_streams (stream->queue);
   stream->text_encoder = NULL;
   return done;
 }
@@ -945,7 +961,7 @@ sora_stream_get_work (SoraStream *stream)
 void
 sora_stream_get_memory (SoraStream *stream, guint64 *stream_bytes, guint64 *weight_bytes)
 {
-  *stream_bytes = sora_arena_get_size (stream->arena);
+  *stream_bytes = sora_arena_get_size (stream->arena) + sora_queue_get_stream_size (stream->queue);
   *weight_bytes = sora_model_weights_get_size (stream->weights);
 }
 

@@ -17,7 +17,7 @@ G_BEGIN_DECLS
  *
  * prompt ""; negative prompt ""; guidance scale -1 (the model's own; 1 = off), in the interval 0 to 1 (every step); sampler
  * %SORA_SAMPLER_DEFAULT, steps 0 and shift -1 (the model's own); seed 0; size 0x0 (the model's first choice); length 0 (endless if causal,
- * else the model's own clip); no image; weight type and text encoder policy auto.
+ * else the model's own clip); no image; weight type and text encoder policy auto; max memory 0 (nearly all of the device's).
  */
 typedef struct _SoraStreamOptions SoraStreamOptions;
 
@@ -65,6 +65,10 @@ SORA_API void sora_stream_options_set_image (SoraStreamOptions *options, const g
 SORA_API void sora_stream_options_set_weight_type (SoraStreamOptions *options, SoraWeightType type);
 /* When the text encoder's weights are on the device; the frames are the same. */
 SORA_API void sora_stream_options_set_text_encoder_policy (SoraStreamOptions *options, SoraTextEncoderPolicy policy);
+/* Bytes of the device's memory that the stream and the model's weights may take; 0: nine tenths of what it has. Weights that do not fit are
+ * streamed from the file whenever they are used. The frames are the same. Weights that another stream holds already are shared as they are;
+ * what CLBlast takes for itself is not counted. */
+SORA_API void sora_stream_options_set_max_memory (SoraStreamOptions *options, guint64 bytes);
 /* Whether time and work of every kernel are recorded for sora_stream_get_profile(); costs a little speed. */
 SORA_API void sora_stream_options_set_profile (SoraStreamOptions *options, gboolean profile);
 
@@ -176,7 +180,7 @@ SORA_API void sora_stream_get_size (SoraStream *stream, guint *width, guint *hei
 /* (transfer full): a table of calls, time, GFLOP/s and share of the device's peak per kernel since the start; %NULL unless profiling was
  * asked for */
 SORA_API gchar *sora_stream_get_profile (SoraStream *stream);
-/* bytes on the device that this stream holds (arena, caches), and that its model's weights hold now */
+/* bytes on the device that this stream holds (arena, caches, what streamed weights go through), and that its model's weights hold now */
 SORA_API void sora_stream_get_memory (SoraStream *stream, guint64 *stream_bytes, guint64 *weight_bytes);
 
 /* The parts of a model that take memory and time. */

@@ -10,7 +10,10 @@ struct _SoraLinear {
   SoraLinearKind kind;
   SoraWeightType type;          /* of weight */
   cl_uint n, k;
-  cl_mem weight;                /* panels [n / panel][k][panel] as sora_pack_panel() makes them */
+  cl_mem weight;                /* panels [n / panel][k][panel] as sora_pack_panel() makes them; NULL: streamed from these tensors */
+  const SoraTensor **parts;     /* [n_parts], of a streamed weight */
+  guint n_parts;
+  SoraWeightFile *file;         /* theirs */
   cl_mem bias;                  /* floats, as many as the panels have rows; without biases zeros */
   guint64 size;                 /* of both, bytes */
   guint panel, tile;            /* PACKED: columns and rows of a tile. CLBLAST: a panel is 1 */

@@ -13,9 +13,10 @@ G_BEGIN_DECLS
 typedef struct _SoraTransformer SoraTransformer;
 
 gboolean sora_transformer_validate (const SoraTransformerConfig *config, SoraWeightFile *file, GError **error);
-/* @type: of the matrices on the device; auto: of each what its numbers in the file ask for */
-SoraTransformer *sora_transformer_new (const SoraTransformerConfig *config, SoraWeightFile *file, SoraWeightType type, SoraQueue *queue,
-    GError **error);
+/* @type: of the matrices on the device; auto: of each what its numbers in the file ask for. @max_bytes: that all may take there; what does not fit
+ * is streamed whenever it is used. Borrows @file. */
+SoraTransformer *sora_transformer_new (const SoraTransformerConfig *config, SoraWeightFile *file, SoraWeightType type, guint64 max_bytes,
+    SoraQueue *queue, GError **error);
 void sora_transformer_free (SoraTransformer *transformer);
 guint64 sora_transformer_get_size (SoraTransformer *transformer);
 

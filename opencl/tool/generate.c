@@ -3,6 +3,7 @@
 
 #include <sora/sora.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -18,11 +19,13 @@
 
 typedef struct {
   gchar *prompt, *negative_prompt, *model, *device, *size, *output, *noise, *save_tensors, *chroma, *image,
-      *fit_name, *sampler_name, *guidance_interval, *text_encoder, *vae, *tokenizer, *weights, *text_encoder_policy;
+      *fit_name, *sampler_name, *guidance_interval, *text_encoder, *vae, *tokenizer, *weights, *text_encoder_policy,
+      *max_memory_text;
   SoraPictureFit fit;
   SoraSamplerType sampler;
   SoraWeightType weight_type;
   SoraTextEncoderPolicy policy;
+  guint64 max_memory;
   gint64 seed, frames;
   gint steps;
   gdouble guidance_scale, guidance_begin, guidance_end, shift;
@@ -47,7 +50,7 @@ arguments_clear (Arguments *args)
 {
   gchar **strings[] = { &args->prompt, &args->negative_prompt, &args->model, &args->device, &args->size, &args->output, &args->noise,
     &args->save_tensors, &args->chroma, &args->image, &args->fit_name, &args->sampler_name, &args->guidance_interval, &args->text_encoder,
-    &args->vae, &args->tokenizer, &args->weights, &args->text_encoder_policy };
+    &args->vae, &args->tokenizer, &args->weights, &args->text_encoder_policy, &args->max_memory_text };
 
   for (guint i = 0; i < G_N_ELEMENTS (strings); i++)
     g_free (*strings[i]);
@@ -116,6 +119,28 @@ parse_choices (Arguments *args, GError **error)
       && parse_choice ("--text-encoder-policy", args->text_encoder_policy, policies, &args->policy, error);
 }
 
+/* A whole number of bytes, or of KiB, MiB or GiB. */
+static gboolean
+parse_max_memory (Arguments *args, GError **error)
+{
+  static const gchar units[] = "KMG";
+  gchar *end;
+  const gchar *unit;
+  guint shift = 0;
+
+  if (!args->max_memory_text)
+    return TRUE;
+  args->max_memory = g_ascii_strtoull (args->max_memory_text, &end, 10);
+  if (*end != '\0' && (unit = strchr (units, *end))) {
+    shift = 10 * (unit - units + 1);
+    end++;
+  }
+  if (*end != '\0' || !g_ascii_isdigit (*args->max_memory_text) || args->max_memory == 0 || args->max_memory > G_MAXUINT64 >> shift)
+    return fail (error, "--max-memory must be a number of bytes, or one with K, M or G, as in 6G");
+  args->max_memory <<= shift;
+  return TRUE;
+}
+
 /* Whether the numbers make an interval is the stream's to say. */
 static gboolean
 parse_guidance_interval (Arguments *args, GError **error)
@@ -150,6 +175,8 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
       "what matrices are stored as: auto, fp32, fp16, bf16 or q8 (default: auto, which loses nothing that the file has)", "TYPE" },
     { "text-encoder-policy", 0, 0, G_OPTION_ARG_STRING, &args->text_encoder_policy,
       "auto, release (its weights are on the device only while a prompt is encoded) or keep (default: auto, released if large)", "POLICY" },
+    { "max-memory", 0, 0, G_OPTION_ARG_STRING, &args->max_memory_text,
+      "bytes of the device's memory to use, as in 6G; weights beyond are streamed (default: nine tenths of what it has)", "SIZE" },
     { "seed", 's', 0, G_OPTION_ARG_INT64, &args->seed, "same seed, same frames (default: 0)", "N" },
     { "frames", 'f', 0, G_OPTION_ARG_INT64, &args->frames, "length (default: the model's clip, or 3 seconds)", "N" },
     { "size", 0, 0, G_OPTION_ARG_STRING, &args->size, "pixels (default: the model's, the one nearest to the image if there is one)", "WIDTHxHEIGHT" },
@@ -185,7 +212,7 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     return fail (error, "--steps must be from 1 to 1000");
   if (args->chroma && !g_str_equal (args->chroma, "420") && !g_str_equal (args->chroma, "444"))
     return fail (error, "--chroma must be 420 or 444");
-  return parse_fit (args, error) && parse_choices (args, error) && parse_guidance_interval (args, error);
+  return parse_fit (args, error) && parse_choices (args, error) && parse_max_memory (args, error) && parse_guidance_interval (args, error);
 }
 
 static gboolean
@@ -274,6 +301,7 @@ set_options (Generation *generation, GError **error)
   sora_stream_options_set_shift (options, args->shift);
   sora_stream_options_set_weight_type (options, args->weight_type);
   sora_stream_options_set_text_encoder_policy (options, args->policy);
+  sora_stream_options_set_max_memory (options, args->max_memory);
   sora_stream_options_set_size (options, width, height);
   sora_stream_options_set_length (options, choose_length (generation));
   sora_stream_options_set_profile (options, args->profile);

@@ -70,3 +70,20 @@ sora_weight_type_for_tensors (SoraWeightType wanted, guint n_parts, const SoraTe
   }
   return type;
 }
+
+/* A number of the file is copied as it is only if it is what counts: neither scaled nor changed, and little-endian as the host's. */
+const guint8 *
+sora_weight_type_peek_stored (SoraWeightType type, const SoraTensor *tensor, gsize *size)
+{
+  static const SoraDType stored[] = {
+    [SORA_WEIGHT_TYPE_FP32] = SORA_DTYPE_F32, [SORA_WEIGHT_TYPE_FP16] = SORA_DTYPE_F16, [SORA_WEIGHT_TYPE_BF16] = SORA_DTYPE_BF16,
+    [SORA_WEIGHT_TYPE_Q8] = SORA_DTYPE_Q8_0,
+  };
+  guint64 row = tensor->n_elements / tensor->shape[0];
+
+  if (G_BYTE_ORDER != G_LITTLE_ENDIAN || tensor->dtype != stored[type] || tensor->is_scaled
+      || row % sora_dtype_get_block_elements (tensor->dtype) != 0)
+    return NULL;
+  *size = tensor->n_elements / sora_dtype_get_block_elements (tensor->dtype) * sora_dtype_get_block_bytes (tensor->dtype);
+  return tensor->data;
+}

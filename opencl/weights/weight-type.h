@@ -24,4 +24,7 @@ SoraWeightType sora_weight_type_for_file (SoraWeightType wanted, SoraWeightFile 
 /* What the stack of @n_parts matrices is stored as: @wanted, or where that is auto, what their numbers in the file ask for. Any thread. */
 SoraWeightType sora_weight_type_for_tensors (SoraWeightType wanted, guint n_parts, const SoraTensor *const *tensors);
 
+/* The bytes of @tensor if they are what @type stores, row after row, else NULL; *@size: (out): how many. Any thread. */
+const guint8 *sora_weight_type_peek_stored (SoraWeightType type, const SoraTensor *tensor, gsize *size);
+
 G_END_DECLS

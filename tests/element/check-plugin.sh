@@ -43,6 +43,7 @@ vae changeable only in NULL or READY state
 weight-type bf16
 weight-type changeable only in NULL or READY state
 text-encoder-policy release
+max-memory Default: 0
 device Default: null
 prompt Default: ""
 negative-prompt Default: ""

@@ -30,6 +30,7 @@ struct _SoraStreamOptions
   SoraSamplerType sampler;
   SoraWeightType weight_type;
   SoraTextEncoderPolicy text_encoder_policy;
+  guint64 max_memory;
   guint steps, width, height;
   guint64 seed, length;
   FakeSoraImage image;
@@ -245,6 +246,12 @@ sora_stream_options_set_text_encoder_policy (SoraStreamOptions *options, SoraTex
 }
 
 void
+sora_stream_options_set_max_memory (SoraStreamOptions *options, guint64 bytes)
+{
+  options->max_memory = bytes;
+}
+
+void
 sora_stream_options_set_shift (SoraStreamOptions *options, gdouble shift)
 {
   options->shift = shift;
@@ -323,6 +330,7 @@ note_options (const SoraStreamOptions *options)
   fake_sora_calls.sampler = options->sampler;
   fake_sora_calls.weight_type = options->weight_type;
   fake_sora_calls.text_encoder_policy = options->text_encoder_policy;
+  fake_sora_calls.max_memory = options->max_memory;
   fake_sora_calls.shift = options->shift;
   fake_sora_calls.guidance_begin = options->guidance_begin;
   fake_sora_calls.guidance_end = options->guidance_end;

@@ -39,6 +39,7 @@ typedef struct {
   SoraSamplerType sampler;
   SoraWeightType weight_type;
   SoraTextEncoderPolicy text_encoder_policy;
+  guint64 max_memory;
   gdouble shift, guidance_begin, guidance_end;
   FakeSoraImage image;                   /* likewise */
 } FakeSoraCalls;

@@ -77,6 +77,57 @@ test_q8 (void)
   g_assert_cmpfloat (difference (a, b), <, difference (b, c) / 10);
 }
 
+static SoraStream *
+open_limited (SoraModel *model, guint64 bytes, SoraTextEncoderPolicy policy, GError **error)
+{
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  g_autoptr (SoraDevice) device = open_device ();
+
+  sora_stream_options_set_max_memory (options, bytes);
+  sora_stream_options_set_text_encoder_policy (options, policy);
+  sora_stream_options_set_weight_type (options, SORA_WEIGHT_TYPE_FP32);
+  return sora_stream_new (model, device, options, NULL, NULL, NULL, error);
+}
+
+/* With less and less memory more and more of the weights are streamed, and the frames stay as they are, also where the prompt changes; in the end
+ * there is an error that says what is too much. */
+static void
+test_limit (void)
+{
+  guint64 stream_bytes, all, all_weights, full, before = G_MAXUINT64;
+  guint n_limited = 0;
+  g_autoptr (GError) error = NULL;
+
+  {
+    g_autoptr (SoraModel) model = open_tiny_model ();
+    g_autoptr (SoraStream) stream = open_limited (model, 0, SORA_TEXT_ENCODER_POLICY_RELEASE, NULL);
+    sora_stream_get_memory (stream, &stream_bytes, &all_weights);
+    all = stream_bytes + all_weights;
+  }
+  for (guint64 bytes = all + 100000; !error; bytes -= 50000) {
+    g_autoptr (SoraModel) model = open_tiny_model (), whole_model = open_tiny_model ();
+    g_autoptr (SoraStream) limited = open_limited (model, bytes, SORA_TEXT_ENCODER_POLICY_RELEASE, &error);
+    g_autoptr (SoraStream) whole = open_limited (whole_model, 0, SORA_TEXT_ENCODER_POLICY_KEEP, NULL);
+
+    if (!limited)
+      break;
+    g_test_message ("limit %" G_GUINT64_FORMAT " KB, weights %" G_GUINT64_FORMAT " KB", bytes / 1000, weight_bytes (limited) / 1000);
+    g_assert_cmpuint (weight_bytes (limited), <=, before);
+    before = weight_bytes (limited);
+    n_limited += before < all_weights;
+    assert_same_blocks (limited, whole, 1);
+    g_assert_true (sora_stream_set_prompt (limited, "a blue house", NULL));
+    g_assert_true (sora_stream_set_prompt (whole, "a blue house", NULL));
+    assert_same_blocks (limited, whole, 1);
+    assert_same_though_cancelled (limited, whole, 1);
+    sora_stream_get_memory (limited, &stream_bytes, &full);
+    g_assert_cmpuint (stream_bytes + full, <=, bytes);
+  }
+  g_assert_cmpuint (n_limited, >=, 2);
+  g_assert_error (error, SORA_DEVICE_ERROR, SORA_DEVICE_ERROR_NO_MEMORY);
+  g_test_message ("%s", error->message);
+}
+
 static void
 test_options (void)
 {
@@ -171,6 +222,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/stream-memory/types", test_types);
   g_test_add_func ("/stream-memory/q8", test_q8);
+  g_test_add_func ("/stream-memory/limit", test_limit);
   g_test_add_func ("/stream-memory/options", test_options);
   g_test_add_func ("/stream-memory/policy", test_policy);
   g_test_add_func ("/stream-memory/cancelled", test_cancelled);

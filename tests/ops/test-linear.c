@@ -360,6 +360,44 @@ test_weight_not_finite (gconstpointer kind)
   }
 }
 
+/* Three weights of different sizes take turns in the two places, more than once around, each with the results that it has on the device. */
+static void
+test_streamed (gconstpointer kind)
+{
+  static const struct {
+    SoraDType dtype;
+    guint n, k;
+  } weights[] = { { SORA_DTYPE_Q8_0, 37, 96 }, { SORA_DTYPE_BF16, 190, 33 }, { SORA_DTYPE_F32, 20, 64 } };
+  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (kind);
+  g_autofree gchar *path = g_build_filename (g_getenv ("SORA_TEST_GOLDEN"), "transformer.safetensors", NULL);
+  g_autoptr (SoraWeightFile) file = sora_weight_file_open (path, NULL);         /* any, as nothing is read of it */
+  g_autofree gfloat *x = sora_test_random (1, 7 * 96, 1);
+  cl_mem x_mem = sora_test_upload (queue, x, 7 * 96), y_mem[3 * 4];
+
+  for (guint i = 0; i < G_N_ELEMENTS (y_mem); i++) {
+    guint n = weights[i % 3].n, k = weights[i % 3].k;
+    SoraTensor tensor = weights[i % 3].dtype == SORA_DTYPE_Q8_0 ? quantised_tensor_new (weights[i % 3].dtype, n, k)
+        : tensor_new ("weight", weights[i % 3].dtype, n, k, 5);
+    const SoraTensor *parts[] = { &tensor };
+    g_autoptr (SoraLinear) linear = sora_linear_new_streamed (queue, SORA_WEIGHT_TYPE_AUTO, file, 1, parts, NULL, NULL);
+    y_mem[i] = sora_test_alloc (queue, 7 * n);
+    g_assert_cmpuint (sora_linear_get_size (linear), <=, (n + 32) * sizeof (gfloat));
+    sora_linear_run (queue, linear, SORA_MATRIX (x_mem, k), SORA_MATRIX (y_mem[i], n), 7, NULL);
+    tensor_clear (&tensor);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (y_mem); i++) {
+    guint n = weights[i % 3].n, k = weights[i % 3].k;
+    SoraTensor tensor = weights[i % 3].dtype == SORA_DTYPE_Q8_0 ? quantised_tensor_new (weights[i % 3].dtype, n, k)
+        : tensor_new ("weight", weights[i % 3].dtype, n, k, 5);
+    g_autofree gfloat *expected = multiply_stored (queue, SORA_WEIGHT_TYPE_AUTO, &tensor);
+    g_autofree gfloat *actual = sora_test_download (queue, y_mem[i], 7 * n);
+    sora_test_assert_same (actual, expected, 7 * n, "run %u", i);
+    clReleaseMemObject (y_mem[i]);
+    tensor_clear (&tensor);
+  }
+  clReleaseMemObject (x_mem);
+}
+
 /* Nothing to do is no launch, and without an epilogue y is the product. */
 static void
 test_no_epilogue (gconstpointer kind)
@@ -470,6 +508,8 @@ main (int argc, char **argv)
   g_test_add_func ("/linear/clblast/slabs", test_slabs);
   g_test_add_data_func ("/linear/packed/exact", "packed", test_exact);
   g_test_add_data_func ("/linear/clblast/exact", "clblast", test_exact);
+  g_test_add_data_func ("/linear/packed/streamed", "packed", test_streamed);
+  g_test_add_data_func ("/linear/clblast/streamed", "clblast", test_streamed);
   g_test_add_data_func ("/linear/packed/weight-not-finite", "packed", test_weight_not_finite);
   g_test_add_data_func ("/linear/clblast/weight-not-finite", "clblast", test_weight_not_finite);
   g_test_add_data_func ("/linear/packed/no-epilogue", "packed", test_no_epilogue);

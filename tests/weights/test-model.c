@@ -320,7 +320,7 @@ typedef struct {
 static gpointer
 load_weights (gpointer data)
 {
-  const SoraWeightRequest request = { SORA_WEIGHT_TYPE_AUTO };
+  const SoraWeightRequest request = { .max_memory = G_MAXUINT64, .max_bytes = G_MAXUINT64 };
   Load *load = data;
   g_autoptr (GError) error = NULL;
 
@@ -351,7 +351,8 @@ test_shared_weights (void)
   GThread *threads[2];
   SoraModelWeights *weights;
   guint n_progress = 0;
-  SoraWeightRequest request = { SORA_WEIGHT_TYPE_AUTO, count_progress, &n_progress, NULL };
+  SoraWeightRequest request = { .max_memory = G_MAXUINT64, .max_bytes = G_MAXUINT64, .progress = count_progress,
+    .progress_data = &n_progress };
   guint64 size;
 
   for (guint i = 0; i < 2; i++) {

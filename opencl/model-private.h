@@ -51,43 +51,74 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraModelLoras, sora_model_loras_unref)
 /* Whether both are the same, or %NULL both */
 gboolean sora_model_loras_equal (const SoraModelLoras *a, const SoraModelLoras *b);
 
-/* Stages that are loaded each on its own, since LoRAs concern only some */
+/* Parts that are loaded each on its own */
 typedef enum {
-  SORA_MODEL_STAGE_TEXT_ENCODER,
-  SORA_MODEL_STAGE_TRANSFORMER,
-  SORA_MODEL_STAGE_VAE,
-  SORA_MODEL_N_STAGES
-} SoraModelStageType;
+  SORA_MODEL_TEXT_ENCODER,
+  SORA_MODEL_TRANSFORMER,
+  SORA_MODEL_VAE,               /* the decoder */
+  SORA_MODEL_N_PARTS
+} SoraModelPartType;
 
+/* A part's weights, which several of those below hold if their LoRAs do not concern it */
 typedef struct _SoraModelStage SoraModelStage;
 
-/* What a stream needs of a model's weights on one device, shared by the streams there that have the same LoRAs; others share the stages that
- * their LoRAs do not concern, and of the others the linears. Immutable once loaded; reference-counted. */
+/* A part's weights on a device, there while somebody uses them. The model's lock guards stage and users. */
+typedef struct {
+  SoraWeightType type;          /* of matrices; auto: of each by its own numbers */
+  SoraModelStage *stage;        /* NULL: not there */
+  guint users;
+} SoraResident;
+
+/* What a stream needs of a model's weights on one device, shared by the streams there that want them alike. Of those that differ in LoRAs, the
+ * parts that these do not concern are shared too, and of the other parts the linears. Reference-counted. */
 typedef struct {
   gatomicrefcount ref_count;
   SoraModel *model;             /* owned */
   SoraDevice *device;           /* owned */
   SoraModelLoras *loras;        /* NULL: none */
-  SoraModelStage *stages[SORA_MODEL_N_STAGES];  /* hold those below */
-  SoraTextEncoder *text_encoder;
-  SoraTransformer *transformer;
-  SoraVae *vae;                 /* the decoder */
+  SoraResident parts[SORA_MODEL_N_PARTS];
+  SoraVae *vae;                 /* that of its part, which is always there */
 } SoraModelWeights;
+
+/* How a stream wants a model's weights, and who is told about loading. */
+typedef struct {
+  SoraModelLoras *loras;        /* (nullable): what is added to them; sora_model_get_weights() alone looks at it */
+  SoraWeightType type;          /* auto: by the rule of weights/weight-type.h */
+  guint64 max_memory;           /* bytes of the device's memory that weights and all else may take */
+  guint64 max_bytes;            /* that the part which is asked for may take of them; what does not fit is streamed */
+  SoraProgressFunc progress;    /* (nullable) */
+  gpointer progress_data;
+  GCancellable *cancellable;    /* (nullable) */
+} SoraWeightRequest;
 
 /**
  * sora_model_get_weights:
- * @loras: (nullable): what is added to them
  * @queue: of the device; uploads go through it
  *
- * Returns: (transfer full): the weights on @queue's device, uploaded as far as no other stream holds them already; or %NULL
- *   with @error. Any thread: a second caller waits for the first.
+ * Returns: (transfer full): the weights on @queue's device, of which the VAE's are there; or %NULL with @error. Any thread: a second caller
+ *   waits for the first.
  */
-SoraModelWeights *sora_model_get_weights (SoraModel *model, SoraModelLoras *loras, SoraQueue *queue, SoraProgressFunc progress,
-    gpointer user_data, GCancellable *cancellable, GError **error);
+SoraModelWeights *sora_model_get_weights (SoraModel *model, SoraQueue *queue, const SoraWeightRequest *request, GError **error);
 /* Frees them with the last holder. */
 void sora_model_weights_unref (SoraModelWeights *weights);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraModelWeights, sora_model_weights_unref)
-/* bytes on the device */
+
+/**
+ * sora_model_weights_take_text_encoder:
+ *
+ * Returns: (transfer none): the text encoder, uploaded unless another stream uses it already, until
+ *   sora_model_weights_release_text_encoder(); or %NULL with @error. Any thread, as above.
+ */
+SoraTextEncoder *sora_model_weights_take_text_encoder (SoraModelWeights *weights, SoraQueue *queue, const SoraWeightRequest *request,
+    GError **error);
+/* What was enqueued with it has ended. Its memory is freed with the last user. */
+void sora_model_weights_release_text_encoder (SoraModelWeights *weights);
+/* The same of the transformer. */
+SoraTransformer *sora_model_weights_take_transformer (SoraModelWeights *weights, SoraQueue *queue, const SoraWeightRequest *request,
+    GError **error);
+void sora_model_weights_release_transformer (SoraModelWeights *weights);
+
+/* bytes on the device now */
 guint64 sora_model_weights_get_size (SoraModelWeights *weights);
 
 G_END_DECLS

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A model's weights on a device: loaded once for each model, device and set of LoRAs, shared by streams, freed with the last of them. */
+/* A model's weights on a device: each part is loaded when a stream needs it, shared by the streams there that want it alike, and freed with its
+ * last user. */
 
 #include "model-private.h"
+#include "weights/weight-type.h"
 
-/* g_atomic_rc_box; which of the three, the place says where it is held */
+/* g_atomic_rc_box; one of the first three is there */
 struct _SoraModelStage {
   SoraTextEncoder *text_encoder;
   SoraTransformer *transformer;
@@ -31,162 +33,41 @@ stage_release (gpointer stage)
 static void
 weights_free (SoraModelWeights *weights)
 {
-  for (guint i = 0; i < SORA_MODEL_N_STAGES; i++)
-    g_clear_pointer (&weights->stages[i], stage_release);
+  g_clear_pointer (&weights->parts[SORA_MODEL_VAE].stage, stage_release);
   sora_model_loras_unref (weights->loras);
   sora_device_unref (weights->device);
   sora_model_unref (weights->model);
   g_free (weights);
 }
 
-/* Progress in bytes of the files. */
-typedef struct {
-  SoraProgressFunc func;
-  gpointer user_data;
-  guint64 done, total;
-} Progress;
-
+/* Progress counts bytes of files, in the order in which a stream that is made asks for them. */
 static void
-begin_stage (Progress *progress, const gchar *what)
+report (SoraModel *model, const SoraWeightRequest *request, SoraWeightFile *file)
 {
-  if (progress->func)
-    progress->func (progress->total > 0 ? (gdouble) progress->done / progress->total : 0, what, progress->user_data);
-}
+  SoraWeightFile *const files[] = { model->vae_file, model->text_encoder_file, model->transformer_file };
+  static const gchar *const what[] = { "loading VAE", "loading text encoder", "loading transformer" };
+  guint64 before = 0, total = 0;
+  guint index = 0;
 
-/* The file that @type is loaded from; *@concerned: whether @loras change it */
-static SoraWeightFile *
-get_file (SoraModel *model, SoraModelStageType type, SoraModelLoras *loras, gboolean *concerned)
-{
-  SoraWeightFile *const own[] = { model->text_encoder_file, model->transformer_file, model->vae_file };
-  SoraWeightFile *const merged[] = { loras ? loras->text_encoder_file : NULL, loras ? loras->transformer_file : NULL, NULL };
-
-  *concerned = merged[type] != NULL;
-  return *concerned ? merged[type] : own[type];
-}
-
-/* New references to all stages of @type on @device: (transfer full); *@same, one of them: the one that is just as with @loras, or NULL */
-static GPtrArray *
-list_stages (SoraModel *model, SoraDevice *device, SoraModelStageType type, SoraModelLoras *loras, SoraModelStage **same)
-{
-  GPtrArray *stages = g_ptr_array_new_with_free_func (stage_release);
-
-  *same = NULL;
-  g_mutex_lock (&model->lock);
-  for (guint i = 0; i < model->weights->len; i++) {
-    SoraModelWeights *weights = g_ptr_array_index (model->weights, i);
-    if (weights->device != device)
-      continue;
-    g_ptr_array_add (stages, g_atomic_rc_box_acquire (weights->stages[type]));
-    if (sora_model_loras_equal (weights->stages[type]->loras, loras))
-      *same = weights->stages[type];
+  for (guint i = 0; i < G_N_ELEMENTS (files); i++) {
+    if (files[i] == file) {
+      before = total;
+      index = i;
+    }
+    total += sora_weight_file_get_bytes (files[i]);
   }
-  g_mutex_unlock (&model->lock);
-  return stages;
+  if (request->progress)
+    request->progress (total > 0 ? (gdouble) before / total : 0, what[index], request->progress_data);
 }
 
-static gboolean
-load_text_encoder (SoraModelStage *stage, SoraModel *model, SoraWeightFile *file, const GPtrArray *stages, SoraQueue *queue, GError **error)
-{
-  g_autoptr (GPtrArray) others = g_ptr_array_new ();
-
-  for (guint i = 0; i < stages->len; i++)
-    g_ptr_array_add (others, ((SoraModelStage *) stages->pdata[i])->text_encoder);
-  stage->text_encoder = sora_text_encoder_new_sharing (&model->text_encoder, file, queue, others, error);
-  return stage->text_encoder != NULL;
-}
-
-static gboolean
-load_transformer (SoraModelStage *stage, SoraModel *model, SoraWeightFile *file, const GPtrArray *stages, SoraQueue *queue, GError **error)
-{
-  g_autoptr (GPtrArray) others = g_ptr_array_new ();
-
-  for (guint i = 0; i < stages->len; i++)
-    g_ptr_array_add (others, ((SoraModelStage *) stages->pdata[i])->transformer);
-  stage->transformer = sora_transformer_new_sharing (&model->transformer, file, queue, others, error);
-  return stage->transformer != NULL;
-}
-
-/* (transfer full): a new stage; NULL with an error */
-static SoraModelStage *
-load_stage (SoraModel *model, SoraModelStageType type, SoraWeightFile *file, const GPtrArray *others, SoraQueue *queue, GError **error)
-{
-  SoraModelStage *stage = g_atomic_rc_box_new0 (SoraModelStage);
-  gboolean loaded;
-
-  if (type == SORA_MODEL_STAGE_TEXT_ENCODER) {
-    loaded = load_text_encoder (stage, model, file, others, queue, error);
-  } else if (type == SORA_MODEL_STAGE_TRANSFORMER) {
-    loaded = load_transformer (stage, model, file, others, queue, error);
-  } else {
-    stage->vae = sora_vae_new (&model->vae, file, SORA_VAE_DECODER, queue, error);
-    loaded = stage->vae != NULL;
-  }
-  if (loaded && sora_queue_check (queue, error))
-    return stage;
-  stage_release (stage);
-  return NULL;
-}
-
-/* Sets the stage of @type, found or loaded. */
-static gboolean
-get_stage (SoraModelWeights *weights, SoraModelStageType type, SoraQueue *queue, Progress *progress, GError **error)
-{
-  static const gchar *const words[] = { "loading text encoder", "loading transformer", "loading VAE" };
-  gboolean concerned;
-  SoraWeightFile *file = get_file (weights->model, type, weights->loras, &concerned);
-  SoraModelLoras *loras = concerned ? weights->loras : NULL;
-  SoraModelStage *same;
-  g_autoptr (GPtrArray) others = list_stages (weights->model, weights->device, type, loras, &same);
-
-  if (same) {
-    weights->stages[type] = g_atomic_rc_box_acquire (same);
-  } else {
-    begin_stage (progress, words[type]);
-    weights->stages[type] = load_stage (weights->model, type, file, others, queue, error);
-    if (!weights->stages[type])
-      return FALSE;
-    weights->stages[type]->loras = sora_model_loras_ref (loras);
-  }
-  progress->done += sora_weight_file_get_bytes (file);
-  return TRUE;
-}
-
-static gboolean
-load_stages (SoraModelWeights *weights, SoraQueue *queue, Progress *progress, GError **error)
-{
-  for (guint i = 0; i < SORA_MODEL_N_STAGES; i++) {
-    if (!get_stage (weights, i, queue, progress, error))
-      return FALSE;
-  }
-  weights->text_encoder = weights->stages[SORA_MODEL_STAGE_TEXT_ENCODER]->text_encoder;
-  weights->transformer = weights->stages[SORA_MODEL_STAGE_TRANSFORMER]->transformer;
-  weights->vae = weights->stages[SORA_MODEL_STAGE_VAE]->vae;
-  return sora_queue_finish (queue, error);
-}
-
-/* NULL with an error; nothing else sees the weights yet. */
+/* A new reference to weights like those that are asked for; the model's lock is held. */
 static SoraModelWeights *
-load (SoraModel *model, SoraModelLoras *loras, SoraQueue *queue, Progress *progress, GError **error)
-{
-  SoraModelWeights *weights = g_new0 (SoraModelWeights, 1);
-
-  g_atomic_ref_count_init (&weights->ref_count);
-  weights->model = sora_model_ref (model);
-  weights->device = sora_device_ref (sora_queue_get_device (queue));
-  weights->loras = sora_model_loras_ref (loras);
-  if (load_stages (weights, queue, progress, error))
-    return weights;
-  weights_free (weights);
-  return NULL;
-}
-
-/* A new reference to weights already loaded; the model's lock is held. */
-static SoraModelWeights *
-find_loaded (SoraModel *model, SoraModelLoras *loras, SoraDevice *device)
+find_weights (SoraModel *model, SoraDevice *device, SoraModelLoras *loras, SoraWeightType text_type, SoraWeightType transformer_type)
 {
   for (guint i = 0; i < model->weights->len; i++) {
     SoraModelWeights *weights = g_ptr_array_index (model->weights, i);
-    if (weights->device == device && sora_model_loras_equal (weights->loras, loras)) {
+    if (weights->device == device && sora_model_loras_equal (weights->loras, loras)
+        && weights->parts[SORA_MODEL_TEXT_ENCODER].type == text_type && weights->parts[SORA_MODEL_TRANSFORMER].type == transformer_type) {
       g_atomic_ref_count_inc (&weights->ref_count);
       return weights;
     }
@@ -194,53 +75,165 @@ find_loaded (SoraModel *model, SoraModelLoras *loras, SoraDevice *device)
   return NULL;
 }
 
-/* Waits until the weights are loaded or this thread may load them itself, which it then has to; looks at @cancellable every 50 ms.
- * The model's lock is held. */
-static SoraModelWeights *
-wait_for_turn (SoraModel *model, SoraModelLoras *loras, SoraDevice *device, GCancellable *cancellable, GError **error)
+/* Waits until no other thread loads anything of the model; looks at @cancellable every 50 ms. The model's lock is held. */
+static gboolean
+wait_for_turn (SoraModel *model, GCancellable *cancellable, GError **error)
 {
-  while (TRUE) {
-    SoraModelWeights *weights;
-    if (g_cancellable_set_error_if_cancelled (cancellable, error))
-      return NULL;
-    weights = find_loaded (model, loras, device);
-    if (weights)
-      return weights;
-    if (!model->loading)
-      break;
+  while (model->loading && !g_cancellable_is_cancelled (cancellable))
     g_cond_wait_until (&model->changed, &model->lock, g_get_monotonic_time () + 50 * G_TIME_SPAN_MILLISECOND);
-  }
+  return !g_cancellable_set_error_if_cancelled (cancellable, error);
+}
+
+/* Between these two the model's lock is free, and nobody else loads. */
+static void
+begin_loading (SoraModel *model)
+{
   model->loading = TRUE;
-  return NULL;
+  g_mutex_unlock (&model->lock);
+}
+
+static void
+end_loading (SoraModel *model)
+{
+  g_mutex_lock (&model->lock);
+  model->loading = FALSE;
+  g_cond_broadcast (&model->changed);
+}
+
+/* The file that a part is loaded from; *@loras: those that concern it, or NULL */
+static SoraWeightFile *
+get_file (SoraModelWeights *weights, SoraModelPartType type, SoraModelLoras **loras)
+{
+  SoraModel *model = weights->model;
+  SoraWeightFile *const own[] = { model->text_encoder_file, model->transformer_file, model->vae_file };
+  SoraWeightFile *merged[SORA_MODEL_N_PARTS] = { NULL };
+
+  if (weights->loras) {
+    merged[SORA_MODEL_TEXT_ENCODER] = weights->loras->text_encoder_file;
+    merged[SORA_MODEL_TRANSFORMER] = weights->loras->transformer_file;
+  }
+  *loras = merged[type] ? weights->loras : NULL;
+  return merged[type] ? merged[type] : own[type];
+}
+
+/* New references to what is there of the part on the same device, stored alike: (transfer full); *@same, one of them: that with just @loras, or
+ * NULL. The lock is held. */
+static GPtrArray *
+list_stages (SoraModelWeights *wanted, SoraModelPartType type, SoraModelLoras *loras, SoraModelStage **same)
+{
+  GPtrArray *stages = g_ptr_array_new_with_free_func (stage_release);
+  GPtrArray *all = wanted->model->weights;
+
+  *same = NULL;
+  for (guint i = 0; i < all->len; i++) {
+    SoraModelWeights *weights = g_ptr_array_index (all, i);
+    SoraResident *part = &weights->parts[type];
+    if (weights->device != wanted->device || !part->stage || part->type != wanted->parts[type].type)
+      continue;
+    g_ptr_array_add (stages, g_atomic_rc_box_acquire (part->stage));
+    if (sora_model_loras_equal (part->stage->loras, loras))
+      *same = part->stage;
+  }
+  return stages;
+}
+
+/* (transfer full): of @stages the parts themselves */
+static GPtrArray *
+list_parts (const GPtrArray *stages, SoraModelPartType type)
+{
+  GPtrArray *parts = g_ptr_array_new ();
+
+  for (guint i = 0; i < stages->len; i++) {
+    SoraModelStage *stage = stages->pdata[i];
+    g_ptr_array_add (parts, type == SORA_MODEL_TEXT_ENCODER ? (gpointer) stage->text_encoder : stage->transformer);
+  }
+  return parts;
+}
+
+/* Sets the part of @stage; FALSE with an error. */
+static gboolean
+create (SoraModelStage *stage, SoraModelWeights *weights, SoraModelPartType type, const GPtrArray *stages, SoraQueue *queue,
+    const SoraWeightRequest *request, GError **error)
+{
+  SoraModel *model = weights->model;
+  SoraModelLoras *loras;
+  SoraWeightFile *file = get_file (weights, type, &loras);
+  SoraWeightType weight_type = weights->parts[type].type;
+  g_autoptr (GPtrArray) others = list_parts (stages, type);
+
+  stage->loras = sora_model_loras_ref (loras);
+  switch (type) {
+    case SORA_MODEL_TEXT_ENCODER:
+      stage->text_encoder = sora_text_encoder_new_sharing (&model->text_encoder, file, weight_type, request->max_bytes, others, queue, error);
+      return stage->text_encoder != NULL;
+    case SORA_MODEL_TRANSFORMER:
+      stage->transformer = sora_transformer_new_sharing (&model->transformer, file, weight_type, request->max_bytes, others, queue, error);
+      return stage->transformer != NULL;
+    default:
+      stage->vae = sora_vae_new (&model->vae, file, SORA_VAE_DECODER, queue, error);
+      sora_weight_file_forget (file);
+      return stage->vae != NULL;
+  }
+}
+
+/* (transfer full): the part's weights, those of others or new ones; NULL with an error. The lock is held, and let go while loading. */
+static SoraModelStage *
+get_stage (SoraModelWeights *weights, SoraModelPartType type, SoraQueue *queue, const SoraWeightRequest *request, GError **error)
+{
+  SoraModelLoras *loras;
+  SoraWeightFile *const own[] = { weights->model->text_encoder_file, weights->model->transformer_file, weights->model->vae_file };
+  SoraModelStage *same, *stage;
+  g_autoptr (GPtrArray) others = NULL;
+
+  get_file (weights, type, &loras);
+  others = list_stages (weights, type, loras, &same);
+  if (same)
+    return g_atomic_rc_box_acquire (same);
+  stage = g_atomic_rc_box_new0 (SoraModelStage);
+  begin_loading (weights->model);
+  report (weights->model, request, own[type]);
+  if (!create (stage, weights, type, others, queue, request, error) || !sora_queue_finish (queue, error))
+    g_clear_pointer (&stage, stage_release);
+  g_clear_pointer (&others, g_ptr_array_unref);
+  end_loading (weights->model);
+  return stage;
+}
+
+/* With the VAE; the lock is held. NULL with an error. */
+static SoraModelWeights *
+load (SoraModel *model, SoraQueue *queue, const SoraWeightRequest *request, SoraWeightType text_type, SoraWeightType transformer_type,
+    GError **error)
+{
+  SoraModelWeights *weights = g_new0 (SoraModelWeights, 1);
+
+  g_atomic_ref_count_init (&weights->ref_count);
+  weights->model = sora_model_ref (model);
+  weights->device = sora_device_ref (sora_queue_get_device (queue));
+  weights->loras = sora_model_loras_ref (request->loras);
+  weights->parts[SORA_MODEL_TEXT_ENCODER].type = text_type;
+  weights->parts[SORA_MODEL_TRANSFORMER].type = transformer_type;
+  weights->parts[SORA_MODEL_VAE].stage = get_stage (weights, SORA_MODEL_VAE, queue, request, error);
+  if (weights->parts[SORA_MODEL_VAE].stage)
+    weights->vae = weights->parts[SORA_MODEL_VAE].stage->vae;
+  else
+    g_clear_pointer (&weights, weights_free);
+  return weights;
 }
 
 SoraModelWeights *
-sora_model_get_weights (SoraModel *model, SoraModelLoras *loras, SoraQueue *queue, SoraProgressFunc progress, gpointer user_data,
-    GCancellable *cancellable, GError **error)
+sora_model_get_weights (SoraModel *model, SoraQueue *queue, const SoraWeightRequest *request, GError **error)
 {
   SoraDevice *device = sora_queue_get_device (queue);
-  GError *wait_error = NULL;
-  SoraModelWeights *weights;
-  Progress state = {
-    .func = progress, .user_data = user_data,
-    .total = sora_weight_file_get_bytes (model->text_encoder_file) + sora_weight_file_get_bytes (model->transformer_file)
-        + sora_weight_file_get_bytes (model->vae_file),
-  };
+  SoraWeightType text_type = sora_weight_type_for_file (request->type, model->text_encoder_file, request->max_memory);
+  SoraWeightType transformer_type = sora_weight_type_for_file (request->type, model->transformer_file, request->max_memory);
+  SoraModelWeights *weights = NULL;
 
   g_mutex_lock (&model->lock);
-  weights = wait_for_turn (model, loras, device, cancellable, &wait_error);
-  g_mutex_unlock (&model->lock);
-  if (wait_error)
-    g_propagate_error (error, wait_error);
-  if (weights || wait_error)
-    return weights;
-
-  weights = load (model, loras, queue, &state, error);
-  g_mutex_lock (&model->lock);
-  if (weights)
-    g_ptr_array_add (model->weights, weights);
-  model->loading = FALSE;
-  g_cond_broadcast (&model->changed);
+  if (wait_for_turn (model, request->cancellable, error)) {
+    weights = find_weights (model, device, request->loras, text_type, transformer_type);
+    if (!weights && (weights = load (model, queue, request, text_type, transformer_type, error)))
+      g_ptr_array_add (model->weights, weights);
+  }
   g_mutex_unlock (&model->lock);
   return weights;
 }
@@ -262,9 +255,76 @@ sora_model_weights_unref (SoraModelWeights *weights)
     weights_free (weights);
 }
 
+/* The lock is not held. */
+static SoraModelStage *
+take (SoraModelWeights *weights, SoraModelPartType type, SoraQueue *queue, const SoraWeightRequest *request, GError **error)
+{
+  SoraResident *part = &weights->parts[type];
+  SoraModelStage *stage = NULL;
+
+  g_mutex_lock (&weights->model->lock);
+  if (wait_for_turn (weights->model, request->cancellable, error)) {
+    if (!part->stage)
+      part->stage = get_stage (weights, type, queue, request, error);
+    stage = part->stage;
+    part->users += stage ? 1 : 0;
+  }
+  g_mutex_unlock (&weights->model->lock);
+  return stage;
+}
+
+static void
+release (SoraModelWeights *weights, SoraModelPartType type)
+{
+  SoraResident *part = &weights->parts[type];
+  SoraModelStage *stage = NULL;
+
+  g_mutex_lock (&weights->model->lock);
+  if (--part->users == 0)
+    stage = g_steal_pointer (&part->stage);
+  g_mutex_unlock (&weights->model->lock);
+  if (stage)
+    stage_release (stage);
+}
+
+SoraTextEncoder *
+sora_model_weights_take_text_encoder (SoraModelWeights *weights, SoraQueue *queue, const SoraWeightRequest *request, GError **error)
+{
+  SoraModelStage *stage = take (weights, SORA_MODEL_TEXT_ENCODER, queue, request, error);
+
+  return stage ? stage->text_encoder : NULL;
+}
+
+void
+sora_model_weights_release_text_encoder (SoraModelWeights *weights)
+{
+  release (weights, SORA_MODEL_TEXT_ENCODER);
+}
+
+SoraTransformer *
+sora_model_weights_take_transformer (SoraModelWeights *weights, SoraQueue *queue, const SoraWeightRequest *request, GError **error)
+{
+  SoraModelStage *stage = take (weights, SORA_MODEL_TRANSFORMER, queue, request, error);
+
+  return stage ? stage->transformer : NULL;
+}
+
+void
+sora_model_weights_release_transformer (SoraModelWeights *weights)
+{
+  release (weights, SORA_MODEL_TRANSFORMER);
+}
+
 guint64
 sora_model_weights_get_size (SoraModelWeights *weights)
 {
-  return sora_text_encoder_get_size (weights->text_encoder) + sora_transformer_get_size (weights->transformer)
-      + sora_vae_get_size (weights->vae);
+  guint64 size = sora_vae_get_size (weights->vae);
+
+  g_mutex_lock (&weights->model->lock);
+  if (weights->parts[SORA_MODEL_TEXT_ENCODER].stage)
+    size += sora_text_encoder_get_size (weights->parts[SORA_MODEL_TEXT_ENCODER].stage->text_encoder);
+  if (weights->parts[SORA_MODEL_TRANSFORMER].stage)
+    size += sora_transformer_get_size (weights->parts[SORA_MODEL_TRANSFORMER].stage->transformer);
+  g_mutex_unlock (&weights->model->lock);
+  return size;
 }

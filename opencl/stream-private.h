@@ -22,7 +22,10 @@ struct _SoraStreamOptions {
   guint image_width, image_height;
   gchar **loras;                /* paths; NULL: none */
   gdouble *lora_weights;        /* one for each; NULL: 1 */
-  gboolean profile;
+  SoraWeightType weight_type;
+  SoraTextEncoderPolicy text_encoder_policy;
+  guint64 max_memory;           /* bytes; 0: of the device */
+  gboolean profile, stage_times;
 };
 
 SoraStreamOptions *sora_stream_options_copy (const SoraStreamOptions *options);

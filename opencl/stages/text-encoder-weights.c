@@ -88,6 +88,7 @@ load (const SoraTextEncoderConfig *config, SoraLoader *loader, GError **error)
     ok = load_attention (encoder, i, loader, error) && load_feed_forward (encoder, i, loader, error);
   ok = ok && sora_loader_vector (loader, &encoder->final_norm, "encoder.final_layer_norm.", "weight", config->d_model, error);
   encoder->size = loader->bytes;
+  encoder->least = loader->least;
   if (!ok)
     g_clear_pointer (&encoder, sora_text_encoder_free);
   return encoder;
@@ -106,21 +107,28 @@ sora_text_encoder_validate (const SoraTextEncoderConfig *config, SoraWeightFile 
 }
 
 SoraTextEncoder *
-sora_text_encoder_new (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraQueue *queue, GError **error)
-{
-  return sora_text_encoder_new_sharing (config, file, queue, NULL, error);
-}
-
-SoraTextEncoder *
-sora_text_encoder_new_sharing (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraQueue *queue, const GPtrArray *others,
+sora_text_encoder_new (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraWeightType type, guint64 max_bytes, SoraQueue *queue,
     GError **error)
 {
-  g_autoptr (GPtrArray) tables = g_ptr_array_new ();
-  SoraLoader loader = { .file = file, .queue = queue, .others = tables };
+  return sora_text_encoder_new_sharing (config, file, type, max_bytes, NULL, queue, error);
+}
 
+/* Walks over the names once more before, to know what all of it takes. */
+SoraTextEncoder *
+sora_text_encoder_new_sharing (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraWeightType type, guint64 max_bytes,
+    const GPtrArray *others, SoraQueue *queue, GError **error)
+{
+  g_autoptr (GPtrArray) tables = g_ptr_array_new ();
+  SoraLoader loader = { .file = file, .queue = queue, .type = type, .others = tables };
+  SoraLoader needed = { .file = file, .device = sora_queue_get_device (queue), .type = type };
+  SoraTextEncoder *counted = load (config, &needed, error);
+
+  if (!counted)
+    return NULL;
   for (guint i = 0; others && i < others->len; i++)
     g_ptr_array_add (tables, ((SoraTextEncoder *) others->pdata[i])->linears);
-  return load (config, &loader, error);
+  sora_text_encoder_free (counted);
+  return sora_loader_limit (&loader, &needed, max_bytes, error) ? load (config, &loader, error) : NULL;
 }
 
 static void
@@ -153,4 +161,10 @@ guint64
 sora_text_encoder_get_size (SoraTextEncoder *encoder)
 {
   return encoder->size;
+}
+
+guint64
+sora_text_encoder_get_least (SoraTextEncoder *encoder)
+{
+  return encoder->least;
 }

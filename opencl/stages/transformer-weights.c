@@ -127,21 +127,28 @@ sora_transformer_validate (const SoraTransformerConfig *config, SoraWeightFile *
 }
 
 SoraTransformer *
-sora_transformer_new (const SoraTransformerConfig *config, SoraWeightFile *file, SoraQueue *queue, GError **error)
-{
-  return sora_transformer_new_sharing (config, file, queue, NULL, error);
-}
-
-SoraTransformer *
-sora_transformer_new_sharing (const SoraTransformerConfig *config, SoraWeightFile *file, SoraQueue *queue, const GPtrArray *others,
+sora_transformer_new (const SoraTransformerConfig *config, SoraWeightFile *file, SoraWeightType type, guint64 max_bytes, SoraQueue *queue,
     GError **error)
 {
-  g_autoptr (GPtrArray) tables = g_ptr_array_new ();
-  SoraLoader loader = { .file = file, .queue = queue, .others = tables };
+  return sora_transformer_new_sharing (config, file, type, max_bytes, NULL, queue, error);
+}
 
+/* Walks over the names once more before, to know what all of it takes. */
+SoraTransformer *
+sora_transformer_new_sharing (const SoraTransformerConfig *config, SoraWeightFile *file, SoraWeightType type, guint64 max_bytes,
+    const GPtrArray *others, SoraQueue *queue, GError **error)
+{
+  g_autoptr (GPtrArray) tables = g_ptr_array_new ();
+  SoraLoader loader = { .file = file, .queue = queue, .type = type, .others = tables };
+  SoraLoader needed = { .file = file, .device = sora_queue_get_device (queue), .type = type };
+  SoraTransformer *counted = load (config, &needed, error);
+
+  if (!counted)
+    return NULL;
   for (guint i = 0; others && i < others->len; i++)
     g_ptr_array_add (tables, ((SoraTransformer *) others->pdata[i])->linears);
-  return load (config, &loader, error);
+  sora_transformer_free (counted);
+  return sora_loader_limit (&loader, &needed, max_bytes, error) ? load (config, &loader, error) : NULL;
 }
 
 static void

@@ -341,6 +341,7 @@ sora_lora_merger_get_file (SoraLoraMerger *merger, SoraLoraPart part)
   if (g_hash_table_size (patched) == 0)
     return NULL;
   file = sora_weight_file_new (base->path);
+  file->base = base;
   file->dialect = base->dialect;
   file->prefix = base->prefix;
   file->size = base->size;

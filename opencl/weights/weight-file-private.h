@@ -14,7 +14,8 @@ typedef struct _SoraDialect SoraDialect;
 
 struct _SoraWeightFile {
   gchar *path;
-  GBytes *bytes;                /* the mapped file; NULL for an index */
+  GBytes *bytes;                /* the file; NULL for an index */
+  gboolean is_mapped;           /* bytes are read from the file whenever they are used, and may be forgotten */
   GPtrArray *shards;            /* SoraWeightFile, whose bytes and paths the tensors point to */
   GHashTable *tensors;          /* name → SoraTensor */
   GHashTable *foreign;          /* name → what it is, of tensors that cannot be used as floats */
@@ -25,7 +26,8 @@ struct _SoraWeightFile {
   const SoraDialect *dialect;   /* what the names were translated from, or NULL */
   const gchar *prefix;          /* before all of them in the file */
   guint64 size;                 /* bytes of all tensors */
-  GPtrArray *patches, *loras;   /* of a file that is another with LoRAs merged: its tensors', and SoraLora; or NULL */
+  SoraWeightFile *base;         /* whose tensors these are, with LoRAs merged; NULL: they are its own */
+  GPtrArray *patches, *loras;   /* with a base: of the tensors, and SoraLora; or NULL */
 };
 
 /* (transfer full): an empty file */

@@ -288,42 +288,108 @@ test_cancel (void)
 
 /* --- what is shared ---------------------------------------------------------------------------------------------- */
 
-static SoraModelWeights *
-get_weights (SoraModel *model, SoraQueue *queue, const gchar *path, gdouble weight)
+/* Weights with a LoRA, of which text encoder and transformer are taken */
+typedef struct {
+  SoraModelWeights *weights;
+  SoraTextEncoder *text_encoder;
+  SoraTransformer *transformer;
+} Set;
+
+static Set
+get_set (SoraModel *model, SoraQueue *queue, SoraWeightType type, const gchar *path, gdouble weight)
 {
   g_autoptr (GError) error = NULL;
   const gchar *paths[] = { path, NULL };
   g_autoptr (SoraModelLoras) loras = sora_model_loras_new (model, paths, &weight, &error);
-  SoraModelWeights *weights;
+  const SoraWeightRequest request = { .loras = loras, .type = type, .max_memory = G_MAXUINT64, .max_bytes = G_MAXUINT64 };
+  Set set = { sora_model_get_weights (model, queue, &request, &error) };
 
   g_assert_no_error (error);
-  weights = sora_model_get_weights (model, loras, queue, NULL, NULL, NULL, &error);
+  set.text_encoder = sora_model_weights_take_text_encoder (set.weights, queue, &request, &error);
   g_assert_no_error (error);
-  return weights;
+  set.transformer = sora_model_weights_take_transformer (set.weights, queue, &request, &error);
+  g_assert_no_error (error);
+  return set;
 }
 
-/* Only what a LoRA concerns is there twice; the same LoRA is there once. */
+static void
+set_clear (Set *set)
+{
+  sora_model_weights_release_text_encoder (set->weights);
+  sora_model_weights_release_transformer (set->weights);
+  sora_model_weights_unref (set->weights);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Set, set_clear)
+
+/* Only what a LoRA concerns is there twice; the same LoRA is there once. What is stored otherwise is not shared. */
 static void
 test_sharing (void)
 {
   g_autoptr (SoraModel) model = open_tiny_model ();
   g_autoptr (SoraQueue) queue = sora_test_queue_new ();
-  g_autoptr (SoraModelWeights) moved = get_weights (model, queue, motion_path, 1);
-  g_autoptr (SoraModelWeights) plain = get_weights (model, queue, NULL, 1), again = get_weights (model, queue, motion_path, 1);
-  g_autoptr (SoraModelWeights) weaker = get_weights (model, queue, motion_path, 0.5), none = get_weights (model, queue, motion_path, 0);
-  g_autoptr (SoraModelWeights) worded = get_weights (model, queue, words_path, 1);
-  SoraTransformerLayer *a = moved->transformer->layers, *b = plain->transformer->layers, *c = weaker->transformer->layers;
+  g_auto (Set) moved = get_set (model, queue, SORA_WEIGHT_TYPE_FP32, motion_path, 1);
+  g_auto (Set) plain = get_set (model, queue, SORA_WEIGHT_TYPE_FP32, NULL, 1), again = get_set (model, queue, SORA_WEIGHT_TYPE_FP32, motion_path, 1);
+  g_auto (Set) weaker = get_set (model, queue, SORA_WEIGHT_TYPE_FP32, motion_path, 0.5);
+  g_auto (Set) none = get_set (model, queue, SORA_WEIGHT_TYPE_FP32, motion_path, 0);
+  g_auto (Set) worded = get_set (model, queue, SORA_WEIGHT_TYPE_FP32, words_path, 1);
+  g_auto (Set) halved = get_set (model, queue, SORA_WEIGHT_TYPE_BF16, motion_path, 1);
+  SoraTransformerLayer *a = moved.transformer->layers, *b = plain.transformer->layers, *c = weaker.transformer->layers;
 
-  g_assert_true (again == moved && none == plain);
-  g_assert_true (moved->text_encoder == plain->text_encoder && moved->vae == plain->vae && weaker->vae == plain->vae);
-  g_assert_true (worded->transformer == plain->transformer && worded->text_encoder != plain->text_encoder);
-  g_assert_true (worded->text_encoder->layers[0].o == plain->text_encoder->layers[0].o);
-  g_assert_true (worded->text_encoder->layers[0].qkv != plain->text_encoder->layers[0].qkv);
+  g_assert_true (again.weights == moved.weights && none.weights == plain.weights);
+  g_assert_true (moved.text_encoder == plain.text_encoder && moved.weights->vae == plain.weights->vae && weaker.weights->vae == plain.weights->vae);
+  g_assert_true (worded.transformer == plain.transformer && worded.text_encoder != plain.text_encoder);
+  g_assert_true (worded.text_encoder->layers[0].o == plain.text_encoder->layers[0].o);
+  g_assert_true (worded.text_encoder->layers[0].qkv != plain.text_encoder->layers[0].qkv);
   for (guint i = 0; i < 2; i++)
     g_assert_true (a[i].self.q == b[i].self.q && a[i].self.kv == b[i].self.kv && a[i].cross.out == b[i].cross.out && a[i].ffn_out == b[i].ffn_out);
   g_assert_true (a[0].ffn_in == b[0].ffn_in && a[0].cross.kv == b[0].cross.kv && c[0].ffn_in == b[0].ffn_in);
   g_assert_true (a[1].ffn_in != b[1].ffn_in && a[1].cross.kv != b[1].cross.kv);
   g_assert_true (c[1].ffn_in != b[1].ffn_in && c[1].ffn_in != a[1].ffn_in);
+  g_assert_true (halved.transformer->layers[0].self.q != b[0].self.q && halved.weights->vae == plain.weights->vae);
+}
+
+/* Bytes of the device that a stream with these options takes, less some of its weights */
+static guint64
+measure_too_little (SoraStreamOptions *options)
+{
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraStream) stream = open_stream (model, options);
+  guint64 stream_bytes, weight_bytes;
+
+  sora_stream_get_memory (stream, &stream_bytes, &weight_bytes);
+  return stream_bytes + weight_bytes - 20000;
+}
+
+/* Stored as q8, released and streamed: what a LoRA adds is there, and goes again. */
+static void
+test_memory (void)
+{
+  static const struct { SoraWeightType type; SoraTextEncoderPolicy policy; gboolean streamed; } ways[] = {
+    { SORA_WEIGHT_TYPE_Q8, SORA_TEXT_ENCODER_POLICY_KEEP, FALSE }, { SORA_WEIGHT_TYPE_BF16, SORA_TEXT_ENCODER_POLICY_RELEASE, FALSE },
+    { SORA_WEIGHT_TYPE_FP32, SORA_TEXT_ENCODER_POLICY_RELEASE, TRUE }, { SORA_WEIGHT_TYPE_Q8, SORA_TEXT_ENCODER_POLICY_RELEASE, TRUE },
+    { SORA_WEIGHT_TYPE_FP32, SORA_TEXT_ENCODER_POLICY_KEEP, TRUE },
+  };
+  const gchar *const none[] = { NULL }, *const loras[] = { style_path, words_path, NULL };
+  const gdouble weights[] = { 0.5, 1 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (ways); i++) {
+    g_autoptr (SoraModel) model = open_tiny_model (), plain_model = open_tiny_model (), both_model = open_tiny_model ();
+    g_autoptr (SoraStreamOptions) options = default_options ();
+    sora_stream_options_set_weight_type (options, ways[i].type);
+    sora_stream_options_set_text_encoder_policy (options, ways[i].policy);
+    if (ways[i].streamed)
+      sora_stream_options_set_max_memory (options, measure_too_little (options));
+    g_autoptr (SoraStream) changed = open_stream (model, options), plain = open_stream (plain_model, options);
+    sora_stream_options_set_loras (options, loras, weights);
+    g_autoptr (SoraStream) both = open_stream (both_model, options);
+
+    g_assert_true (sora_stream_set_loras (changed, loras, weights, NULL));
+    assert_same_blocks (changed, both, 2);
+    sora_stream_restart (changed);
+    g_assert_true (sora_stream_set_loras (changed, none, NULL, NULL));
+    assert_same_blocks (changed, plain, 2);
+    assert_differ (plain, both);
+  }
 }
 
 /* What one set makes first and another shares lives on without it. */
@@ -408,6 +474,7 @@ main (int argc, char **argv)
   g_test_add_func ("/stream-lora/two-streams", test_two_streams);
   g_test_add_func ("/stream-lora/cancel", test_cancel);
   g_test_add_func ("/stream-lora/sharing", test_sharing);
+  g_test_add_func ("/stream-lora/memory", test_memory);
   g_test_add_func ("/stream-lora/lifetime", test_lifetime);
   g_test_add_func ("/stream-lora/refused", test_refused);
   status = g_test_run ();

@@ -42,6 +42,13 @@ typedef struct {
   gfloat scale;
 } SoraTensor;
 
+/* Whether data has the very numbers that count, so that it may be copied as it is. */
+static inline gboolean
+sora_tensor_is_plain (const SoraTensor *tensor)
+{
+  return !tensor->is_scaled;
+}
+
 /* Values are stored in blocks of so many elements along the last dimension, each of so many bytes; 1 element for plain types. */
 guint sora_dtype_get_block_elements (SoraDType dtype);
 guint sora_dtype_get_block_bytes (SoraDType dtype);

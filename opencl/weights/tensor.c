@@ -148,8 +148,7 @@ sora_tensor_get_scales (const SoraTensor *tensor, guint64 first_block, guint64 n
   guint64 bytes = types[tensor->dtype].bytes;
   const guint8 *block = tensor->data + first_block * bytes;
 
-  if (tensor->is_scaled || sora_tensor_is_patched (tensor)
-      || (tensor->dtype != SORA_DTYPE_Q8_0 && tensor->dtype != SORA_DTYPE_Q5_0 && tensor->dtype != SORA_DTYPE_Q4_0))
+  if (!sora_tensor_is_plain (tensor) || (tensor->dtype != SORA_DTYPE_Q8_0 && tensor->dtype != SORA_DTYPE_Q5_0 && tensor->dtype != SORA_DTYPE_Q4_0))
     return FALSE;
   for (guint64 i = 0; i < n_blocks; i++, block += bytes) {
     memcpy (scales + i, block, sizeof *scales);

@@ -58,11 +58,18 @@ struct _SoraTensorPatches {
   guint n;
 };
 
-/* Whether data is not what counts, so that it must not be copied as it is. */
+/* Whether something is added to the numbers in data. */
 static inline gboolean
 sora_tensor_is_patched (const SoraTensor *tensor)
 {
   return tensor->patches != NULL;
+}
+
+/* Whether data has the very numbers that count, so that it may be copied as it is. */
+static inline gboolean
+sora_tensor_is_plain (const SoraTensor *tensor)
+{
+  return !tensor->is_scaled && !sora_tensor_is_patched (tensor);
 }
 
 /* Values are stored in blocks of so many elements along the last dimension, each of so many bytes; 1 element for plain types. */

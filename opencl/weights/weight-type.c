@@ -71,7 +71,7 @@ sora_weight_type_for_tensors (SoraWeightType wanted, guint n_parts, const SoraTe
   return type;
 }
 
-/* A number of the file is copied as it is only if it is what counts: neither scaled nor changed, and little-endian as the host's. */
+/* The host must be little-endian, as files are. */
 const guint8 *
 sora_weight_type_peek_stored (SoraWeightType type, const SoraTensor *tensor, gsize *size)
 {
@@ -81,7 +81,7 @@ sora_weight_type_peek_stored (SoraWeightType type, const SoraTensor *tensor, gsi
   };
   guint64 row = tensor->n_elements / tensor->shape[0];
 
-  if (G_BYTE_ORDER != G_LITTLE_ENDIAN || tensor->dtype != stored[type] || tensor->is_scaled || sora_tensor_is_patched (tensor)
+  if (G_BYTE_ORDER != G_LITTLE_ENDIAN || tensor->dtype != stored[type] || !sora_tensor_is_plain (tensor)
       || row % sora_dtype_get_block_elements (tensor->dtype) != 0)
     return NULL;
   *size = tensor->n_elements / sora_dtype_get_block_elements (tensor->dtype) * sora_dtype_get_block_bytes (tensor->dtype);

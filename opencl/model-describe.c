@@ -9,7 +9,7 @@ static const struct {
   const gchar *name;
 } families[] = {
   { 1536, 30, 16, "Wan 2.1 T2V-1.3B" },
-  { 5120, 40, 16, "Wan T2V-14B" },
+  { 5120, 40, 16, "Wan T2V-14B" },      /* also each expert of Wan 2.2 T2V-A14B */
   { 3072, 30, 48, "Wan 2.2 TI2V-5B" },
 };
 
@@ -66,6 +66,10 @@ append_stages (GString *text, SoraModel *model)
       find_family (model->transformer_file), transformer->num_layers, transformer->num_attention_heads,
       transformer->attention_head_dim, transformer->ffn_dim);
   append_file (text, model->transformer_file);
+  if (model->transformer_2_file) {
+    g_string_append_printf (text, "              for timesteps below %g: ", 1000 * model->streaming.boundary_ratio);
+    append_file (text, model->transformer_2_file);
+  }
   g_string_append_printf (text, "VAE           %s, %u channels, a latent covers %ux%u pixels of %u frames: ",
       vae->kind == SORA_VAE_WAN ? "Wan" : "TAEHV", vae->latent_channels, vae->spatial_scale, vae->spatial_scale, vae->time_scale);
   append_file (text, model->vae_file);
@@ -100,6 +104,8 @@ append_defaults (GString *text, SoraModel *model)
   g_string_append_printf (text, "\nframe rate    %d/%d\n", streaming->frame_rate[0], streaming->frame_rate[1]);
   g_string_append_printf (text, "sampler       %s, %u steps, shift %g, guidance scale %g\n",
       sampler_words[streaming->sampler], streaming->steps, streaming->shift, streaming->guidance_scale);
+  if (model->transformer_2_file)
+    g_string_append_printf (text, "              guidance scale %g of the second expert\n", streaming->guidance_scale_2);
 }
 
 gchar *
@@ -110,6 +116,7 @@ sora_model_describe (SoraModel *model)
   g_string_append_printf (text, "name          %s\n", model->streaming.name);
   g_string_append_printf (text, "path          %s\n", model->parts.path);
   g_string_append_printf (text, "layout        %s\n", sora_layout_name (model->parts.layout));
+  g_string_append_printf (text, "kind          text to video%s\n", model->transformer_2_file ? ", two experts" : "");
   append_stages (text, model);
   append_time (text, model);
   append_defaults (text, model);
@@ -140,6 +147,8 @@ sora_model_parts_describe (const SoraModelParts *parts)
 
   g_string_append_printf (text, "path          %s\nlayout        %s\n", parts->path, sora_layout_name (parts->layout));
   append_part (text, "transformer", parts->transformer.weights);
+  if (parts->transformer_2.weights)
+    append_part (text, "", parts->transformer_2.weights);
   append_part (text, "text encoder", parts->text_encoder.weights);
   append_part (text, "VAE", parts->vae.weights);
   g_string_append_printf (text, "tokenizer     %s\n", parts->tokenizer ? parts->tokenizer : "missing");

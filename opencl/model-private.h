@@ -17,24 +17,35 @@ struct _SoraModel {
   SoraModelParts parts;
   SoraStreamingConfig streaming;
   SoraTextEncoderConfig text_encoder;
-  SoraTransformerConfig transformer;
+  SoraTransformerConfig transformer, transformer_2;     /* the same, but for numbers that only the weights' use depends on */
+  gdouble boundary_ratio;       /* of model_index.json; 0: it has none */
   SoraVaeConfig vae;
   SoraTokenizer *tokenizer;
   SoraWeightFile *text_encoder_file, *transformer_file, *vae_file;
+  SoraWeightFile *transformer_2_file;   /* NULL: there is one transformer */
   GMutex lock;                  /* guards all below */
   GCond changed;                /* a load has ended */
   gboolean loading;
   GPtrArray *weights;           /* SoraModelWeights, not owned: those that streams hold at present */
 };
 
-/* What every stream needs of a model's weights on one device, shared by the streams there. Immutable once loaded; reference-counted. */
+/* One of a model's transformers on a device. */
+typedef struct {
+  SoraTransformer *transformer; /* NULL: not on the device */
+  guint users;                  /* streams that evaluate it at present */
+} SoraModelExpert;
+
+/* What every stream needs of a model's weights on one device, shared by the streams there. Immutable once loaded, but for the experts;
+ * reference-counted. */
 typedef struct {
   gatomicrefcount ref_count;
   SoraModel *model;             /* owned */
   SoraDevice *device;           /* owned */
   SoraTextEncoder *text_encoder;
-  SoraTransformer *transformer;
   SoraVae *vae;                 /* the decoder */
+  GMutex lock;                  /* guards the experts, also while one is loaded */
+  SoraModelExpert experts[2];   /* of a model with one transformer the first is it */
+  gboolean keeps_experts;       /* whether one that nobody uses stays: if both take at most half of the device's memory */
 } SoraModelWeights;
 
 /**
@@ -49,6 +60,15 @@ SoraModelWeights *sora_model_get_weights (SoraModel *model, SoraQueue *queue, So
 /* Frees them with the last holder. */
 void sora_model_weights_unref (SoraModelWeights *weights);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraModelWeights, sora_model_weights_unref)
+/**
+ * sora_model_weights_take_expert:
+ * @index: 0, or 1 of a model with two transformers
+ *
+ * Returns: (transfer none): the transformer, loaded through @queue unless it is on the device, until
+ *   sora_model_weights_release_expert(); or %NULL with @error. Any thread; waits while another one loads.
+ */
+SoraTransformer *sora_model_weights_take_expert (SoraModelWeights *weights, guint index, SoraQueue *queue, GError **error);
+void sora_model_weights_release_expert (SoraModelWeights *weights, guint index);
 /* bytes on the device */
 guint64 sora_model_weights_get_size (SoraModelWeights *weights);
 

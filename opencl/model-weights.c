@@ -7,8 +7,10 @@ static void
 weights_free (SoraModelWeights *weights)
 {
   g_clear_pointer (&weights->text_encoder, sora_text_encoder_free);
-  g_clear_pointer (&weights->transformer, sora_transformer_free);
+  for (guint i = 0; i < G_N_ELEMENTS (weights->experts); i++)
+    g_clear_pointer (&weights->experts[i].transformer, sora_transformer_free);
   g_clear_pointer (&weights->vae, sora_vae_free);
+  g_mutex_clear (&weights->lock);
   sora_device_unref (weights->device);
   sora_model_unref (weights->model);
   g_free (weights);
@@ -28,6 +30,27 @@ begin_stage (Progress *progress, const gchar *what)
     progress->func (progress->total > 0 ? (gdouble) progress->done / progress->total : 0, what, progress->user_data);
 }
 
+/* Both stay if that leaves as much memory for all else. */
+static gboolean
+can_keep_experts (SoraModelWeights *weights)
+{
+  return !weights->model->transformer_2_file
+      || 2 * sora_transformer_get_size (weights->experts[0].transformer) <= sora_device_get_memory (weights->device) / 2;
+}
+
+static gboolean
+load_expert (SoraModelWeights *weights, guint index, SoraQueue *queue, GError **error)
+{
+  SoraModel *model = weights->model;
+  SoraTransformer **transformer = &weights->experts[index].transformer;
+
+  *transformer = index == 0 ? sora_transformer_new (&model->transformer, model->transformer_file, queue, error)
+      : sora_transformer_new (&model->transformer_2, model->transformer_2_file, queue, error);
+  if (*transformer && !sora_queue_finish (queue, error))
+    g_clear_pointer (transformer, sora_transformer_free);
+  return *transformer != NULL;
+}
+
 static gboolean
 load_stages (SoraModelWeights *weights, SoraQueue *queue, Progress *progress, GError **error)
 {
@@ -39,9 +62,9 @@ load_stages (SoraModelWeights *weights, SoraQueue *queue, Progress *progress, GE
     return FALSE;
   progress->done += sora_weight_file_get_bytes (model->text_encoder_file);
   begin_stage (progress, "loading transformer");
-  weights->transformer = sora_transformer_new (&model->transformer, model->transformer_file, queue, error);
-  if (!weights->transformer || !sora_queue_check (queue, error))
+  if (!load_expert (weights, 0, queue, error))
     return FALSE;
+  weights->keeps_experts = can_keep_experts (weights);
   progress->done += sora_weight_file_get_bytes (model->transformer_file);
   begin_stage (progress, "loading VAE");
   weights->vae = sora_vae_new (&model->vae, model->vae_file, SORA_VAE_DECODER, queue, error);
@@ -55,6 +78,7 @@ load (SoraModel *model, SoraQueue *queue, Progress *progress, GError **error)
   SoraModelWeights *weights = g_new0 (SoraModelWeights, 1);
 
   g_atomic_ref_count_init (&weights->ref_count);
+  g_mutex_init (&weights->lock);
   weights->model = sora_model_ref (model);
   weights->device = sora_device_ref (sora_queue_get_device (queue));
   if (load_stages (weights, queue, progress, error))
@@ -145,9 +169,40 @@ sora_model_weights_unref (SoraModelWeights *weights)
     weights_free (weights);
 }
 
+SoraTransformer *
+sora_model_weights_take_expert (SoraModelWeights *weights, guint index, SoraQueue *queue, GError **error)
+{
+  SoraModelExpert *expert = &weights->experts[index];
+  SoraTransformer *transformer = NULL;
+
+  g_mutex_lock (&weights->lock);
+  if (expert->transformer || load_expert (weights, index, queue, error)) {
+    expert->users++;
+    transformer = expert->transformer;
+  }
+  g_mutex_unlock (&weights->lock);
+  return transformer;
+}
+
+void
+sora_model_weights_release_expert (SoraModelWeights *weights, guint index)
+{
+  SoraModelExpert *expert = &weights->experts[index];
+
+  g_mutex_lock (&weights->lock);
+  if (--expert->users == 0 && !weights->keeps_experts)
+    g_clear_pointer (&expert->transformer, sora_transformer_free);
+  g_mutex_unlock (&weights->lock);
+}
+
 guint64
 sora_model_weights_get_size (SoraModelWeights *weights)
 {
-  return sora_text_encoder_get_size (weights->text_encoder) + sora_transformer_get_size (weights->transformer)
-      + sora_vae_get_size (weights->vae);
+  guint64 size = sora_text_encoder_get_size (weights->text_encoder) + sora_vae_get_size (weights->vae);
+
+  g_mutex_lock (&weights->lock);
+  for (guint i = 0; i < G_N_ELEMENTS (weights->experts); i++)
+    size += weights->experts[i].transformer ? sora_transformer_get_size (weights->experts[i].transformer) : 0;
+  g_mutex_unlock (&weights->lock);
+  return size;
 }

@@ -8,9 +8,19 @@
 
 #include "weights/json.h"
 
-/* The index only says which pipeline it is. */
+/* Whether model_index.json has the part @name: [null, null] stands for none. */
 static gboolean
-check_index (SoraModel *model, GError **error)
+has_part (SoraJsonReader *reader, const gchar *name)
+{
+  JsonNode *part = sora_json_reader_has (reader, name) ? json_object_get_member (reader->object, name) : NULL;
+
+  return part && JSON_NODE_HOLDS_ARRAY (part) && json_array_get_length (json_node_get_array (part)) > 0
+      && !json_array_get_null_element (json_node_get_array (part), 0);
+}
+
+/* Which pipeline it is, and where a second transformer takes over from the first. */
+static gboolean
+read_index (SoraModel *model, GError **error)
 {
   g_autofree gchar *path = g_build_filename (model->parts.path, "model_index.json", NULL);
   const gchar *name = "";
@@ -22,12 +32,11 @@ check_index (SoraModel *model, GError **error)
   sora_json_read_string (&reader, "_class_name", SORA_JSON_REQUIRED, &name);
   if (!reader.error && !g_str_equal (name, "WanPipeline"))
     sora_json_reader_fail (&reader, SORA_MODEL_ERROR_UNSUPPORTED, "\"_class_name\": only WanPipeline is supported, found %s", name);
-  if (sora_json_reader_has (&reader, "transformer_2")) {
-    JsonNode *second = json_object_get_member (reader.object, "transformer_2");
-    /* [null, null] in models with one transformer */
-    if (JSON_NODE_HOLDS_ARRAY (second) && json_array_get_length (json_node_get_array (second)) > 0
-        && !json_array_get_null_element (json_node_get_array (second), 0))
-      sora_json_reader_fail (&reader, SORA_MODEL_ERROR_UNSUPPORTED, "models with a second transformer are not supported");
+  if (has_part (&reader, "transformer_2")) {
+    sora_json_read_double (&reader, "boundary_ratio", SORA_JSON_REQUIRED, 0, 1, &model->boundary_ratio);
+    if (!model->parts.transformer_2.weights)
+      sora_json_reader_fail (&reader, SORA_MODEL_ERROR_NOT_FOUND, "it has a second transformer, but %s/transformer_2 has neither "
+          "diffusion_pytorch_model.safetensors nor an index of one", model->parts.path);
   }
   return sora_json_reader_close (&reader, error);
 }
@@ -41,6 +50,29 @@ make_name (const SoraModelParts *parts)
   if (dot && dot > name && !g_file_test (parts->path, G_FILE_TEST_IS_DIR))
     *dot = '\0';
   return name;
+}
+
+/* Whether the transformer is given an image with the noise, in channels of its own */
+static gboolean
+goes_on_from_image (SoraModel *model)
+{
+  return model->transformer.in_channels > model->transformer.out_channels;
+}
+
+/* Of what sora.json leaves open, model_index.json says where the second expert takes over, or Wan's defaults do. */
+static void
+complete_experts (SoraModel *model)
+{
+  SoraStreamingConfig *streaming = &model->streaming;
+
+  if (!model->transformer_2_file)
+    streaming->boundary_ratio = 0;
+  else if (streaming->boundary_ratio == 0 && model->boundary_ratio > 0)
+    streaming->boundary_ratio = model->boundary_ratio;
+  else if (streaming->boundary_ratio == 0)
+    streaming->boundary_ratio = goes_on_from_image (model) ? SORA_WAN_IMAGE_BOUNDARY : SORA_WAN_BOUNDARY;
+  if (streaming->guidance_scale_2 < 0)
+    streaming->guidance_scale_2 = streaming->guidance_scale;
 }
 
 /* sora.json; without it Wan's defaults, as the layout has them. @text_length: 0 = nothing says it */
@@ -59,7 +91,10 @@ load_streaming (SoraModel *model, guint text_length, GError **error)
     if (!sora_streaming_config_init_wan (&model->streaming, model->vae.latent_channels, scheduler, error))
       return FALSE;
     model->streaming.text_length = text_length ? text_length : model->streaming.text_length;
+    if (model->transformer_2_file)
+      sora_streaming_config_set_wan_experts (&model->streaming, goes_on_from_image (model), scheduler);
   }
+  complete_experts (model);
   if (!model->streaming.name)
     model->streaming.name = make_name (parts);
   return TRUE;
@@ -80,24 +115,52 @@ load_text_encoder (SoraModel *model, GError **error)
 }
 
 static gboolean
-load_transformer (SoraModel *model, guint *text_length, GError **error)
+load_transformer_part (const SoraModelPart *part, SoraTransformerConfig *config, SoraWeightFile **file, guint *text_length, GError **error)
 {
-  const SoraModelPart *part = &model->parts.transformer;
-  SoraTransformerConfig *config = &model->transformer;
-  gboolean is_diffusers = model->parts.layout == SORA_LAYOUT_DIFFUSERS;
+  *file = sora_weight_file_open (part->weights, error);
+  return *file && sora_transformer_config_read (config, *file, part->config, text_length, error)
+      && sora_transformer_validate (config, *file, error);
+}
 
-  if (is_diffusers && !sora_transformer_config_load (config, part->config, error))
+/* A field in which two experts must agree: what they are given and give, and what a stream has room for */
+static gboolean
+expect_same_experts (SoraModel *model, const gchar *what, guint first, guint second, GError **error)
+{
+  if (first == second)
+    return TRUE;
+  g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED, "the two experts differ: %s of %s is %u, but of %s %u", what,
+      model->parts.transformer.weights, first, model->parts.transformer_2.weights, second);
+  return FALSE;
+}
+
+static gboolean
+check_experts (SoraModel *model, const SoraTransformerConfig *second, GError **error)
+{
+  const SoraTransformerConfig *first = &model->transformer;
+
+  return expect_same_experts (model, "in_channels", first->in_channels, second->in_channels, error)
+      && expect_same_experts (model, "out_channels", first->out_channels, second->out_channels, error)
+      && expect_same_experts (model, "num_attention_heads", first->num_attention_heads, second->num_attention_heads, error)
+      && expect_same_experts (model, "attention_head_dim", first->attention_head_dim, second->attention_head_dim, error)
+      && expect_same_experts (model, "num_layers", first->num_layers, second->num_layers, error)
+      && expect_same_experts (model, "ffn_dim", first->ffn_dim, second->ffn_dim, error)
+      && expect_same_experts (model, "text_dim", first->text_dim, second->text_dim, error)
+      && expect_same_experts (model, "freq_dim", first->freq_dim, second->freq_dim, error)
+      && expect_same_experts (model, "patch height", first->patch_size[1], second->patch_size[1], error)
+      && expect_same_experts (model, "patch width", first->patch_size[2], second->patch_size[2], error);
+}
+
+static gboolean
+load_transformers (SoraModel *model, guint *text_length, GError **error)
+{
+  const SoraModelParts *parts = &model->parts;
+
+  if (!load_transformer_part (&parts->transformer, &model->transformer, &model->transformer_file, text_length, error))
     return FALSE;
-  model->transformer_file = sora_weight_file_open (part->weights, error);
-  if (!model->transformer_file)
-    return FALSE;
-  if (!is_diffusers && part->config) {
-    if (!sora_transformer_config_read_wan (config, model->transformer_file, part->config, text_length, error))
-      return FALSE;
-  } else if (!is_diffusers && !sora_transformer_config_from_shapes (config, model->transformer_file, error)) {
-    return FALSE;
-  }
-  return sora_transformer_validate (config, model->transformer_file, error);
+  if (!parts->transformer_2.weights)
+    return TRUE;
+  return load_transformer_part (&parts->transformer_2, &model->transformer_2, &model->transformer_2_file, text_length, error)
+      && check_experts (model, &model->transformer_2, error);
 }
 
 static gboolean
@@ -132,7 +195,7 @@ load_parts (SoraModel *model, GError **error)
 {
   guint text_length = 0;
 
-  return load_text_encoder (model, error) && load_transformer (model, &text_length, error) && load_vae (model, error)
+  return load_text_encoder (model, error) && load_transformers (model, &text_length, error) && load_vae (model, error)
       && load_streaming (model, text_length, error) && load_tokenizer (model, error);
 }
 
@@ -187,6 +250,7 @@ model_free (SoraModel *model)
   g_clear_pointer (&model->tokenizer, sora_tokenizer_free);
   g_clear_pointer (&model->text_encoder_file, sora_weight_file_free);
   g_clear_pointer (&model->transformer_file, sora_weight_file_free);
+  g_clear_pointer (&model->transformer_2_file, sora_weight_file_free);
   g_clear_pointer (&model->vae_file, sora_weight_file_free);
   sora_streaming_config_clear (&model->streaming);
   sora_vae_config_clear (&model->vae);
@@ -198,12 +262,12 @@ model_free (SoraModel *model)
 }
 
 SoraModel *
-sora_model_open_parts (const gchar *path, const gchar *text_encoder, const gchar *vae, const gchar *tokenizer, GError **error)
+sora_model_open_files (const SoraModelFiles *files, GError **error)
 {
   g_autoptr (SoraModel) model = NULL;
   SoraModelParts parts;
 
-  if (!sora_model_parts_find (&parts, path, text_encoder, vae, tokenizer, error))
+  if (!sora_model_parts_find (&parts, files, error))
     return NULL;
   model = g_new0 (SoraModel, 1);
   g_atomic_ref_count_init (&model->ref_count);
@@ -211,16 +275,26 @@ sora_model_open_parts (const gchar *path, const gchar *text_encoder, const gchar
   g_cond_init (&model->changed);
   model->weights = g_ptr_array_new ();
   model->parts = parts;
-  if (!check_index (model, error) || !sora_model_parts_check (&model->parts, error) || !load_parts (model, error)
+  if (!read_index (model, error) || !sora_model_parts_check (&model->parts, error) || !load_parts (model, error)
       || !check_agreement (model, error))
     return NULL;
   return g_steal_pointer (&model);
 }
 
 SoraModel *
+sora_model_open_parts (const gchar *path, const gchar *text_encoder, const gchar *vae, const gchar *tokenizer, GError **error)
+{
+  const SoraModelFiles files = { .path = path, .text_encoder = text_encoder, .vae = vae, .tokenizer = tokenizer };
+
+  return sora_model_open_files (&files, error);
+}
+
+SoraModel *
 sora_model_open (const gchar *path, GError **error)
 {
-  return sora_model_open_parts (path, NULL, NULL, NULL, error);
+  const SoraModelFiles files = { .path = path };
+
+  return sora_model_open_files (&files, error);
 }
 
 SoraModel *

@@ -11,7 +11,7 @@ sora_stream_options_new (void)
 
   options->prompt = g_strdup ("");
   options->negative_prompt = g_strdup ("");
-  options->guidance_scale = -1;
+  options->guidance_scale = options->guidance_scale_2 = -1;
   options->guidance_end = 1;
   options->shift = -1;
   return options;
@@ -59,6 +59,12 @@ void
 sora_stream_options_set_guidance_scale (SoraStreamOptions *options, gdouble scale)
 {
   options->guidance_scale = scale;
+}
+
+void
+sora_stream_options_set_guidance_scale_2 (SoraStreamOptions *options, gdouble scale)
+{
+  options->guidance_scale_2 = scale;
 }
 
 void

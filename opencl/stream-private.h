@@ -9,6 +9,7 @@ G_BEGIN_DECLS
 struct _SoraStreamOptions {
   gchar *prompt, *negative_prompt;
   gdouble guidance_scale;       /* -1: the model's own */
+  gdouble guidance_scale_2;     /* of the second of two experts; -1: guidance_scale, or the model's own if that is */
   gdouble guidance_begin, guidance_end; /* shares of the schedule */
   SoraSamplerType sampler;
   guint steps;                  /* 0: the model's own */

@@ -26,13 +26,17 @@ struct _SoraStream {
   guint block_latents;          /* latent frames a block */
   guint n_branches;             /* 2 with guidance */
 
+  SoraTransformer *transformer; /* that the state is for at present; NULL: none is taken */
+  guint expert;                 /* its number: 0, or 1 */
+  gboolean conditioned;         /* the state has the timesteps, and the prompts that are ready, as this transformer makes them */
   SoraTextEncoderState *text_state;
   SoraTransformerState *transformer_state;
   SoraVaeDecoderState *decoder_state;
   SoraSampler *sampler;
   SoraStreamImage *image;       /* what block 0 begins with; NULL: none */
   SoraArena *arena;
-  cl_mem embeddings;            /* [text_length, text_dim] */
+  cl_mem embeddings;            /* [n_branches][text_length, text_dim] */
+  guint n_tokens[2];            /* a branch's rows of them */
   cl_mem latents;               /* [block_latents, latent_height, latent_width, channels] */
   cl_mem decoded;               /* [≤ MAX_DECODED_LATENTS, latent_height, latent_width, channels], what the VAE is given */
   cl_mem rgb;                   /* bytes [≤ MAX_DECODED_LATENTS · time_scale, height, width, 3] */
@@ -43,13 +47,13 @@ struct _SoraStream {
   SoraBlock *unfinished;        /* the block that is being decoded: its latents are clean. NULL: none is */
   guint n_read;                 /* of its latents: decoded and read back */
   guint n_decoded;              /* of those after them: decoded into @rgb, not read back yet */
-  gboolean text_ready[2];       /* a branch: its prompt's keys and values are in place */
+  gboolean text_ready[2];       /* a branch: its prompt's embeddings, and the transformer's keys and values, are in place */
   gchar *prompt;                /* the current block's */
-  gdouble guidance;
+  gdouble guidance[2];          /* an expert's */
 
   GMutex lock;                  /* guards the two below */
   gchar *pending_prompt;        /* NULL: unchanged */
-  gdouble pending_guidance;
+  gdouble pending_guidance;     /* -1: the model's own */
 
   SoraProgressFunc progress;    /* while sora_stream_new() runs */
   gpointer progress_data;
@@ -89,6 +93,13 @@ check_range (const gchar *what, gdouble value, gdouble min, gdouble max, GError 
   g_set_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION, "%s is %g, but must be from %g to %g", what, value, min,
       max);
   return FALSE;
+}
+
+/* -1 stands for the model's own. */
+static gboolean
+check_guidance (const gchar *what, gdouble scale, GError **error)
+{
+  return scale < 0 || check_range (what, scale, 0, MAX_GUIDANCE_SCALE, error);
 }
 
 /* A clip is generated at once, so it cannot be of any length. */
@@ -135,8 +146,6 @@ resolve_options (SoraModel *model, SoraStreamOptions *options, GError **error)
     options->sampler = own->sampler;
   if (options->steps == 0)
     options->steps = own->steps;
-  if (options->guidance_scale < 0)
-    options->guidance_scale = own->guidance_scale;
   if (options->shift < 0)
     options->shift = own->shift;
   if (options->length == 0)
@@ -144,10 +153,29 @@ resolve_options (SoraModel *model, SoraStreamOptions *options, GError **error)
   return check_sampler (options, error) && check_size (model, options, error) && check_image (options, error)
       && check_length (model, options, error)
       && check_range ("steps", options->steps, 1, 1000, error)
-      && check_range ("guidance scale", options->guidance_scale, 0, MAX_GUIDANCE_SCALE, error)
+      && check_guidance ("guidance scale", options->guidance_scale, error)
+      && check_guidance ("guidance scale 2", options->guidance_scale_2, error)
       && check_range ("the beginning of guidance", options->guidance_begin, 0, 1, error)
       && check_range ("the end of guidance", options->guidance_end, options->guidance_begin, 1, error)
       && check_range ("shift", options->shift, 0.01, 100, error);
+}
+
+/* Guidance with @scale, -1 or the caller's, for each expert: what the options say of the second one counts for it alone. */
+static void
+set_guidance (SoraStream *stream, gdouble scale)
+{
+  const SoraStreamingConfig *own = &stream->model->streaming;
+  gdouble second = stream->options->guidance_scale_2;
+
+  stream->guidance[0] = scale >= 0 ? scale : own->guidance_scale;
+  stream->guidance[1] = second >= 0 ? second : scale >= 0 ? scale : own->guidance_scale_2;
+}
+
+/* Whether any step is guided: the second expert's count where there is one. */
+static gboolean
+is_guided (const SoraStream *stream)
+{
+  return stream->guidance[0] != 1 || (stream->model->transformer_2_file && stream->guidance[1] != 1);
 }
 
 /* A causal model's block; or the whole clip, as many latents as its frames take. */
@@ -242,26 +270,31 @@ plan_memory (SoraStream *stream, GError **error)
   stream->text_state = sora_text_encoder_state_new (stream->weights->text_encoder, own->text_length, stream->arena);
   stream->decoder_state = sora_vae_decoder_state_new (stream->weights->vae, stream->latent_height, stream->latent_width,
       n_decoded, stream->arena);
-  sora_arena_add (stream->arena, &stream->embeddings, own->text_length * model->transformer.text_dim);
+  sora_arena_add (stream->arena, &stream->embeddings, stream->n_branches * own->text_length * model->transformer.text_dim);
   sora_arena_add (stream->arena, &stream->latents, latent_floats (stream, stream->block_latents));
   sora_arena_add (stream->arena, &stream->decoded, latent_floats (stream, n_decoded));
   sora_arena_add (stream->arena, &stream->rgb, (rgb_bytes + sizeof (gfloat) - 1) / sizeof (gfloat));
   sora_arena_add (stream->arena, &stream->flag, 1);
   if (stream->image)
     sora_stream_image_plan (stream->image, stream->latent_height, stream->latent_width, stream->arena);
-  stream->transformer_state = sora_transformer_state_new (stream->weights->transformer, &shape, stream->arena);
+  stream->transformer_state = sora_transformer_state_new (stream->transformer, &shape, stream->arena);
   return check_maps (stream, error) && sora_arena_commit (stream->arena, error);
+}
+
+static void
+set_timesteps (SoraStream *stream)
+{
+  sora_transformer_set_timesteps (stream->transformer, stream->transformer_state, stream->queue,
+      sora_sampler_get_timesteps (stream->sampler), sora_sampler_get_n_timesteps (stream->sampler));
 }
 
 /* What depends on neither prompt nor block. */
 static void
 prepare_state (SoraStream *stream)
 {
-  SoraTransformer *transformer = stream->weights->transformer;
-
-  sora_transformer_state_prepare (transformer, stream->transformer_state, stream->queue);
-  sora_transformer_set_timesteps (transformer, stream->transformer_state, stream->queue,
-      sora_sampler_get_timesteps (stream->sampler), sora_sampler_get_n_timesteps (stream->sampler));
+  sora_transformer_state_prepare (stream->transformer, stream->transformer_state, stream->queue);
+  set_timesteps (stream);
+  stream->conditioned = TRUE;
 }
 
 static gboolean encode_prompts (SoraStream *stream, GError **error);
@@ -278,9 +311,11 @@ static gboolean
 load_weights (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
   stream->weights = sora_model_get_weights (stream->model, stream->queue, stream->progress, stream->progress_data, cancellable, error);
-  if (stream->weights && stream->options->image)
+  if (stream->weights)
+    stream->transformer = sora_model_weights_take_expert (stream->weights, 0, stream->queue, error);
+  if (stream->transformer && stream->options->image)
     stream->image = sora_stream_image_new (stream->model, stream->queue, error);
-  return stream->weights && (stream->image || !stream->options->image);
+  return stream->transformer && (stream->image || !stream->options->image);
 }
 
 /* Afterwards the latent is all that is kept of the picture. */
@@ -331,8 +366,9 @@ sora_stream_new (SoraModel *model, SoraDevice *device, const SoraStreamOptions *
   stream->latent_width = stream->options->width / model->vae.spatial_scale;
   stream->latent_height = stream->options->height / model->vae.spatial_scale;
   stream->block_latents = count_block_latents (model, stream->options);
-  stream->guidance = stream->pending_guidance = stream->options->guidance_scale;
-  stream->n_branches = stream->guidance == 1 ? 1 : 2;
+  stream->pending_guidance = stream->options->guidance_scale;
+  set_guidance (stream, stream->pending_guidance);
+  stream->n_branches = is_guided (stream) ? 2 : 1;
   stream->prompt = g_strdup (stream->options->prompt);
   stream->progress = progress;
   stream->progress_data = user_data;
@@ -357,6 +393,8 @@ sora_stream_free (SoraStream *stream)
   g_clear_pointer (&stream->sampler, sora_sampler_free);
   g_clear_pointer (&stream->image, sora_stream_image_free);
   g_clear_pointer (&stream->arena, sora_arena_free);
+  if (stream->transformer)
+    sora_model_weights_release_expert (stream->weights, stream->expert);
   g_clear_pointer (&stream->weights, sora_model_weights_unref);
   g_clear_pointer (&stream->queue, sora_queue_free);
   g_clear_pointer (&stream->options, sora_stream_options_free);
@@ -385,12 +423,29 @@ read_for_tap (SoraStream *stream, cl_mem mem, gsize offset, gsize n)
   return NULL;
 }
 
+/* A branch's rows */
+static SoraMatrix
+embeddings_of (SoraStream *stream, guint branch)
+{
+  guint dim = stream->model->transformer.text_dim;
+
+  return SORA_MATRIX_AT (stream->embeddings, branch * stream->model->streaming.text_length * dim, dim);
+}
+
+/* Gives the transformer's branch the keys and values of its embeddings. */
+static void
+set_text (SoraStream *stream, guint branch)
+{
+  sora_transformer_set_text (stream->transformer, stream->transformer_state, stream->queue, branch, embeddings_of (stream, branch),
+      stream->n_tokens[branch]);
+}
+
 static void
 tap_text (SoraStream *stream, guint branch, const gint32 *tokens, guint n_tokens)
 {
   guint dim = stream->model->transformer.text_dim;
   const gint64 shape[] = { n_tokens, dim };
-  g_autofree gfloat *embeddings = read_for_tap (stream, stream->embeddings, 0, (gsize) n_tokens * dim);
+  g_autofree gfloat *embeddings = read_for_tap (stream, stream->embeddings, embeddings_of (stream, branch).offset, (gsize) n_tokens * dim);
   g_autofree gfloat *ids = g_new (gfloat, n_tokens);    /* exact below 2^24 */
 
   for (guint i = 0; i < n_tokens; i++)
@@ -400,20 +455,20 @@ tap_text (SoraStream *stream, guint branch, const gint32 *tokens, guint n_tokens
     stream->tap (branch == 0 ? "text_embeddings" : "negative_text_embeddings", embeddings, shape, 2, stream->tap_data);
 }
 
-/* Tokenizes and encodes @prompt, and gives the transformer's branch its keys and values. */
+/* Tokenizes and encodes @prompt for a branch. */
 static gboolean
 encode_prompt (SoraStream *stream, guint branch, const gchar *prompt, GError **error)
 {
   guint n_tokens;
   g_autofree gint32 *tokens = sora_tokenizer_encode (stream->model->tokenizer, prompt, stream->model->streaming.text_length,
       &n_tokens, error);
-  SoraMatrix embeddings = SORA_MATRIX (stream->embeddings, stream->model->transformer.text_dim);
 
   if (!tokens)
     return FALSE;
-  sora_text_encoder_run (stream->weights->text_encoder, stream->text_state, stream->queue, tokens, n_tokens, embeddings);
-  sora_transformer_set_text (stream->weights->transformer, stream->transformer_state, stream->queue, branch, embeddings,
-      n_tokens);
+  sora_text_encoder_run (stream->weights->text_encoder, stream->text_state, stream->queue, tokens, n_tokens,
+      embeddings_of (stream, branch));
+  stream->n_tokens[branch] = n_tokens;
+  set_text (stream, branch);
   if (stream->tap)
     tap_text (stream, branch, tokens, n_tokens);
   return TRUE;
@@ -435,6 +490,39 @@ encode_prompts (SoraStream *stream, GError **error)
   return TRUE;
 }
 
+/* Expert @index comes to the device once the other one is let go. A call that fails leaves none taken. */
+static gboolean
+take_expert (SoraStream *stream, guint index, GError **error)
+{
+  if (stream->transformer && stream->expert == index)
+    return TRUE;
+  if (!sora_queue_finish (stream->queue, error))
+    return FALSE;
+  if (stream->transformer)
+    sora_model_weights_release_expert (stream->weights, stream->expert);
+  stream->conditioned = FALSE;
+  stream->expert = index;
+  stream->transformer = sora_model_weights_take_expert (stream->weights, index, stream->queue, error);
+  return stream->transformer != NULL;
+}
+
+/* Takes expert @index, and gives it the timesteps and prompts that the other one had. */
+static gboolean
+use_expert (SoraStream *stream, guint index, GError **error)
+{
+  if (!take_expert (stream, index, error))
+    return FALSE;
+  if (stream->conditioned)
+    return TRUE;
+  set_timesteps (stream);
+  for (guint branch = 0; branch < stream->n_branches; branch++) {
+    if (stream->text_ready[branch])
+      set_text (stream, branch);
+  }
+  stream->conditioned = !sora_queue_has_failed (stream->queue);
+  return sora_queue_check (stream->queue, error);
+}
+
 /* Takes over the prompt and guidance that were set meanwhile. */
 static gboolean
 take_direction (SoraStream *stream, GError **error)
@@ -443,7 +531,7 @@ take_direction (SoraStream *stream, GError **error)
 
   g_mutex_lock (&stream->lock);
   prompt = g_steal_pointer (&stream->pending_prompt);
-  stream->guidance = stream->pending_guidance;
+  set_guidance (stream, stream->pending_guidance);
   g_mutex_unlock (&stream->lock);
   if (prompt && !g_str_equal (prompt, stream->prompt)) {
     g_free (stream->prompt);
@@ -519,7 +607,7 @@ commit_previous (SoraStream *stream)
   if (!stream->uncommitted)
     return;
   block = sampler_block (stream, stream->next_block - 1);
-  sora_sampler_commit (stream->sampler, stream->weights->transformer, stream->transformer_state, stream->queue, &block);
+  sora_sampler_commit (stream->sampler, stream->transformer, stream->transformer_state, stream->queue, &block);
   stream->uncommitted = sora_queue_has_failed (stream->queue);
 }
 
@@ -547,15 +635,46 @@ tap_step (guint step, cl_mem output, guint n_branches, gpointer user_data)
   tap_memory (stream, latents_name, stream->latents, 0);
 }
 
+/* How many of the steps are the first expert's: those at timesteps from the boundary on. */
+static guint
+count_first_steps (SoraStream *stream)
+{
+  const gdouble *timesteps = sora_sampler_get_timesteps (stream->sampler);
+  guint n = 0;
+
+  while (n < stream->options->steps && timesteps[n] >= 1000 * stream->model->streaming.boundary_ratio)
+    n++;
+  return n;
+}
+
+/* Each expert makes its steps. */
+static gboolean
+run_steps (SoraStream *stream, GError **error)
+{
+  SoraSamplerBlock block = sampler_block (stream, stream->next_block);
+  guint n_first = count_first_steps (stream), counts[] = { n_first, stream->options->steps - n_first };
+
+  for (guint expert = 0; expert < G_N_ELEMENTS (counts); expert++) {
+    block.n_steps = counts[expert];
+    if (block.n_steps == 0)
+      continue;
+    if (!use_expert (stream, expert, error))
+      return FALSE;
+    sora_sampler_denoise (stream->sampler, stream->transformer, stream->transformer_state, stream->queue, &block,
+        stream->guidance[expert], stream->tap ? tap_step : NULL, stream);
+    block.first_step += block.n_steps;
+  }
+  return TRUE;
+}
+
 static gboolean
 denoise (SoraStream *stream, GError **error)
 {
   gsize n = latent_floats (stream, stream->block_latents);
-  SoraSamplerBlock block = sampler_block (stream, stream->next_block);
 
   upload_noise (stream);
-  sora_sampler_denoise (stream->sampler, stream->weights->transformer, stream->transformer_state, stream->queue, &block,
-      stream->guidance, stream->tap ? tap_step : NULL, stream);
+  if (!run_steps (stream, error))
+    return FALSE;
   sora_queue_zero (stream->queue, stream->flag, 0, sizeof (cl_int));
   sora_check_finite_run (stream->queue, stream->latents, 0, n, stream->flag);
   if (stream->tap)
@@ -646,7 +765,8 @@ static gboolean
 begin_block (SoraStream *stream, GError **error)
 {
   commit_previous (stream);
-  if (!sora_queue_check (stream->queue, error) || !take_direction (stream, error) || !denoise (stream, error))
+  if (!sora_queue_check (stream->queue, error) || !use_expert (stream, 0, error) || !take_direction (stream, error)
+      || !denoise (stream, error))
     return FALSE;
   stream->unfinished = block_new (stream);
   stream->unfinished->prompt = g_strdup (stream->prompt);
@@ -705,7 +825,7 @@ sora_stream_set_guidance_scale (SoraStream *stream, gdouble scale)
   g_return_if_fail (scale <= MAX_GUIDANCE_SCALE);       /* nor NaN */
 
   g_mutex_lock (&stream->lock);
-  stream->pending_guidance = scale < 0 ? stream->model->streaming.guidance_scale : scale;
+  stream->pending_guidance = scale;
   g_mutex_unlock (&stream->lock);
 }
 

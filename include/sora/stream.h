@@ -26,6 +26,9 @@ SORA_API void sora_stream_options_set_prompt (SoraStreamOptions *options, const 
 SORA_API void sora_stream_options_set_negative_prompt (SoraStreamOptions *options, const gchar *prompt);
 /* -1, or 0 to 100: v = v_negative + scale (v_prompt - v_negative) */
 SORA_API void sora_stream_options_set_guidance_scale (SoraStreamOptions *options, gdouble scale);
+/* -1, or 0 to 100: the same for the steps that the second of two experts makes; -1 is the scale set for all, or the model's own if none is.
+ * Of no effect in a model with one transformer. */
+SORA_API void sora_stream_options_set_guidance_scale_2 (SoraStreamOptions *options, gdouble scale);
 /* 0 <= begin <= end <= 1: the shares of the schedule between which there is guidance; step i of n lies at (i + 1/2) / n. Outside the
  * negative prompt is not evaluated, which costs half. */
 SORA_API void sora_stream_options_set_guidance_interval (SoraStreamOptions *options, gdouble begin, gdouble end);

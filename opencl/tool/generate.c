@@ -17,12 +17,13 @@
 
 typedef struct {
   gchar *prompt, *negative_prompt, *model, *device, *size, *output, *noise, *save_tensors, *chroma, *image,
-      *fit_name, *sampler_name, *guidance_interval, *text_encoder, *vae, *tokenizer;
+      *fit_name, *sampler_name, *guidance_interval;
+  SoraCommandParts parts;
   SoraPictureFit fit;
   SoraSamplerType sampler;
   gint64 seed, frames;
   gint steps;
-  gdouble guidance_scale, guidance_begin, guidance_end, shift;
+  gdouble guidance_scale, guidance_scale_2, guidance_begin, guidance_end, shift;
   gboolean save_steps, profile, stats, quiet;
 } Arguments;
 
@@ -43,11 +44,11 @@ static void
 arguments_clear (Arguments *args)
 {
   gchar **strings[] = { &args->prompt, &args->negative_prompt, &args->model, &args->device, &args->size, &args->output, &args->noise,
-    &args->save_tensors, &args->chroma, &args->image, &args->fit_name, &args->sampler_name, &args->guidance_interval, &args->text_encoder,
-    &args->vae, &args->tokenizer };
+    &args->save_tensors, &args->chroma, &args->image, &args->fit_name, &args->sampler_name, &args->guidance_interval };
 
   for (guint i = 0; i < G_N_ELEMENTS (strings); i++)
     g_free (*strings[i]);
+  sora_command_parts_clear (&args->parts);
 }
 
 static void
@@ -130,7 +131,7 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     { "image", 'i', 0, G_OPTION_ARG_FILENAME, &args->image, "a picture to begin with: the first frame", "FILE" },
     { "fit", 0, 0, G_OPTION_ARG_STRING, &args->fit_name, "of an image in other proportions: crop, letterbox or stretch (default: crop)", "HOW" },
     { "model", 'm', 0, G_OPTION_ARG_FILENAME, &args->model, "model directory or transformer's file (default: the embedded model)", "PATH" },
-    SORA_COMMAND_PARTS (&args->text_encoder, &args->vae, &args->tokenizer),
+    SORA_COMMAND_PARTS (&args->parts),
     { "device", 'd', 0, G_OPTION_ARG_STRING, &args->device, "see \"sora devices\" (default: the first GPU, else a CPU)", "DEVICE" },
     { "seed", 's', 0, G_OPTION_ARG_INT64, &args->seed, "same seed, same frames (default: 0)", "N" },
     { "frames", 'f', 0, G_OPTION_ARG_INT64, &args->frames, "length (default: the model's clip, or 3 seconds)", "N" },
@@ -138,6 +139,8 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     { "sampler", 0, 0, G_OPTION_ARG_STRING, &args->sampler_name, "default (the model's own), euler, unipc, dpmpp-2m or renoise", "NAME" },
     { "steps", 0, 0, G_OPTION_ARG_INT, &args->steps, "denoising steps, 1 to 1000 (default: the model's own)", "N" },
     { "guidance-scale", 'g', 0, G_OPTION_ARG_DOUBLE, &args->guidance_scale, "1 is none (default: the model's own)", "SCALE" },
+    { "guidance-scale-2", 0, 0, G_OPTION_ARG_DOUBLE, &args->guidance_scale_2,
+      "of two experts the second one's (default: --guidance-scale, else the model's own)", "SCALE" },
     { "guidance-interval", 0, 0, G_OPTION_ARG_STRING, &args->guidance_interval,
       "shares of the steps between which there is guidance, the others costing half (default: 0:1)", "BEGIN:END" },
     { "shift", 0, 0, G_OPTION_ARG_DOUBLE, &args->shift, "flow-matching time shift (default: the model's own)", "SHIFT" },
@@ -251,6 +254,7 @@ set_options (Generation *generation, GError **error)
   sora_stream_options_set_seed (options, args->seed);
   sora_stream_options_set_steps (options, args->steps);
   sora_stream_options_set_guidance_scale (options, args->guidance_scale);
+  sora_stream_options_set_guidance_scale_2 (options, args->guidance_scale_2);
   sora_stream_options_set_guidance_interval (options, args->guidance_begin, args->guidance_end);
   sora_stream_options_set_sampler (options, args->sampler);
   sora_stream_options_set_shift (options, args->shift);
@@ -281,18 +285,19 @@ open_stream (Generation *generation, GError **error)
 {
   gint64 start = g_get_monotonic_time ();
   const Arguments *args = &generation->args;
+  SoraModelFiles files = sora_command_parts_get_files (&args->parts, args->model);
 
-  generation->model = sora_model_open_parts (args->model, args->text_encoder, args->vae, args->tokenizer, error);
+  generation->model = sora_model_open_files (&files, error);
   if (!generation->model)
     return FALSE;
-  if (generation->args.image) {
-    generation->picture = sora_picture_load (generation->args.image, error);
+  if (args->image) {
+    generation->picture = sora_picture_load (args->image, error);
     if (!generation->picture)
       return FALSE;
   }
   if (!set_options (generation, error))
     return FALSE;
-  generation->device = sora_device_open (generation->args.device, error);
+  generation->device = sora_device_open (args->device, error);
   if (!generation->device)
     return FALSE;
   generation->stream = sora_stream_new (generation->model, generation->device, generation->options, show_progress, generation, NULL,
@@ -399,7 +404,7 @@ print_reports (Generation *generation)
 gboolean
 sora_command_generate (gint argc, gchar **argv, GError **error)
 {
-  g_auto (Generation) generation = { .args = { .guidance_scale = -1, .guidance_end = 1, .shift = -1 } };
+  g_auto (Generation) generation = { .args = { .guidance_scale = -1, .guidance_scale_2 = -1, .guidance_end = 1, .shift = -1 } };
   gboolean success;
 
   if (!parse (&generation.args, argc, argv, error))

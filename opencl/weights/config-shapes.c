@@ -289,6 +289,24 @@ sora_transformer_config_read_wan (SoraTransformerConfig *config, SoraWeightFile 
   return sora_json_reader_close (&reader, error);
 }
 
+gboolean
+sora_transformer_config_is_wan (const gchar *path)
+{
+  g_autoptr (JsonNode) root = sora_json_load (path, NULL);
+
+  return root && json_object_has_member (json_node_get_object (root), "dim");
+}
+
+gboolean
+sora_transformer_config_read (SoraTransformerConfig *config, SoraWeightFile *file, const gchar *path, guint *text_length, GError **error)
+{
+  if (!path)
+    return sora_transformer_config_from_shapes (config, file, error);
+  if (sora_transformer_config_is_wan (path))
+    return sora_transformer_config_read_wan (config, file, path, text_length, error);
+  return sora_transformer_config_load (config, path, error);
+}
+
 /* text encoder */
 
 gboolean

@@ -38,5 +38,12 @@ gboolean sora_vae_config_from_shapes (SoraVaeConfig *config, SoraWeightFile *fil
  */
 gboolean sora_transformer_config_read_wan (SoraTransformerConfig *config, SoraWeightFile *file, const gchar *path, guint *text_length,
     GError **error);
+/* Whether a config.json is one of Wan's own transformers. */
+gboolean sora_transformer_config_is_wan (const gchar *path);
+
+/* What a transformer's weights and the JSON at @path say: Wan's own or diffusers', or %NULL, where the shapes alone do. @text_length: as
+ * above */
+gboolean sora_transformer_config_read (SoraTransformerConfig *config, SoraWeightFile *file, const gchar *path, guint *text_length,
+    GError **error);
 
 G_END_DECLS

@@ -132,6 +132,8 @@ read_sampling (SoraStreamingConfig *config, SoraJsonReader *reader)
   sora_json_read_uint (reader, "steps", NEED, 1, 1000, &config->steps);
   sora_json_read_double (reader, "shift", NEED, 0.01, 100, &config->shift);
   sora_json_read_double (reader, "guidance_scale", NEED, 0, 100, &config->guidance_scale);
+  sora_json_read_double (reader, "guidance_scale_2", MAYBE, 0, 100, &config->guidance_scale_2);
+  sora_json_read_double (reader, "boundary_ratio", MAYBE, 0, 1, &config->boundary_ratio);
 }
 
 gboolean
@@ -141,7 +143,7 @@ sora_streaming_config_load (SoraStreamingConfig *config, const gchar *path, GErr
   const gchar *format = "", *name = NULL;
   guint version = 0;
 
-  *config = (SoraStreamingConfig) { 0 };
+  *config = (SoraStreamingConfig) { .guidance_scale_2 = -1 };
   sora_json_reader_open (&reader, path);
   sora_json_read_string (&reader, "format", NEED, &format);
   sora_json_read_uint (&reader, "version", NEED, 1, G_MAXINT, &version);
@@ -176,7 +178,7 @@ set_wan_defaults (SoraStreamingConfig *config, guint latent_channels)
     .n_sizes = 2,
     .sampler = SORA_SAMPLER_UNIPC,
     .prediction = SORA_PREDICTION_FLOW,
-    .steps = 50, .shift = ti2v ? 5 : 3, .guidance_scale = 5,
+    .steps = 50, .shift = ti2v ? 5 : 3, .guidance_scale = 5, .guidance_scale_2 = -1,
   };
   config->block_latents = config->window_latents = config->default_latents;
   memcpy (config->sizes, ti2v ? ti2v_sizes : sizes, sizeof (sizes));
@@ -247,6 +249,16 @@ sora_streaming_config_init_wan (SoraStreamingConfig *config, guint latent_channe
   sora_json_reader_open (&reader, scheduler_path);
   read_scheduler (config, &reader);
   return sora_json_reader_close (&reader, error);
+}
+
+void
+sora_streaming_config_set_wan_experts (SoraStreamingConfig *config, gboolean from_image, const gchar *scheduler_path)
+{
+  config->steps = 40;
+  config->guidance_scale = from_image ? 3.5 : 4;
+  config->guidance_scale_2 = from_image ? 3.5 : 3;
+  if (!scheduler_path)
+    config->shift = from_image ? 5 : 12;
 }
 
 void

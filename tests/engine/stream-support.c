@@ -211,6 +211,19 @@ remove_copy (const gchar *path)
 }
 
 void
+remove_tree (const gchar *path)
+{
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  const gchar *name;
+
+  while (dir && (name = g_dir_read_name (dir))) {
+    g_autofree gchar *inner = g_build_filename (path, name, NULL);
+    remove_tree (inner);
+  }
+  g_remove (path);
+}
+
+void
 replace_in_file (const gchar *folder, const gchar *name, const gchar *old, const gchar *new)
 {
   g_autofree gchar *path = g_build_filename (folder, name, NULL);

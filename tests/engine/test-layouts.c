@@ -472,15 +472,109 @@ test_variants (void)
 }
 
 static void
-test_experts (void)
+put_parts (const gchar *model)
 {
-  g_autofree gchar *file = place ("experts", "Wan2.2-T2V-A14B-HighNoise.safetensors"), *folder = g_build_filename (scratch, "a14b", NULL);
+  put_tiny (model, "models_t5_umt5-xxl-enc-bf16.pth", "text_encoder/model.safetensors");
+  put_taehv (model, "taew2_1.pth");
+  put_tiny (model, "google/umt5-xxl/spiece.model", "tokenizer/spiece.model");
+}
 
-  put_transformer ("experts", "Wan2.2-T2V-A14B-HighNoise.safetensors", "", TRUE);
-  assert_refused (file, SORA_MODEL_ERROR_UNSUPPORTED, file, "two experts");
-  put_transformer ("a14b", "high_noise_model/diffusion_pytorch_model.safetensors", "", TRUE);
-  put_transformer ("a14b", "low_noise_model/diffusion_pytorch_model.safetensors", "", TRUE);
-  assert_refused (folder, SORA_MODEL_ERROR_UNSUPPORTED, "high_noise_model", "two experts");
+/* (transfer full): opens @model/@name; its transformers must be @high and @low. */
+static SoraModel *
+open_experts (const gchar *model, const gchar *name, const gchar *high, const gchar *low)
+{
+  g_autofree gchar *path = g_build_filename (scratch, model, name, NULL), *first = g_build_filename (scratch, model, high, NULL);
+  g_autofree gchar *second = g_build_filename (scratch, model, low, NULL);
+  SoraModel *opened = open_model (path);
+
+  g_assert_cmpstr (opened->parts.transformer.weights, ==, first);
+  g_assert_cmpstr (opened->parts.transformer_2.weights, ==, second);
+  g_assert_cmpfloat (opened->streaming.boundary_ratio, ==, 0.875);
+  g_assert_cmpfloat (opened->streaming.shift, ==, 12);
+  g_assert_cmpfloat (opened->streaming.guidance_scale, ==, 4);
+  g_assert_cmpfloat (opened->streaming.guidance_scale_2, ==, 3);
+  g_assert_cmpuint (opened->streaming.steps, ==, 40);
+  return opened;
+}
+
+#define WEIGHTS "diffusion_pytorch_model.safetensors"
+
+/* Wan's own folder, by itself or by one of its experts' */
+static void
+test_experts_in_folders (void)
+{
+  g_autoptr (SoraModel) whole = NULL, high = NULL, low = NULL;
+  g_autofree gchar *text = NULL;
+
+  put_transformer ("a14b", "high_noise_model/" WEIGHTS, "", TRUE);
+  put_transformer ("a14b", "low_noise_model/" WEIGHTS, "", TRUE);
+  put_text ("a14b", "high_noise_model/config.json", wan_config);
+  put_text ("a14b", "low_noise_model/config.json", wan_config);
+  put_parts ("a14b");
+  whole = open_experts ("a14b", ".", "./high_noise_model/" WEIGHTS, "./low_noise_model/" WEIGHTS);
+  g_assert_cmpint (whole->parts.layout, ==, SORA_LAYOUT_WAN);
+  high = open_experts ("a14b", "high_noise_model", "high_noise_model/" WEIGHTS, "low_noise_model/" WEIGHTS);
+  low = open_experts ("a14b", "low_noise_model", "high_noise_model/" WEIGHTS, "low_noise_model/" WEIGHTS);
+  text = sora_model_describe (low);
+  g_assert_nonnull (strstr (text, "kind          text to video, two experts\n"));
+  g_assert_nonnull (strstr (text, "for timesteps below 875: "));
+}
+
+/* Single files are found by each other's names; or their folder, if nothing else is in it. */
+static void
+test_experts_in_files (void)
+{
+  static const gchar *const names[][2] = {
+    { "wan2.2_t2v_high_noise_14B_fp8.safetensors", "wan2.2_t2v_low_noise_14B_fp8.safetensors" },
+    { "HighNoise/Wan2.2-T2V-A14B-HighNoise-Q4_K_M.gguf", "LowNoise/Wan2.2-T2V-A14B-LowNoise-Q4_K_M.gguf" },
+    { "Wan2_2-T2V-A14B_HIGH_fp8_e4m3fn.safetensors", "Wan2_2-T2V-A14B-LOW_fp8_e4m3fn.safetensors" },
+  };
+  g_autofree gchar *lone = place ("pair-2", names[2][0]), *second = place ("pair-2", names[2][1]);
+  SoraModelFiles files = { .path = lone };
+  g_autoptr (SoraModel) named = NULL;
+  g_autoptr (GError) error = NULL;
+
+  for (guint i = 0; i < 3; i++) {
+    g_autofree gchar *model = g_strdup_printf ("pair-%u", i);
+    put_transformer (model, names[i][0], "", TRUE);
+    put_transformer (model, names[i][1], "", TRUE);
+    put_parts (model);
+    for (guint j = 0; j < 2 && i < 2; j++)
+      sora_model_unref (open_experts (model, names[i][j], names[i][0], names[i][1]));
+  }
+  sora_model_unref (open_experts ("pair-0", ".", "./wan2.2_t2v_high_noise_14B_fp8.safetensors",
+          "./wan2.2_t2v_low_noise_14B_fp8.safetensors"));
+  assert_refused (lone, SORA_MODEL_ERROR_NOT_FOUND, lone, "there is no");
+  files.transformer_2 = second;
+  named = sora_model_open_files (&files, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (named->parts.transformer_2.weights, ==, second);
+  files = (SoraModelFiles) { .path = second, .transformer_2 = lone };
+  g_assert_null (sora_model_open_files (&files, &error));
+  g_assert_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED);
+  g_assert_nonnull (strstr (error->message, "by its name the expert for low noise"));
+}
+
+/* Experts of different shapes, and one that model_index.json has but the folder has not */
+static void
+test_unequal_experts (void)
+{
+  g_autofree gchar *path = g_build_filename (scratch, "unequal", NULL), *second = place ("unequal", "transformer_2/" WEIGHTS);
+  Tensor wide[G_N_ELEMENTS (transformer)];
+
+  put_diffusers ("unequal");
+  put_text ("unequal", "model_index.json", "{\"_class_name\": \"WanPipeline\", \"boundary_ratio\": 0.5,"
+      "\"transformer_2\": [\"diffusers\", \"WanTransformer3DModel\"]}");
+  assert_refused (path, SORA_MODEL_ERROR_NOT_FOUND, "model_index.json", "second transformer");
+  put_text ("unequal", "transformer_2/config.json", transformer_config);
+  replace_in_file (path, "transformer_2/config.json", "\"freq_dim\": 32", "\"freq_dim\": 34");
+  memcpy (wide, transformer, sizeof (wide));
+  for (guint i = 0; i < G_N_ELEMENTS (wide); i++) {
+    if (g_str_equal (wide[i].ours, "condition_embedder.time_embedder.linear_1.weight"))
+      wide[i].shape[1] = 34;
+  }
+  put_weights ("unequal", "transformer_2/" WEIGHTS, wide, G_N_ELEMENTS (wide), "", FALSE, NULL);
+  assert_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, second, "the two experts differ: freq_dim of");
 }
 
 static void
@@ -544,12 +638,13 @@ static void
 test_describe (void)
 {
   g_autofree gchar *path = g_build_filename (scratch, "described", NULL), *vae = place ("described", "taew2_1.pth"), *text = NULL;
+  const SoraModelFiles files = { .path = path };
   g_auto (SoraModelParts) parts = { 0 };
   g_autoptr (GError) error = NULL;
 
   put_wan ("described");
   g_assert_cmpint (g_unlink (vae), ==, 0);
-  sora_model_parts_find (&parts, path, NULL, NULL, NULL, &error);
+  sora_model_parts_find (&parts, &files, &error);
   g_assert_no_error (error);
   text = sora_model_parts_describe (&parts);
   g_assert_nonnull (strstr (text, "layout        original Wan folder\n"));
@@ -559,19 +654,6 @@ test_describe (void)
   g_assert_nonnull (strstr (text, "models_t5_umt5-xxl-enc-bf16.pth\n"));
   g_assert_nonnull (strstr (text, "VAE           missing\n"));
   g_assert_nonnull (strstr (text, "google/umt5-xxl/spiece.model\n"));
-}
-
-static void
-remove_tree (const gchar *path)
-{
-  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
-  const gchar *name;
-
-  while (dir && (name = g_dir_read_name (dir))) {
-    g_autofree gchar *inner = g_build_filename (path, name, NULL);
-    remove_tree (inner);
-  }
-  g_remove (path);
 }
 
 int
@@ -588,7 +670,9 @@ main (int argc, char **argv)
   g_test_add_func ("/layouts/contradictions", test_contradictions);
   g_test_add_func ("/layouts/missing", test_missing);
   g_test_add_func ("/layouts/variants", test_variants);
-  g_test_add_func ("/layouts/experts", test_experts);
+  g_test_add_func ("/layouts/experts/folders", test_experts_in_folders);
+  g_test_add_func ("/layouts/experts/files", test_experts_in_files);
+  g_test_add_func ("/layouts/experts/unequal", test_unequal_experts);
   g_test_add_func ("/layouts/several", test_several);
   g_test_add_func ("/layouts/unreadable", test_unreadable);
   g_test_add_func ("/layouts/named-parts", test_named_parts);

@@ -309,6 +309,21 @@ read_patch_size (SoraTransformerConfig *config, SoraJsonReader *reader)
         config->patch_size[0]);
 }
 
+/* The added keys and values are made from the embeddings once these are as wide as the transformer. */
+static void
+read_image_conditioning (SoraTransformerConfig *config, SoraJsonReader *reader)
+{
+  guint added = 0;
+
+  sora_json_read_uint (reader, "image_dim", MAYBE, 1, 1 << 14, &config->image_dim);
+  sora_json_read_uint (reader, "added_kv_proj_dim", MAYBE, 1, 1 << 20, &added);
+  sora_json_read_uint (reader, "pos_embed_seq_len", MAYBE, 2, 1 << 14, &config->image_positions);
+  check (reader, added == (config->image_dim > 0 ? config->num_attention_heads * config->attention_head_dim : 0),
+      "\"added_kv_proj_dim\" must be \"num_attention_heads\" times \"attention_head_dim\" with \"image_dim\", and missing without");
+  check (reader, config->image_positions == 0 || (config->image_dim > 0 && config->image_positions % 2 == 0),
+      "\"pos_embed_seq_len\" must be even, and needs \"image_dim\"");
+}
+
 gboolean
 sora_transformer_config_load (SoraTransformerConfig *config, const gchar *path, GError **error)
 {
@@ -318,9 +333,6 @@ sora_transformer_config_load (SoraTransformerConfig *config, const gchar *path, 
   sora_json_reader_open (&reader, path);
   expect_string (&reader, "_class_name", "WanTransformer3DModel");
   expect_string (&reader, "qk_norm", "rms_norm_across_heads");
-  expect_unset (&reader, "image_dim", "conditioning by image embeddings");
-  expect_unset (&reader, "added_kv_proj_dim", "conditioning by image embeddings");
-  expect_unset (&reader, "pos_embed_seq_len", "conditioning by image embeddings");
   read_patch_size (config, &reader);
   sora_json_read_uint (&reader, "in_channels", NEED, 1, 1024, &config->in_channels);
   config->out_channels = config->in_channels;
@@ -333,6 +345,7 @@ sora_transformer_config_load (SoraTransformerConfig *config, const gchar *path, 
   sora_json_read_uint (&reader, "freq_dim", MAYBE, 2, 1 << 14, &config->freq_dim);
   sora_json_read_boolean (&reader, "cross_attn_norm", MAYBE, &config->cross_attn_norm);
   sora_json_read_double (&reader, "eps", MAYBE, 0, 1, &config->eps);
+  read_image_conditioning (config, &reader);
   check (&reader, config->attention_head_dim % 2 == 0, "\"attention_head_dim\" must be even");
   check (&reader, config->freq_dim % 2 == 0, "\"freq_dim\" must be even");
   return sora_json_reader_close (&reader, error);

@@ -53,6 +53,8 @@ typedef struct {
   guint text_dim, freq_dim;
   gboolean cross_attn_norm;
   gdouble eps;
+  guint image_dim;              /* of an image's embeddings that it attends to besides the text; 0: it does not */
+  guint image_positions;        /* rows of image embeddings that have a place of their own, of two images; 0: one image, and none has */
 } SoraTransformerConfig;
 
 #define SORA_VAE_MAX_LEVELS 4

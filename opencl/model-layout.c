@@ -119,7 +119,19 @@ list_weight_files (const gchar *folder, guint depth)
   return paths;
 }
 
-/* The first of @paths that is of @kind and for a transformer of @width (the text encoder's) or @channels (the VAE's), 0 = any:
+/* Whether the embeddings of a text or image encoder are so wide */
+static gboolean
+has_width (SoraWeightFile *file, SoraWeightsKind kind, guint width)
+{
+  SoraTextEncoderConfig encoder;
+  SoraClipConfig clip;
+
+  if (kind == SORA_WEIGHTS_IMAGE_ENCODER)
+    return sora_clip_config_from_shapes (&clip, file, NULL) && clip.hidden_size == width;
+  return sora_text_encoder_config_from_shapes (&encoder, file, NULL) && encoder.d_model == width;
+}
+
+/* The first of @paths that is of @kind and for a transformer of @width (an encoder's) or @channels (the VAE's), 0 = any:
  * (transfer full), or NULL. Files that cannot be read are no part, but the first such error is kept for whoever finds nothing. */
 static gchar *
 find_kind (GPtrArray *paths, SoraWeightsKind kind, guint width, guint channels, GError **unreadable)
@@ -127,11 +139,10 @@ find_kind (GPtrArray *paths, SoraWeightsKind kind, guint width, guint channels, 
   for (guint i = 0; i < paths->len; i++) {
     g_autoptr (GError) cause = NULL;
     g_autoptr (SoraWeightFile) file = sora_weight_file_open (paths->pdata[i], &cause);
-    SoraTextEncoderConfig encoder;
     if (!file && unreadable && !*unreadable)
       *unreadable = g_steal_pointer (&cause);
     if (!file || sora_weights_recognise (file) != kind || (channels && sora_weights_get_latent_channels (file) != channels)
-        || (width && (!sora_text_encoder_config_from_shapes (&encoder, file, NULL) || encoder.d_model != width)))
+        || (width && !has_width (file, kind, width)))
       continue;
     return g_strdup (paths->pdata[i]);
   }
@@ -142,6 +153,7 @@ find_kind (GPtrArray *paths, SoraWeightsKind kind, guint width, guint channels, 
 
 static const gchar *const transformer_folders[] = { "diffusion_models", "unet", "checkpoints", "transformer", NULL };
 static const gchar *const text_encoder_folders[] = { "text_encoders", "clip", "text_encoder", NULL };
+static const gchar *const image_encoder_folders[] = { "clip_vision", "image_encoder", NULL };
 static const gchar *const vae_folders[] = { "vae", "vae_approx", NULL };
 /* in the order of preference, those first that can be run */
 static const SoraWeightsKind vae_kinds[] = { SORA_WEIGHTS_TAEHV, SORA_WEIGHTS_WAN_VAE };
@@ -226,6 +238,10 @@ find_others (SoraModelParts *parts, const SoraTransformerConfig *transformer, co
     for (guint i = 0; i < G_N_ELEMENTS (vae_kinds) && !parts->vae.weights; i++)
       parts->vae.weights = find_kind (paths, vae_kinds[i], 0, transformer->out_channels, NULL);
   }
+  if (!parts->image_encoder.weights && transformer->image_dim > 0) {
+    g_autoptr (GPtrArray) paths = list_candidates (folder, root, image_encoder_folders);
+    parts->image_encoder.weights = find_kind (paths, SORA_WEIGHTS_IMAGE_ENCODER, transformer->image_dim, 0, NULL);
+  }
   find_tokenizer (parts, folder);
 }
 
@@ -260,6 +276,7 @@ set_diffusers (SoraModelParts *parts, const gchar *path)
   set_diffusers_part (&parts->transformer, path, "transformer", "diffusion_pytorch_model");
   set_diffusers_part (&parts->transformer_2, path, "transformer_2", "diffusion_pytorch_model");
   set_diffusers_part (&parts->text_encoder, path, "text_encoder", "model");
+  set_diffusers_part (&parts->image_encoder, path, "image_encoder", "model");
   set_diffusers_part (&parts->vae, path, "vae", "diffusion_pytorch_model");
   if (!parts->tokenizer)
     parts->tokenizer = g_build_filename (path, "tokenizer", "spiece.model", NULL);
@@ -465,7 +482,8 @@ sora_model_parts_find (SoraModelParts *parts, const SoraModelFiles *files, GErro
 {
   *parts = (SoraModelParts) { .tokenizer = files->tokenizer && *files->tokenizer ? g_strdup (files->tokenizer) : NULL };
   if (set_named_part (&parts->text_encoder, files->text_encoder, error) && set_named_part (&parts->vae, files->vae, error)
-      && set_named_part (&parts->transformer_2, files->transformer_2, error) && find_transformer (parts, files->path, error))
+      && set_named_part (&parts->transformer_2, files->transformer_2, error)
+      && set_named_part (&parts->image_encoder, files->image_encoder, error) && find_transformer (parts, files->path, error))
     return TRUE;
   sora_model_parts_clear (parts);
   return FALSE;
@@ -474,7 +492,7 @@ sora_model_parts_find (SoraModelParts *parts, const SoraModelFiles *files, GErro
 void
 sora_model_parts_clear (SoraModelParts *parts)
 {
-  SoraModelPart *each[] = { &parts->transformer, &parts->transformer_2, &parts->text_encoder, &parts->vae };
+  SoraModelPart *each[] = { &parts->transformer, &parts->transformer_2, &parts->text_encoder, &parts->vae, &parts->image_encoder };
 
   for (guint i = 0; i < G_N_ELEMENTS (each); i++) {
     g_free (each[i]->weights);

@@ -27,6 +27,7 @@ typedef struct {
   gchar *path;                  /* of the model: a folder, or the transformer's file */
   gchar *folder;                /* where model_index.json, sora.json and the like are; NULL: nowhere */
   SoraModelPart transformer, text_encoder, vae;
+  SoraModelPart image_encoder;  /* CLIP's, which only some models need */
   SoraModelPart transformer_2;  /* of two experts the one for low noise, transformer being the other; no weights: there is one transformer */
   gchar *tokenizer;             /* a sentencepiece model, or the text encoder's weights, which have one in them; NULL: missing */
 } SoraModelParts;

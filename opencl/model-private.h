@@ -20,14 +20,22 @@ struct _SoraModel {
   SoraTransformerConfig transformer, transformer_2;     /* the same, but for numbers that only the weights' use depends on */
   gdouble boundary_ratio;       /* of model_index.json; 0: it has none */
   SoraVaeConfig vae;
+  SoraClipConfig image_encoder; /* if there is a file of it */
   SoraTokenizer *tokenizer;
   SoraWeightFile *text_encoder_file, *transformer_file, *vae_file;
   SoraWeightFile *transformer_2_file;   /* NULL: there is one transformer */
+  SoraWeightFile *image_encoder_file;   /* NULL: the transformer does not attend to an image */
   GMutex lock;                  /* guards all below */
   GCond changed;                /* a load has ended */
   gboolean loading;
   GPtrArray *weights;           /* SoraModelWeights, not owned: those that streams hold at present */
 };
+
+/* Channels that the transformer is given with the latents, in which an image-to-video model has its image: a mask for each frame of a latent, and
+ * latents. 0: it is given the latents alone. */
+guint sora_model_get_condition_channels (SoraModel *model);
+/* Rows of an image's embeddings, or of two images', that the transformer attends to; 0: it does not */
+guint sora_model_get_image_tokens (SoraModel *model);
 
 /* One of a model's transformers on a device. */
 typedef struct {

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "stages/clip-encoder.h"
 #include "weights/json.h"
 
 /* Whether model_index.json has the part @name: [null, null] stands for none. */
@@ -30,8 +31,9 @@ read_index (SoraModel *model, GError **error)
     return TRUE;
   sora_json_reader_open (&reader, path);
   sora_json_read_string (&reader, "_class_name", SORA_JSON_REQUIRED, &name);
-  if (!reader.error && !g_str_equal (name, "WanPipeline"))
-    sora_json_reader_fail (&reader, SORA_MODEL_ERROR_UNSUPPORTED, "\"_class_name\": only WanPipeline is supported, found %s", name);
+  if (!reader.error && !g_str_equal (name, "WanPipeline") && !g_str_equal (name, "WanImageToVideoPipeline"))
+    sora_json_reader_fail (&reader, SORA_MODEL_ERROR_UNSUPPORTED,
+        "\"_class_name\": only WanPipeline and WanImageToVideoPipeline are supported, found %s", name);
   if (has_part (&reader, "transformer_2")) {
     sora_json_read_double (&reader, "boundary_ratio", SORA_JSON_REQUIRED, 0, 1, &model->boundary_ratio);
     if (!model->parts.transformer_2.weights)
@@ -52,11 +54,24 @@ make_name (const SoraModelParts *parts)
   return name;
 }
 
-/* Whether the transformer is given an image with the noise, in channels of its own */
+guint
+sora_model_get_condition_channels (SoraModel *model)
+{
+  return model->transformer.in_channels - model->transformer.out_channels;
+}
+
+guint
+sora_model_get_image_tokens (SoraModel *model)
+{
+  if (model->transformer.image_dim == 0)
+    return 0;
+  return sora_clip_config_count_tokens (&model->image_encoder) * (model->transformer.image_positions > 0 ? 2 : 1);
+}
+
 static gboolean
 goes_on_from_image (SoraModel *model)
 {
-  return model->transformer.in_channels > model->transformer.out_channels;
+  return sora_model_get_condition_channels (model) > 0;
 }
 
 /* Of what sora.json leaves open, model_index.json says where the second expert takes over, or Wan's defaults do. */
@@ -146,6 +161,8 @@ check_experts (SoraModel *model, const SoraTransformerConfig *second, GError **e
       && expect_same_experts (model, "ffn_dim", first->ffn_dim, second->ffn_dim, error)
       && expect_same_experts (model, "text_dim", first->text_dim, second->text_dim, error)
       && expect_same_experts (model, "freq_dim", first->freq_dim, second->freq_dim, error)
+      && expect_same_experts (model, "image_dim", first->image_dim, second->image_dim, error)
+      && expect_same_experts (model, "pos_embed_seq_len", first->image_positions, second->image_positions, error)
       && expect_same_experts (model, "patch height", first->patch_size[1], second->patch_size[1], error)
       && expect_same_experts (model, "patch width", first->patch_size[2], second->patch_size[2], error);
 }
@@ -176,6 +193,28 @@ load_vae (SoraModel *model, GError **error)
       && sora_vae_validate (config, model->vae_file, error);
 }
 
+/* Only if the transformer attends to an image's embeddings */
+static gboolean
+load_image_encoder (SoraModel *model, GError **error)
+{
+  const SoraModelPart *part = &model->parts.image_encoder;
+  SoraClipConfig *config = &model->image_encoder;
+
+  if (model->transformer.image_dim == 0)
+    return TRUE;
+  if (!part->weights) {
+    g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_NOT_FOUND, "%s: the image encoder is missing, which this image-to-video model needs. "
+        "Put CLIP's ViT-H/14 of XLM-RoBERTa CLIP (image_encoder of diffusers' folders, models_clip_open-clip-xlm-roberta-large-vit-huge-14.pth of "
+        "Wan's, ComfyUI's clip_vision_h) beside the transformer or in clip_vision, or name it as the image encoder", model->parts.path);
+    return FALSE;
+  }
+  if (part->config && !sora_clip_config_load (config, part->config, error))
+    return FALSE;
+  model->image_encoder_file = sora_weight_file_open (part->weights, error);
+  return model->image_encoder_file && (part->config || sora_clip_config_from_shapes (config, model->image_encoder_file, error))
+      && sora_clip_encoder_validate (config, model->image_encoder_file, error);
+}
+
 /* A file of its own, or in the text encoder's */
 static gboolean
 load_tokenizer (SoraModel *model, GError **error)
@@ -196,6 +235,7 @@ load_parts (SoraModel *model, GError **error)
   guint text_length = 0;
 
   return load_text_encoder (model, error) && load_transformers (model, &text_length, error) && load_vae (model, error)
+      && load_image_encoder (model, error)
       && load_streaming (model, text_length, error) && load_tokenizer (model, error);
 }
 
@@ -227,6 +267,49 @@ check_sizes (SoraModel *model, GError **error)
   return TRUE;
 }
 
+/* The latents alone, or with them what an image-to-video model has of its image; control models take something else. */
+static gboolean
+check_in_channels (SoraModel *model, GError **error)
+{
+  guint found = model->transformer.in_channels, latents = model->vae.latent_channels, with_image = 2 * latents + model->vae.time_scale;
+
+  if (found == latents || found == with_image)
+    return TRUE;
+  g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED, "%s: the transformer's in_channels is %u, but with a VAE of %u "
+      "latent_channels a text-to-video model has %u and an image-to-video model %u; others, as control models, are not supported",
+      model->parts.path, found, latents, latents, with_image);
+  return FALSE;
+}
+
+static gboolean
+check_image_encoder (SoraModel *model, GError **error)
+{
+  const SoraTransformerConfig *transformer = &model->transformer;
+
+  if (transformer->image_dim == 0)
+    return TRUE;
+  if (!goes_on_from_image (model)) {
+    g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED,
+        "%s: the transformer attends to an image, but has no channels for one, which is not supported", model->parts.path);
+    return FALSE;
+  }
+  return expect_equal (model, "the transformer's image_dim", transformer->image_dim, "the image encoder's hidden_size",
+          model->image_encoder.hidden_size, error)
+      && (transformer->image_positions == 0 || expect_equal (model, "the transformer's pos_embed_seq_len", transformer->image_positions,
+              "the number of rows of two images", sora_model_get_image_tokens (model), error));
+}
+
+/* Such models make whole clips. */
+static gboolean
+check_clips (SoraModel *model, GError **error)
+{
+  if (!model->streaming.causal || (!model->transformer_2_file && !goes_on_from_image (model)))
+    return TRUE;
+  g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED,
+      "%s: sora.json says \"causal\", but a model with two experts, or one from image to video, makes whole clips only", model->parts.path);
+  return FALSE;
+}
+
 /* What one file says about another. */
 static gboolean
 check_agreement (SoraModel *model, GError **error)
@@ -237,8 +320,7 @@ check_agreement (SoraModel *model, GError **error)
     return expect_equal (model, "the tokenizer's vocabulary", vocab_size, "the text encoder's", model->text_encoder.vocab_size, error);
   return expect_equal (model, "the transformer's text_dim", model->transformer.text_dim, "the text encoder's d_model",
           model->text_encoder.d_model, error)
-      && expect_equal (model, "the transformer's in_channels", model->transformer.in_channels, "the VAE's latent_channels",
-          latent_channels, error)
+      && check_in_channels (model, error) && check_image_encoder (model, error) && check_clips (model, error)
       && expect_equal (model, "the transformer's out_channels", model->transformer.out_channels, "the VAE's latent_channels",
           latent_channels, error)
       && check_sizes (model, error);
@@ -251,6 +333,7 @@ model_free (SoraModel *model)
   g_clear_pointer (&model->text_encoder_file, sora_weight_file_free);
   g_clear_pointer (&model->transformer_file, sora_weight_file_free);
   g_clear_pointer (&model->transformer_2_file, sora_weight_file_free);
+  g_clear_pointer (&model->image_encoder_file, sora_weight_file_free);
   g_clear_pointer (&model->vae_file, sora_weight_file_free);
   sora_streaming_config_clear (&model->streaming);
   sora_vae_config_clear (&model->vae);

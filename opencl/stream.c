@@ -126,13 +126,45 @@ check_sampler (const SoraStreamOptions *options, GError **error)
 }
 
 static gboolean
-check_image (const SoraStreamOptions *options, GError **error)
+check_picture_size (const SoraStreamOptions *options, const SoraStreamPicture *picture, const gchar *what, GError **error)
 {
-  if (!options->image || (options->image_width == options->width && options->image_height == options->height))
+  if (!picture->rgb || (picture->width == options->width && picture->height == options->height))
     return TRUE;
   g_set_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION,
-      "the image has %ux%u pixels, but the stream %ux%u: scale the image to the stream's size", options->image_width,
-      options->image_height, options->width, options->height);
+      "the %s has %ux%u pixels, but the stream %ux%u: scale the image to the stream's size", what, picture->width, picture->height,
+      options->width, options->height);
+  return FALSE;
+}
+
+/* Why the pictures are not those that the model takes; NULL: they are. The last frame must be the last one of a latent. */
+static const gchar *
+find_image_fault (SoraModel *model, const SoraStreamOptions *options)
+{
+  gboolean takes_condition = sora_model_get_condition_channels (model) > 0;
+
+  if (takes_condition && !options->image.rgb)
+    return "this model goes on from an image, and none is given: set an image";
+  if (model->transformer.image_positions > 0 && !options->last_image.rgb)
+    return "this model leads from one image to another, and no last image is given: set one";
+  if (!options->last_image.rgb)
+    return NULL;
+  if (!takes_condition || (model->transformer.image_dim > 0 && model->transformer.image_positions == 0))
+    return "this model takes no last image: Wan 2.2's image-to-video models do, and FLF2V";
+  if (options->length < 2 || (options->length + model->vae.frames_to_trim) % model->vae.time_scale != 0)
+    return "a clip that ends with a given image must have frames for whole latents, with Wan one more than a multiple of 4";
+  return NULL;
+}
+
+/* Lengths are resolved. */
+static gboolean
+check_images (SoraModel *model, const SoraStreamOptions *options, GError **error)
+{
+  const gchar *fault = find_image_fault (model, options);
+
+  if (!fault)
+    return check_picture_size (options, &options->image, "image", error)
+        && check_picture_size (options, &options->last_image, "last image", error);
+  g_set_error_literal (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION, fault);
   return FALSE;
 }
 
@@ -150,7 +182,7 @@ resolve_options (SoraModel *model, SoraStreamOptions *options, GError **error)
     options->shift = own->shift;
   if (options->length == 0)
     options->length = sora_model_get_clip_frames (model);
-  return check_sampler (options, error) && check_size (model, options, error) && check_image (options, error)
+  return check_sampler (options, error) && check_size (model, options, error) && check_images (model, options, error)
       && check_length (model, options, error)
       && check_range ("steps", options->steps, 1, 1000, error)
       && check_guidance ("guidance scale", options->guidance_scale, error)
@@ -204,7 +236,8 @@ check_extent (SoraStream *stream, GError **error)
   guint64 noises = stream->options->sampler == SORA_SAMPLER_RENOISE ? stream->options->steps : 1;
   guint64 copies = MAX (MAX (noises, stream->n_branches), sora_scheduler_count_estimates (stream->options->sampler));
   guint64 latents = stream->block_latents * pixels * stream->model->vae.latent_channels * copies;
-  guint64 floats = MAX (MAX (window * tokens * 2 * dim, block * tokens * c->ffn_dim), latents);
+  guint64 condition = stream->block_latents * pixels * sora_model_get_condition_channels (stream->model);
+  guint64 floats = MAX (MAX (window * tokens * 2 * dim, block * tokens * c->ffn_dim), MAX (latents, condition));
 
   if (floats <= G_MAXUINT32)
     return TRUE;
@@ -216,12 +249,19 @@ check_extent (SoraStream *stream, GError **error)
 
 /* --- construction ---------------------------------------------------------------------------------------------- */
 
+/* Whether the image is block 0's first latent; else the model is given it with the noise. */
+static gboolean
+holds_image (SoraStream *stream)
+{
+  return stream->image && sora_model_get_condition_channels (stream->model) == 0;
+}
+
 /* A model without a cache takes a given latent as it is: clean, at timestep 0. */
 static void
 declare_sampler (SoraStream *stream)
 {
   const SoraStreamingConfig *own = &stream->model->streaming;
-  gdouble held_timestep = stream->image ? 0 : -1;
+  gdouble held_timestep = holds_image (stream) ? 0 : -1;
   SoraSamplerSettings settings = {
     .type = stream->options->sampler, .prediction = own->prediction,
     .steps = stream->options->steps, .shift = stream->options->shift,
@@ -266,6 +306,8 @@ plan_memory (SoraStream *stream, GError **error)
     .height = stream->latent_height, .width = stream->latent_width,
     .text_length = own->text_length,
     .max_timesteps = sora_sampler_get_n_timesteps (stream->sampler),
+    .image_tokens = sora_model_get_image_tokens (model),
+    .condition_channels = sora_model_get_condition_channels (model),
   };
   stream->text_state = sora_text_encoder_state_new (stream->weights->text_encoder, own->text_length, stream->arena);
   stream->decoder_state = sora_vae_decoder_state_new (stream->weights->vae, stream->latent_height, stream->latent_width,
@@ -276,24 +318,31 @@ plan_memory (SoraStream *stream, GError **error)
   sora_arena_add (stream->arena, &stream->rgb, (rgb_bytes + sizeof (gfloat) - 1) / sizeof (gfloat));
   sora_arena_add (stream->arena, &stream->flag, 1);
   if (stream->image)
-    sora_stream_image_plan (stream->image, stream->latent_height, stream->latent_width, stream->arena);
+    sora_stream_image_plan (stream->image, stream->latent_height, stream->latent_width, stream->block_latents, stream->arena);
   stream->transformer_state = sora_transformer_state_new (stream->transformer, &shape, stream->arena);
   return check_maps (stream, error) && sora_arena_commit (stream->arena, error);
 }
 
+/* What the transformer makes of what depends on neither prompt nor block. */
 static void
-set_timesteps (SoraStream *stream)
+set_timesteps_and_image (SoraStream *stream)
 {
+  cl_mem embeddings = stream->image ? sora_stream_image_get_embeddings (stream->image) : NULL;
+
   sora_transformer_set_timesteps (stream->transformer, stream->transformer_state, stream->queue,
       sora_sampler_get_timesteps (stream->sampler), sora_sampler_get_n_timesteps (stream->sampler));
+  if (embeddings)
+    sora_transformer_set_image (stream->transformer, stream->transformer_state, stream->queue,
+        SORA_MATRIX (embeddings, stream->model->transformer.image_dim));
 }
 
-/* What depends on neither prompt nor block. */
 static void
 prepare_state (SoraStream *stream)
 {
   sora_transformer_state_prepare (stream->transformer, stream->transformer_state, stream->queue);
-  set_timesteps (stream);
+  if (stream->image)
+    sora_transformer_set_condition (stream->transformer_state, sora_stream_image_get_condition (stream->image));
+  set_timesteps_and_image (stream);
   stream->conditioned = TRUE;
 }
 
@@ -313,21 +362,23 @@ load_weights (SoraStream *stream, GCancellable *cancellable, GError **error)
   stream->weights = sora_model_get_weights (stream->model, stream->queue, stream->progress, stream->progress_data, cancellable, error);
   if (stream->weights)
     stream->transformer = sora_model_weights_take_expert (stream->weights, 0, stream->queue, error);
-  if (stream->transformer && stream->options->image)
+  if (stream->transformer && stream->options->image.rgb)
     stream->image = sora_stream_image_new (stream->model, stream->queue, error);
-  return stream->transformer && (stream->image || !stream->options->image);
+  return stream->transformer && (stream->image || !stream->options->image.rgb);
 }
 
-/* Afterwards the latent is all that is kept of the picture. */
+/* Afterwards what was made of them is all that is kept of the pictures. */
 static gboolean
 encode_image (SoraStream *stream, GError **error)
 {
   if (!stream->image)
     return TRUE;
   report (stream, 1, "encoding image");
-  if (!sora_stream_image_encode (stream->image, stream->queue, stream->options->image, stream->rgb, error))
+  if (!sora_stream_image_encode (stream->image, stream->queue, stream->options->image.rgb, stream->options->last_image.rgb, stream->rgb,
+          error))
     return FALSE;
   sora_stream_options_set_image (stream->options, NULL, 0, 0, 0);
+  sora_stream_options_set_last_image (stream->options, NULL, 0, 0, 0);
   return TRUE;
 }
 
@@ -506,7 +557,7 @@ take_expert (SoraStream *stream, guint index, GError **error)
   return stream->transformer != NULL;
 }
 
-/* Takes expert @index, and gives it the timesteps and prompts that the other one had. */
+/* Takes expert @index, and gives it the timesteps, image and prompts that the other one had. */
 static gboolean
 use_expert (SoraStream *stream, guint index, GError **error)
 {
@@ -514,7 +565,7 @@ use_expert (SoraStream *stream, guint index, GError **error)
     return FALSE;
   if (stream->conditioned)
     return TRUE;
-  set_timesteps (stream);
+  set_timesteps_and_image (stream);
   for (guint branch = 0; branch < stream->n_branches; branch++) {
     if (stream->text_ready[branch])
       set_text (stream, branch);
@@ -589,7 +640,7 @@ upload_noise (SoraStream *stream)
 static SoraSamplerBlock
 sampler_block (SoraStream *stream, guint64 index)
 {
-  gboolean holds = stream->image && index == 0;
+  gboolean holds = holds_image (stream) && index == 0;
 
   return (SoraSamplerBlock) {
     .latents = stream->latents, .n_latents = stream->block_latents,

@@ -39,12 +39,13 @@ SORA_API SoraModel *sora_model_open_parts (const gchar *path, const gchar *text_
  * @text_encoder: a UMT5 weight file, or a folder with config.json and weights
  * @vae: likewise the VAE
  * @tokenizer: UMT5's sentencepiece model
+ * @image_encoder: CLIP's image encoder of an image-to-video model, likewise
  *
  * Where the parts of a model are. What is %NULL or "" is found beside the transformer, where the model needs it; so { 0 } is the embedded
  * model.
  */
 typedef struct {
-  const gchar *path, *transformer_2, *text_encoder, *vae, *tokenizer;
+  const gchar *path, *transformer_2, *text_encoder, *vae, *tokenizer, *image_encoder;
 } SoraModelFiles;
 
 /**

@@ -59,10 +59,14 @@ SORA_API void sora_stream_options_set_noise (SoraStreamOptions *options, const g
  * @width, @height: pixels; must be the stream's size
  * @stride: bytes from one row to the next, 3 * @width or more
  *
- * Makes the image the first frame, which the video goes on from. The frame is the image as the model's VAE gives it back. If the size is
- * another than the stream's, sora_stream_new() gives %SORA_STREAM_ERROR_OPTION.
+ * Makes the image the first frame, which the video goes on from. The frame is the image as the model's VAE gives it back, or, of an
+ * image-to-video model, what this makes of it. If the size is another than the stream's, or an image-to-video model is given none,
+ * sora_stream_new() gives %SORA_STREAM_ERROR_OPTION.
  */
 SORA_API void sora_stream_options_set_image (SoraStreamOptions *options, const guint8 *rgb, guint width, guint height, gsize stride);
+/* The same for the last frame of a clip, which only some image-to-video models take: those of Wan 2.2, and FLF2V, which needs one. The clip's
+ * frames must then fill its latents. */
+SORA_API void sora_stream_options_set_last_image (SoraStreamOptions *options, const guint8 *rgb, guint width, guint height, gsize stride);
 /* Whether time and work of every kernel are recorded for sora_stream_get_profile(); costs a little speed. */
 SORA_API void sora_stream_options_set_profile (SoraStreamOptions *options, gboolean profile);
 

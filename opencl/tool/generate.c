@@ -16,7 +16,7 @@
 #define DEFAULT_SECONDS 3
 
 typedef struct {
-  gchar *prompt, *negative_prompt, *model, *device, *size, *output, *noise, *save_tensors, *chroma, *image,
+  gchar *prompt, *negative_prompt, *model, *device, *size, *output, *noise, *save_tensors, *chroma, *image, *last_image,
       *fit_name, *sampler_name, *guidance_interval;
   SoraCommandParts parts;
   SoraPictureFit fit;
@@ -31,7 +31,7 @@ typedef struct {
   Arguments args;
   SoraModel *model;
   SoraDevice *device;
-  GdkPixbuf *picture;           /* the first frame's; NULL: none */
+  GdkPixbuf *picture, *last_picture;    /* the first frame's, the last one's; NULL: none */
   SoraStreamOptions *options;
   SoraStream *stream;
   SoraVideoWriter *writer;
@@ -44,7 +44,7 @@ static void
 arguments_clear (Arguments *args)
 {
   gchar **strings[] = { &args->prompt, &args->negative_prompt, &args->model, &args->device, &args->size, &args->output, &args->noise,
-    &args->save_tensors, &args->chroma, &args->image, &args->fit_name, &args->sampler_name, &args->guidance_interval };
+    &args->save_tensors, &args->chroma, &args->image, &args->last_image, &args->fit_name, &args->sampler_name, &args->guidance_interval };
 
   for (guint i = 0; i < G_N_ELEMENTS (strings); i++)
     g_free (*strings[i]);
@@ -59,6 +59,7 @@ generation_clear (Generation *generation)
   g_clear_pointer (&generation->stream, sora_stream_free);
   g_clear_pointer (&generation->options, sora_stream_options_free);
   g_clear_object (&generation->picture);
+  g_clear_object (&generation->last_picture);
   g_clear_pointer (&generation->device, sora_device_unref);
   g_clear_pointer (&generation->model, sora_model_unref);
   arguments_clear (&generation->args);
@@ -129,6 +130,7 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     { "output", 'o', 0, G_OPTION_ARG_FILENAME, &args->output, ".y4m video, .rgb frames, .ppm contact sheet, - y4m to stdout", "FILE" },
     { "negative-prompt", 'n', 0, G_OPTION_ARG_FILENAME, &args->negative_prompt, "what not to show", "TEXT" },
     { "image", 'i', 0, G_OPTION_ARG_FILENAME, &args->image, "a picture to begin with: the first frame", "FILE" },
+    { "last-image", 0, 0, G_OPTION_ARG_FILENAME, &args->last_image, "a picture to end with, of models that take one", "FILE" },
     { "fit", 0, 0, G_OPTION_ARG_STRING, &args->fit_name, "of an image in other proportions: crop, letterbox or stretch (default: crop)", "HOW" },
     { "model", 'm', 0, G_OPTION_ARG_FILENAME, &args->model, "model directory or transformer's file (default: the embedded model)", "PATH" },
     SORA_COMMAND_PARTS (&args->parts),
@@ -188,18 +190,19 @@ parse_size (const gchar *text, guint *width, guint *height, GError **error)
   return TRUE;
 }
 
-/* The picture becomes the first frame, @width x @height pixels. */
+/* @picture becomes the first or the last frame, whichever @set sets, @width x @height pixels. */
 static gboolean
-set_image (Generation *generation, guint width, guint height, GError **error)
+set_image (Generation *generation, GdkPixbuf *picture, guint width, guint height,
+    void (*set) (SoraStreamOptions *options, const guint8 *rgb, guint width, guint height, gsize stride), GError **error)
 {
   g_autoptr (GdkPixbuf) frame = NULL;
 
-  if (!generation->picture)
+  if (!picture)
     return TRUE;
-  frame = sora_picture_fit (generation->picture, width, height, generation->args.fit, error);
+  frame = sora_picture_fit (picture, width, height, generation->args.fit, error);
   if (!frame)
     return FALSE;
-  sora_stream_options_set_image (generation->options, gdk_pixbuf_read_pixels (frame), width, height, gdk_pixbuf_get_rowstride (frame));
+  set (generation->options, gdk_pixbuf_read_pixels (frame), width, height, gdk_pixbuf_get_rowstride (frame));
   return TRUE;
 }
 
@@ -261,7 +264,9 @@ set_options (Generation *generation, GError **error)
   sora_stream_options_set_size (options, width, height);
   sora_stream_options_set_length (options, choose_length (generation));
   sora_stream_options_set_profile (options, args->profile);
-  return set_image (generation, width, height, error) && (!args->noise || load_noise (generation, width, height, error));
+  return set_image (generation, generation->picture, width, height, sora_stream_options_set_image, error)
+      && set_image (generation, generation->last_picture, width, height, sora_stream_options_set_last_image, error)
+      && (!args->noise || load_noise (generation, width, height, error));
 }
 
 static void
@@ -293,6 +298,11 @@ open_stream (Generation *generation, GError **error)
   if (args->image) {
     generation->picture = sora_picture_load (args->image, error);
     if (!generation->picture)
+      return FALSE;
+  }
+  if (args->last_image) {
+    generation->last_picture = sora_picture_load (args->last_image, error);
+    if (!generation->last_picture)
       return FALSE;
   }
   if (!set_options (generation, error))

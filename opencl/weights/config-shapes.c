@@ -54,6 +54,8 @@ sora_weights_recognise (SoraWeightFile *file)
     return SORA_WEIGHTS_TAEHV;
   if (has (file, "decoder.middle.0.residual.0.gamma") || has (file, "decoder.mid_block.resnets.0.norm1.gamma"))
     return SORA_WEIGHTS_WAN_VAE;
+  if (sora_clip_config_matches (file))
+    return SORA_WEIGHTS_IMAGE_ENCODER;
   return SORA_WEIGHTS_UNKNOWN;
 }
 
@@ -63,6 +65,7 @@ sora_weights_kind_name (SoraWeightsKind kind)
   static const gchar *const names[] = {
     [SORA_WEIGHTS_UNKNOWN] = "nothing that belongs to a Wan model", [SORA_WEIGHTS_TRANSFORMER] = "a Wan transformer",
     [SORA_WEIGHTS_TEXT_ENCODER] = "a UMT5 text encoder", [SORA_WEIGHTS_TAEHV] = "a TAEHV", [SORA_WEIGHTS_WAN_VAE] = "Wan's VAE",
+    [SORA_WEIGHTS_IMAGE_ENCODER] = "a CLIP image encoder",
   };
 
   return names[kind];

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "weights/config.h"
+#include "weights/config-clip.h"
 #include "weights/weight-file.h"
 
 G_BEGIN_DECLS
@@ -13,6 +14,7 @@ typedef enum {
   SORA_WEIGHTS_TEXT_ENCODER,    /* UMT5 */
   SORA_WEIGHTS_TAEHV,
   SORA_WEIGHTS_WAN_VAE,         /* with Wan's own or diffusers' names */
+  SORA_WEIGHTS_IMAGE_ENCODER,   /* CLIP's, with Wan's own or transformers' names */
 } SoraWeightsKind;
 
 SoraWeightsKind sora_weights_recognise (SoraWeightFile *file);

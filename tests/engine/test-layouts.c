@@ -408,7 +408,7 @@ test_contradictions (void)
     { "\"in_dim\": 4", "\"in_dim\": 36", "\"in_dim\" is 36", SORA_MODEL_ERROR_FORMAT },
     { "\"out_dim\": 4", "\"out_dim\": 5", "\"out_dim\" is 5", SORA_MODEL_ERROR_FORMAT },
     { "\"num_heads\": 1", "\"num_heads\": 3", "\"num_heads\" is 3, which does not divide", SORA_MODEL_ERROR_FORMAT },
-    { "\"t2v\"", "\"i2v\"", "\"i2v\" model is not supported", SORA_MODEL_ERROR_UNSUPPORTED },
+    { "\"t2v\"", "\"vace\"", "\"vace\" model is not supported", SORA_MODEL_ERROR_UNSUPPORTED },
     { "\"t2v\"", "5", "model_type", SORA_MODEL_ERROR_FORMAT },
   };
   g_autofree gchar *path = g_build_filename (scratch, "faulty", NULL);
@@ -442,41 +442,43 @@ test_missing (void)
   }
 }
 
-/* Transformers of other kinds, told by a tensor more or by shapes */
-static void
-test_variants (void)
-{
-  static const struct {
-    Tensor extra;
-    const gchar *words;
-  } variants[] = {
-    { { "", "img_emb.proj.0.weight", 1, { 8 } }, "image-to-video model with image embeddings" },
-    { { "", "blocks.0.cross_attn.k_img.weight", 2, { 8, 8 } }, "image-to-video" },
-    { { "", "vace_patch_embedding.weight", 2, { 8, 8 } }, "VACE" },
-  };
-  g_autofree gchar *path = place ("variant", "x.safetensors");
-  Tensor wide[G_N_ELEMENTS (transformer)];
-
-  for (guint i = 0; i < G_N_ELEMENTS (variants); i++) {
-    put_weights ("variant", "x.safetensors", transformer, G_N_ELEMENTS (transformer), "", TRUE, &variants[i].extra);
-    assert_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, path, variants[i].words);
-  }
-  memcpy (wide, transformer, sizeof (wide));
-  wide[0].shape[1] = 36;
-  put_weights ("variant", "x.safetensors", wide, G_N_ELEMENTS (wide), "", TRUE, NULL);
-  assert_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, path, "takes 36 channels for 4");
-  put_weights ("variant", "x.safetensors", transformer, G_N_ELEMENTS (transformer) - 1, "", FALSE, NULL);
-  assert_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, path, "expected a Wan transformer, found nothing that belongs");
-  put_taehv ("variant", "x.safetensors");
-  assert_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, path, "expected a Wan transformer, found a TAEHV");
-}
-
 static void
 put_parts (const gchar *model)
 {
   put_tiny (model, "models_t5_umt5-xxl-enc-bf16.pth", "text_encoder/model.safetensors");
   put_taehv (model, "taew2_1.pth");
   put_tiny (model, "google/umt5-xxl/spiece.model", "tokenizer/spiece.model");
+}
+
+/* Transformers of other kinds, told by a tensor more or by shapes */
+static void
+test_variants (void)
+{
+  static const struct {
+    Tensor extra;
+    gint code;
+    const gchar *words;
+  } variants[] = {
+    { { "", "img_emb.proj.0.weight", 1, { 8 } }, SORA_MODEL_ERROR_WEIGHT, "tensor \"img_emb.proj.1.weight\"" },
+    { { "", "blocks.0.cross_attn.k_img.weight", 2, { 8, 8 } }, SORA_MODEL_ERROR_WEIGHT, "tensor \"img_emb.proj.1.weight\"" },
+    { { "", "vace_patch_embedding.weight", 2, { 8, 8 } }, SORA_MODEL_ERROR_UNSUPPORTED, "VACE" },
+  };
+  g_autofree gchar *path = place ("variant", "x.safetensors"), *folder = g_path_get_dirname (path);
+  Tensor wide[G_N_ELEMENTS (transformer)];
+
+  put_parts ("variant");
+  for (guint i = 0; i < G_N_ELEMENTS (variants); i++) {
+    put_weights ("variant", "x.safetensors", transformer, G_N_ELEMENTS (transformer), "", TRUE, &variants[i].extra);
+    assert_refused (path, variants[i].code, path, variants[i].words);
+  }
+  memcpy (wide, transformer, sizeof (wide));
+  wide[0].shape[1] = 36;
+  put_weights ("variant", "x.safetensors", wide, G_N_ELEMENTS (wide), "", TRUE, NULL);
+  assert_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, folder, "in_channels is 36");
+  put_weights ("variant", "x.safetensors", transformer, G_N_ELEMENTS (transformer) - 1, "", FALSE, NULL);
+  assert_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, path, "expected a Wan transformer, found nothing that belongs");
+  put_taehv ("variant", "x.safetensors");
+  assert_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, path, "expected a Wan transformer, found a TAEHV");
 }
 
 /* (transfer full): opens @model/@name; its transformers must be @high and @low. */
@@ -577,6 +579,92 @@ test_unequal_experts (void)
   assert_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, second, "the two experts differ: freq_dim of");
 }
 
+#define IMAGE_DIM 80            /* a head of CLIP's */
+
+/* What an image-to-video transformer has more; the embedder's linears first */
+static const Tensor image_attention[] = {
+  LINEAR ("condition_embedder.image_embedder.ff.net.0.proj", "img_emb.proj.1", IMAGE_DIM, IMAGE_DIM),
+  LINEAR ("condition_embedder.image_embedder.ff.net.2", "img_emb.proj.3", DIM, IMAGE_DIM),
+  { "condition_embedder.image_embedder.norm1.weight", "img_emb.proj.0.weight", 1, { IMAGE_DIM } },
+  { "condition_embedder.image_embedder.norm1.bias", "img_emb.proj.0.bias", 1, { IMAGE_DIM } },
+  { "condition_embedder.image_embedder.norm2.weight", "img_emb.proj.4.weight", 1, { DIM } },
+  { "condition_embedder.image_embedder.norm2.bias", "img_emb.proj.4.bias", 1, { DIM } },
+  LINEAR ("blocks.0.attn2.add_k_proj", "blocks.0.cross_attn.k_img", DIM, DIM),
+  LINEAR ("blocks.0.attn2.add_v_proj", "blocks.0.cross_attn.v_img", DIM, DIM),
+  { "blocks.0.attn2.norm_added_k.weight", "blocks.0.cross_attn.norm_k_img.weight", 1, { DIM } },
+};
+
+/* Of two layers one is run; of the other the first tensor counts. */
+static const Tensor clip[] = {
+  { "embeddings.class_embedding", "visual.cls_embedding", 3, { 1, 1, IMAGE_DIM } },
+  { "embeddings.position_embedding.weight", "visual.pos_embedding", 3, { 1, 5, IMAGE_DIM } },
+  { "embeddings.patch_embedding.weight", "visual.patch_embedding.weight", 4, { IMAGE_DIM, 3, 14, 14 } },
+  { "pre_layrnorm.weight", "visual.pre_norm.weight", 1, { IMAGE_DIM } }, { "pre_layrnorm.bias", "visual.pre_norm.bias", 1, { IMAGE_DIM } },
+  { "encoder.layers.0.layer_norm1.weight", "visual.transformer.0.norm1.weight", 1, { IMAGE_DIM } },
+  { "encoder.layers.0.layer_norm1.bias", "visual.transformer.0.norm1.bias", 1, { IMAGE_DIM } },
+  LINEAR ("encoder.layers.0.self_attn.qkv_proj", "visual.transformer.0.attn.to_qkv", 3 * IMAGE_DIM, IMAGE_DIM),
+  LINEAR ("encoder.layers.0.self_attn.out_proj", "visual.transformer.0.attn.proj", IMAGE_DIM, IMAGE_DIM),
+  { "encoder.layers.0.layer_norm2.weight", "visual.transformer.0.norm2.weight", 1, { IMAGE_DIM } },
+  { "encoder.layers.0.layer_norm2.bias", "visual.transformer.0.norm2.bias", 1, { IMAGE_DIM } },
+  LINEAR ("encoder.layers.0.mlp.fc1", "visual.transformer.0.mlp.0", FFN, IMAGE_DIM),
+  LINEAR ("encoder.layers.0.mlp.fc2", "visual.transformer.0.mlp.2", IMAGE_DIM, FFN),
+  { "encoder.layers.1.layer_norm1.weight", "visual.transformer.1.norm1.weight", 1, { IMAGE_DIM } },
+  { "text", "textual.token_embedding.weight", 2, { 3, 3 } },
+};
+
+static void
+put_image_transformer (const gchar *model, const gchar *name, const gchar *prefix, gboolean wans)
+{
+  Tensor tensors[G_N_ELEMENTS (transformer) + G_N_ELEMENTS (image_attention)];
+
+  memcpy (tensors, transformer, sizeof (transformer));
+  memcpy (tensors + G_N_ELEMENTS (transformer), image_attention, sizeof (image_attention));
+  tensors[0].shape[1] = 3 * CHANNELS;   /* with a VAE of 4 frames a latent */
+  put_weights (model, name, tensors, G_N_ELEMENTS (tensors), prefix, wans, NULL);
+}
+
+#define WANS_CLIP "models_clip_open-clip-xlm-roberta-large-vit-huge-14.pth"
+
+/* Wan's own folder of an image-to-video model, and ComfyUI's folders with it, give the same frames; without CLIP both say what is missing. */
+static void
+test_image_to_video (void)
+{
+  g_autofree gchar *wan = g_build_filename (scratch, "wan-i2v", NULL), *clip_path = place ("wan-i2v", WANS_CLIP);
+  g_autofree gchar *comfy = place ("comfy-i2v", "diffusion_models/i2v.safetensors");
+  g_autofree guint8 *rgb = g_malloc (3 * 32 * 16);
+  g_autoptr (SoraModel) of_wan = NULL, of_comfy = NULL;
+  g_autoptr (SoraStreamOptions) options = default_options ();
+
+  put_text ("wan-i2v", "config.json", wan_config);
+  replace_in_file (wan, "config.json", "\"in_dim\": 4", "\"in_dim\": 12");
+  replace_in_file (wan, "config.json", "\"t2v\"", "\"i2v\"");
+  put_image_transformer ("wan-i2v", "diffusion_pytorch_model.safetensors", "", TRUE);
+  put_parts ("wan-i2v");
+  assert_refused (wan, SORA_MODEL_ERROR_NOT_FOUND, wan, "the image encoder is missing");
+  put_weights ("wan-i2v", WANS_CLIP, clip, G_N_ELEMENTS (clip), "", TRUE, NULL);
+  of_wan = open_model (wan);
+  g_assert_cmpstr (of_wan->parts.image_encoder.weights, ==, clip_path);
+  g_assert_cmpuint (of_wan->image_encoder.image_size, ==, 28);
+
+  put_image_transformer ("comfy-i2v", "diffusion_models/i2v.safetensors", "model.diffusion_model.", TRUE);
+  put_tiny ("comfy-i2v", "text_encoders/umt5.safetensors", "text_encoder/model.safetensors");
+  put_tiny ("comfy-i2v", "text_encoders/spiece.model", "tokenizer/spiece.model");
+  put_taehv ("comfy-i2v", "vae/taew2_1.safetensors");
+  put_weights ("comfy-i2v", "clip_vision/clip_vision_h.safetensors", clip, G_N_ELEMENTS (clip), "", TRUE, NULL);
+  of_comfy = open_model (comfy);
+  g_assert_true (g_str_has_suffix (of_comfy->parts.image_encoder.weights, "clip_vision/clip_vision_h.safetensors"));
+
+  for (guint i = 0; i < 3 * 32 * 16; i++)
+    rgb[i] = i % 251;
+  sora_stream_options_set_size (options, 32, 16);
+  sora_stream_options_set_steps (options, 2);
+  sora_stream_options_set_length (options, 5);
+  sora_stream_options_set_image (options, rgb, 32, 16, 3 * 32);
+  g_autoptr (SoraStream) one = open_stream (of_wan, options);
+  g_autoptr (SoraStream) other = open_stream (of_comfy, options);
+  assert_same_blocks (one, other, 1);
+}
+
 static void
 test_several (void)
 {
@@ -673,6 +761,7 @@ main (int argc, char **argv)
   g_test_add_func ("/layouts/experts/folders", test_experts_in_folders);
   g_test_add_func ("/layouts/experts/files", test_experts_in_files);
   g_test_add_func ("/layouts/experts/unequal", test_unequal_experts);
+  g_test_add_func ("/layouts/image-to-video", test_image_to_video);
   g_test_add_func ("/layouts/several", test_several);
   g_test_add_func ("/layouts/unreadable", test_unreadable);
   g_test_add_func ("/layouts/named-parts", test_named_parts);

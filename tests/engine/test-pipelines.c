@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Clips of whole models against diffusers' pipelines (tests/reference/pipelines.py): two experts that share the steps. The weights are drawn,
- * text encoder and tokenizer are the tiny model's, the VAE is that of tests/reference/wan_vae.py. */
+/* Clips of whole models against diffusers' pipelines (tests/reference/pipelines.py): two experts that share the steps, and image to video.
+ * The weights are drawn, text encoder and tokenizer are the tiny model's, the VAE is that of tests/reference/wan_vae.py, the image encoder that
+ * of clip_encoder.py. */
 #include <glib/gstdio.h>
+#include <string.h>
 
 #include "model-private.h"
+#include "stream-image.h"
 #include "stream-support.h"
 
 #define WIDTH 96
 #define HEIGHT 64
 #define FRAMES 9
 #define STEPS 4
+#define LATENTS 3
+#define CHANNELS 4
 #define FIRST_SEED 1000         /* of the transformer's weights */
 #define SECOND_SEED 5000        /* of the second expert's */
+
+#define WEIGHTS "diffusion_pytorch_model.safetensors"
 
 /* --- models ---------------------------------------------------------------------------------------------------- */
 
@@ -26,10 +33,10 @@ put_text (const gchar *model, const gchar *name, const gchar *text)
 
 /* A part in diffusers' layout: @shapes is its config.json too. */
 static void
-put_part (const gchar *model, const gchar *name, const gchar *shapes, guint32 seed)
+put_part (const gchar *model, const gchar *name, const gchar *file, const gchar *shapes, guint32 seed)
 {
   g_autofree gchar *source = golden_path (shapes), *config = NULL, *config_name = g_build_filename (name, "config.json", NULL);
-  g_autofree gchar *weights = g_build_filename (model, name, "diffusion_pytorch_model.safetensors", NULL);
+  g_autofree gchar *weights = g_build_filename (model, name, file, NULL);
 
   g_assert_true (g_file_get_contents (source, &config, NULL, NULL));
   put_text (model, config_name, config);
@@ -47,10 +54,10 @@ make_model (const gchar *index, const gchar *transformer, gboolean two)
   put_text (path, "model_index.json", index);
   put_text (path, "scheduler/scheduler_config.json", "{\"_class_name\": \"UniPCMultistepScheduler\", \"use_flow_sigmas\": true,"
       "\"prediction_type\": \"flow_prediction\", \"flow_shift\": 3.0}");
-  put_part (path, "vae", "wan-vae.json", FIRST_SEED);
-  put_part (path, "transformer", transformer, FIRST_SEED);
+  put_part (path, "vae", WEIGHTS, "wan-vae.json", FIRST_SEED);
+  put_part (path, "transformer", WEIGHTS, transformer, FIRST_SEED);
   if (two)
-    put_part (path, "transformer_2", transformer, SECOND_SEED);
+    put_part (path, "transformer_2", WEIGHTS, transformer, SECOND_SEED);
   return path;
 }
 
@@ -64,6 +71,24 @@ open_experts (void)
   SoraModel *model = open_model (path);
 
   remove_tree (path);           /* weights stay mapped */
+  return model;
+}
+
+static const gchar image_index[] = "{\"_class_name\": \"WanImageToVideoPipeline\", \"transformer_2\": [null, null]}";
+static const gchar image_experts_index[] = "{\"_class_name\": \"WanImageToVideoPipeline\", \"boundary_ratio\": 0.9,"
+    "\"transformer_2\": [\"diffusers\", \"WanTransformer3DModel\"], \"image_encoder\": [null, null]}";
+
+/* From image to video: with CLIP, or two experts without */
+static SoraModel *
+open_image_model (const gchar *transformer, gboolean two)
+{
+  g_autofree gchar *path = make_model (two ? image_experts_index : image_index, transformer, two);
+  SoraModel *model;
+
+  if (!two)
+    put_part (path, "image_encoder", "model.safetensors", "clip-encoder.json", FIRST_SEED);
+  model = open_model (path);
+  remove_tree (path);
   return model;
 }
 
@@ -231,6 +256,186 @@ test_cancel (gconstpointer keeps)
   }
 }
 
+/* --- image to video -------------------------------------------------------------------------------------------- */
+
+/* (transfer full): triangle waves, as tests/reference/common.py's frames (); the last frame is the first one upside down */
+static guint8 *
+draw_picture (gboolean last)
+{
+  guint8 *rgb = g_malloc (3 * WIDTH * HEIGHT);
+
+  for (guint y = 0; y < HEIGHT; y++)
+    for (guint x = 0; x < WIDTH; x++)
+      for (guint c = 0; c < 3; c++) {
+        guint v = (x * 3 + (last ? HEIGHT - 1 - y : y) * 5 * (c + 1)) & 511;
+        rgb[(y * WIDTH + x) * 3 + c] = v < 256 ? v : 511 - v;
+      }
+  return rgb;
+}
+
+static SoraStreamOptions *
+image_options (SoraWeightFile *golden, gboolean last)
+{
+  SoraStreamOptions *options = clip_options (golden);
+  g_autofree guint8 *first_rgb = draw_picture (FALSE), *last_rgb = draw_picture (TRUE);
+
+  sora_stream_options_set_guidance_scale (options, 3.5);
+  sora_stream_options_set_image (options, first_rgb, WIDTH, HEIGHT, 3 * WIDTH);
+  if (last)
+    sora_stream_options_set_last_image (options, last_rgb, WIDTH, HEIGHT, 3 * WIDTH);
+  return options;
+}
+
+typedef struct {
+  const gchar *transformer;
+  gboolean two, last;
+  const gchar *name;            /* of the golden latents */
+  const gchar *kind;            /* as the description has it */
+} ImageCase;
+
+static const ImageCase image_cases[] = {
+  { "wan-i2v.json", FALSE, FALSE, "golden.image", "kind          image to video\n" },
+  { "wan-flf2v.json", FALSE, TRUE, "golden.images", "kind          first and last image to video\n" },
+  { "wan-i2v-experts.json", TRUE, FALSE, "golden.image_experts", "kind          image to video, two experts\n" },
+  { "wan-i2v-experts.json", TRUE, TRUE, "golden.images_experts", "kind          image to video, two experts\n" },
+};
+
+/* Again after a restart, too. */
+static void
+test_image (gconstpointer data)
+{
+  const ImageCase *c = data;
+  g_autoptr (SoraWeightFile) golden = open_golden ("pipelines.safetensors");
+  g_autoptr (SoraModel) model = open_image_model (c->transformer, c->two);
+  g_autoptr (SoraStreamOptions) options = image_options (golden, c->last);
+  g_autoptr (SoraStream) stream = open_stream (model, options);
+  g_autofree gchar *text = sora_model_describe (model);
+
+  g_assert_nonnull (strstr (text, c->kind));
+  ((SoraModelWeights *) model->weights->pdata[0])->keeps_experts = FALSE;
+  check_clip (stream, golden, c->name);
+  sora_stream_restart (stream);
+  check_clip (stream, golden, c->name);
+}
+
+/* The condition, channels last, against the pipeline's [channels, latents, height, width] */
+static void
+check_condition (SoraModel *model, gboolean last, const gchar *name)
+{
+  g_autoptr (SoraWeightFile) golden = open_golden ("pipelines.safetensors");
+  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+  g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (queue));
+  g_autoptr (GError) error = NULL;
+  g_autofree guint8 *first_rgb = draw_picture (FALSE), *last_rgb = draw_picture (TRUE);
+  SoraStreamImage *image = sora_stream_image_new (model, queue, &error);
+  cl_mem frames = sora_queue_alloc (queue, 4 * 3 * WIDTH * HEIGHT);
+  guint n_channels = 4 + CHANNELS, n_pixels = LATENTS * HEIGHT / 8 * WIDTH / 8;
+  g_autofree gfloat *actual = NULL, *planes = g_new (gfloat, n_channels * n_pixels), *expected = NULL;
+  const SoraTensor *tensor;
+
+  g_assert_no_error (error);
+  sora_stream_image_plan (image, HEIGHT / 8, WIDTH / 8, LATENTS, arena);
+  g_assert_true (sora_arena_commit (arena, &error));
+  sora_stream_image_encode (image, queue, first_rgb, last ? last_rgb : NULL, frames, &error);
+  g_assert_no_error (error);
+  g_assert_null (sora_stream_image_get_latent (image));
+  actual = sora_test_download (queue, sora_stream_image_get_condition (image), n_channels * n_pixels);
+  for (guint p = 0; p < n_pixels; p++)
+    for (guint c = 0; c < n_channels; c++)
+      planes[c * n_pixels + p] = actual[p * n_channels + c];
+  expected = golden_floats (golden, name, &tensor);
+  g_assert_cmpuint (tensor->n_elements, ==, n_channels * n_pixels);
+  sora_test_assert_same (planes, expected, 4 * n_pixels, "mask of %s", name);
+  sora_test_assert_close (planes, expected, n_channels * n_pixels, TOLERANCE, "%s", name);
+  clReleaseMemObject (frames);
+  sora_stream_image_free (image);
+}
+
+static void
+test_condition (void)
+{
+  g_autoptr (SoraModel) model = open_image_model ("wan-i2v-experts.json", TRUE);
+
+  check_condition (model, FALSE, "golden.condition");
+  check_condition (model, TRUE, "golden.condition_2");
+}
+
+static void
+assert_refused (SoraModel *model, SoraStreamOptions *options, const gchar *words)
+{
+  g_autoptr (SoraDevice) device = open_device ();
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (sora_stream_new (model, device, options, NULL, NULL, NULL, &error));
+  g_assert_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION);
+  g_test_message ("%s", error->message);
+  g_assert_nonnull (strstr (error->message, words));
+}
+
+static void
+test_image_options (void)
+{
+  g_autoptr (SoraWeightFile) golden = open_golden ("pipelines.safetensors");
+  g_autoptr (SoraModel) with_clip = open_image_model ("wan-i2v.json", FALSE), experts = open_image_model ("wan-i2v-experts.json", TRUE);
+  g_autoptr (SoraModel) pair = open_image_model ("wan-flf2v.json", FALSE), text = open_experts ();
+  g_autoptr (SoraStreamOptions) none = clip_options (golden), one = image_options (golden, FALSE), two = image_options (golden, TRUE);
+
+  assert_refused (with_clip, none, "none is given");
+  assert_refused (experts, none, "none is given");
+  assert_refused (pair, one, "no last image is given");
+  assert_refused (with_clip, two, "takes no last image");
+  assert_refused (text, two, "takes no last image");
+  sora_stream_options_set_length (two, FRAMES - 1);
+  assert_refused (pair, two, "one more than a multiple of 4");
+  sora_stream_options_set_length (two, 1);
+  assert_refused (pair, two, "one more than a multiple of 4");
+  sora_stream_options_set_length (two, FRAMES);
+  sora_stream_options_set_last_image (two, (const guint8 *) "\0\0\0\0\0\0", 2, 1, 6);
+  assert_refused (pair, two, "the last image has 2x1 pixels");
+}
+
+static void
+assert_model_refused (const gchar *path, gint code, const gchar *words)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (sora_model_open (path, &error));
+  g_assert_error (error, SORA_MODEL_ERROR, code);
+  g_test_message ("%s", error->message);
+  g_assert_nonnull (strstr (error->message, words));
+}
+
+/* What image-to-video models need more: CLIP, of the width that they are made for, and the channels. */
+static void
+test_image_models (void)
+{
+  g_autofree gchar *path = make_model (image_index, "wan-i2v.json", FALSE), *config = g_build_filename (path, "transformer", "config.json", NULL);
+  g_autofree gchar *streaming = g_build_filename (path, "sora.json", NULL), *clip = g_build_filename (path, "image_encoder", NULL);
+  SoraModelFiles files = { .path = path, .image_encoder = clip };
+  g_autoptr (SoraModel) model = NULL;
+  g_autoptr (GError) error = NULL;
+
+  assert_model_refused (path, SORA_MODEL_ERROR_NOT_FOUND, "the image encoder is missing");
+  put_part (path, "image_encoder", "model.safetensors", "clip-encoder.json", FIRST_SEED);
+  model = sora_model_open_files (&files, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (sora_model_get_image_tokens (model), ==, 17);
+  replace_in_file (path, "image_encoder/config.json", "\"patch_size\": 7", "\"patch_size\": 14");
+  assert_model_refused (path, SORA_MODEL_ERROR_WEIGHT, "embeddings.patch_embedding.weight");
+  put_part (path, "image_encoder", "model.safetensors", "clip-encoder.json", FIRST_SEED);
+  replace_in_file (path, "image_encoder/config.json", "\"hidden_act\": \"gelu\"", "\"hidden_act\": \"relu\"");
+  assert_model_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, "\"hidden_act\"");
+  put_part (path, "image_encoder", "model.safetensors", "clip-encoder.json", FIRST_SEED);
+  put_text (path, "sora.json", "{\"format\": \"sora\", \"version\": 1, \"causal\": true, \"block_latents\": 1, \"window_latents\": 2,"
+      "\"context_timestep\": 0, \"context_noise\": 0, \"text_length\": 16, \"frame_rate\": [16, 1], \"sizes\": [[96, 64]],"
+      "\"sampler\": \"euler\", \"steps\": 4, \"shift\": 3, \"guidance_scale\": 1, \"prediction_type\": \"flow\"}");
+  assert_model_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, "whole clips only");
+  g_assert_cmpint (g_unlink (streaming), ==, 0);
+  put_part (path, "vae", WEIGHTS, "wan-vae-residual.json", FIRST_SEED);
+  assert_model_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, "in_channels is 12");
+  remove_tree (path);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -240,5 +445,12 @@ main (int argc, char **argv)
   g_test_add_func ("/pipelines/experts/keep", test_keep);
   g_test_add_data_func ("/pipelines/experts/cancel", NULL, test_cancel);
   g_test_add_data_func ("/pipelines/experts/cancel-kept", GUINT_TO_POINTER (1), test_cancel);
+  for (guint i = 0; i < G_N_ELEMENTS (image_cases); i++) {
+    g_autofree gchar *path = g_strconcat ("/pipelines/image/", image_cases[i].name + strlen ("golden."), NULL);
+    g_test_add_data_func (path, &image_cases[i], test_image);
+  }
+  g_test_add_func ("/pipelines/image/condition", test_condition);
+  g_test_add_func ("/pipelines/image/options", test_image_options);
+  g_test_add_func ("/pipelines/image/models", test_image_models);
   return g_test_run ();
 }

@@ -7,8 +7,7 @@ number i of the .json, in the order of names, is drawn from uniform (SEED + i), 
 import torch
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
-from common import frames, save
-from pipelines import SEED, draw_weights, write_shapes
+from common import SEED, draw_weights, frames, save, write_shapes
 
 CONFIG = {"hidden_size": 48, "intermediate_size": 80, "num_hidden_layers": 3, "num_attention_heads": 3, "image_size": 28, "patch_size": 7}
 MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)

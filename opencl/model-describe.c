@@ -132,7 +132,10 @@ sora_model_describe (SoraModel *model)
   g_string_append_printf (text, "name          %s\n", model->streaming.name);
   g_string_append_printf (text, "path          %s\n", model->parts.path);
   g_string_append_printf (text, "layout        %s\n", sora_layout_name (model->parts.layout));
-  g_string_append_printf (text, "kind          %s%s\n", kind_words (model), model->transformer_2_file ? ", two experts" : "");
+  g_string_append_printf (text, "kind          %s%s%s\n", kind_words (model), model->transformer_2_file ? ", two experts" : "",
+      model->streaming.causal ? ", causal" : "");
+  if (model->streaming.causal)
+    g_string_append_printf (text, "              by %s\n", sora_model_get_causal_reason (model));
   append_stages (text, model);
   append_time (text, model);
   append_defaults (text, model);

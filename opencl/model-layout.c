@@ -338,6 +338,22 @@ find_home (const gchar *weights)
   return sora_expert_is_named (name) ? g_path_get_dirname (folder) : g_steal_pointer (&folder);
 }
 
+/* sora.json of the model's folder; beside a single file, which may have others there, NAME.sora.json (of NAME.gguf and so on). */
+static void
+find_streaming (SoraModelParts *parts)
+{
+  static const gchar *const suffixes[] = { ".index.json", ".safetensors", ".gguf", ".pth", ".pt" };
+  g_autofree gchar *stem = g_strdup (parts->transformer.weights), *path = NULL;
+
+  for (guint i = 0; !parts->folder && i < G_N_ELEMENTS (suffixes); i++) {
+    if (g_str_has_suffix (stem, suffixes[i]))
+      stem[strlen (stem) - strlen (suffixes[i])] = '\0';
+  }
+  path = parts->folder ? g_build_filename (parts->folder, "sora.json", NULL) : g_strconcat (stem, ".sora.json", NULL);
+  if (g_file_test (path, G_FILE_TEST_EXISTS))
+    parts->streaming = g_steal_pointer (&path);
+}
+
 /* The transformer is known, and all else is found from it. */
 static gboolean
 complete_files (SoraModelParts *parts, GError **error)
@@ -480,11 +496,14 @@ set_named_part (SoraModelPart *part, const gchar *path, GError **error)
 gboolean
 sora_model_parts_find (SoraModelParts *parts, const SoraModelFiles *files, GError **error)
 {
-  *parts = (SoraModelParts) { .tokenizer = files->tokenizer && *files->tokenizer ? g_strdup (files->tokenizer) : NULL };
+  *parts = (SoraModelParts) { .tokenizer = files->tokenizer && *files->tokenizer ? g_strdup (files->tokenizer) : NULL,
+    .causal = files->causal };
   if (set_named_part (&parts->text_encoder, files->text_encoder, error) && set_named_part (&parts->vae, files->vae, error)
       && set_named_part (&parts->transformer_2, files->transformer_2, error)
-      && set_named_part (&parts->image_encoder, files->image_encoder, error) && find_transformer (parts, files->path, error))
+      && set_named_part (&parts->image_encoder, files->image_encoder, error) && find_transformer (parts, files->path, error)) {
+    find_streaming (parts);
     return TRUE;
+  }
   sora_model_parts_clear (parts);
   return FALSE;
 }
@@ -500,6 +519,7 @@ sora_model_parts_clear (SoraModelParts *parts)
   }
   g_free (parts->path);
   g_free (parts->folder);
+  g_free (parts->streaming);
   g_free (parts->tokenizer);
   memset (parts, 0, sizeof (*parts));
 }

@@ -25,7 +25,9 @@ typedef struct {
 typedef struct {
   SoraLayout layout;
   gchar *path;                  /* of the model: a folder, or the transformer's file */
-  gchar *folder;                /* where model_index.json, sora.json and the like are; NULL: nowhere */
+  gchar *folder;                /* where model_index.json, scheduler and the like are; NULL: nowhere */
+  gchar *streaming;             /* sora.json, or NAME.sora.json beside a transformer's file; NULL: there is none */
+  gboolean causal;              /* whether the transformer is said to be causal */
   SoraModelPart transformer, text_encoder, vae;
   SoraModelPart image_encoder;  /* CLIP's, which only some models need */
   SoraModelPart transformer_2;  /* of two experts the one for low noise, transformer being the other; no weights: there is one transformer */

@@ -37,6 +37,9 @@ guint sora_model_get_condition_channels (SoraModel *model);
 /* Rows of an image's embeddings, or of two images', that the transformer attends to; 0: it does not */
 guint sora_model_get_image_tokens (SoraModel *model);
 
+/* What says that a causal model is one, in a few words */
+const gchar *sora_model_get_causal_reason (SoraModel *model);
+
 /* One of a model's transformers on a device. */
 typedef struct {
   SoraTransformer *transformer; /* NULL: not on the device */

@@ -90,28 +90,55 @@ complete_experts (SoraModel *model)
     streaming->guidance_scale_2 = streaming->guidance_scale;
 }
 
+/* Whether the transformer was saved by the training that makes a generator of it, with a critic and a teacher, in a few steps and block after
+ * block: Self-Forcing, CausVid. No other file has such names, and nothing else tells such a transformer from the one that it began as. */
+static gboolean
+has_generator_names (SoraModel *model)
+{
+  return g_str_has_prefix (sora_weight_file_get_prefix (model->transformer_file), "generator");
+}
+
+/* Without sora.json */
+static gboolean
+init_streaming (SoraModel *model, guint text_length, GError **error)
+{
+  const SoraModelParts *parts = &model->parts;
+  SoraStreamingConfig *streaming = &model->streaming;
+  g_autofree gchar *scheduler = parts->layout == SORA_LAYOUT_DIFFUSERS
+      ? g_build_filename (parts->folder, "scheduler", "scheduler_config.json", NULL) : NULL;
+
+  if (!sora_streaming_config_init_wan (streaming, model->vae.latent_channels, scheduler, error))
+    return FALSE;
+  streaming->text_length = text_length ? text_length : streaming->text_length;
+  if (model->transformer_2_file)
+    sora_streaming_config_set_wan_experts (streaming, goes_on_from_image (model), scheduler);
+  if (parts->causal || has_generator_names (model))
+    sora_streaming_config_set_wan_causal (streaming);
+  return TRUE;
+}
+
+/* What the caller says must not contradict a file. */
+static gboolean
+load_streaming_file (SoraModel *model, GError **error)
+{
+  if (!sora_streaming_config_load (&model->streaming, model->parts.streaming, error))
+    return FALSE;
+  if (!model->parts.causal || model->streaming.causal)
+    return TRUE;
+  g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED, "%s says that the model is not causal, which it is asked to be; change "
+      "the file, or do not ask for it", model->parts.streaming);
+  return FALSE;
+}
+
 /* sora.json; without it Wan's defaults, as the layout has them. @text_length: 0 = nothing says it */
 static gboolean
 load_streaming (SoraModel *model, guint text_length, GError **error)
 {
-  const SoraModelParts *parts = &model->parts;
-  g_autofree gchar *path = parts->folder ? g_build_filename (parts->folder, "sora.json", NULL) : NULL;
-  g_autofree gchar *scheduler = parts->layout == SORA_LAYOUT_DIFFUSERS
-      ? g_build_filename (parts->folder, "scheduler", "scheduler_config.json", NULL) : NULL;
-
-  if (path && g_file_test (path, G_FILE_TEST_EXISTS)) {
-    if (!sora_streaming_config_load (&model->streaming, path, error))
-      return FALSE;
-  } else {
-    if (!sora_streaming_config_init_wan (&model->streaming, model->vae.latent_channels, scheduler, error))
-      return FALSE;
-    model->streaming.text_length = text_length ? text_length : model->streaming.text_length;
-    if (model->transformer_2_file)
-      sora_streaming_config_set_wan_experts (&model->streaming, goes_on_from_image (model), scheduler);
-  }
+  if (!(model->parts.streaming ? load_streaming_file (model, error) : init_streaming (model, text_length, error)))
+    return FALSE;
   complete_experts (model);
   if (!model->streaming.name)
-    model->streaming.name = make_name (parts);
+    model->streaming.name = make_name (&model->parts);
   return TRUE;
 }
 
@@ -260,8 +287,8 @@ check_sizes (SoraModel *model, GError **error)
     if (streaming->sizes[i][0] % unit_x == 0 && streaming->sizes[i][1] % unit_y == 0)
       continue;
     g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_FORMAT,
-        "%s/sora.json: \"sizes\": %ux%u is not a multiple of %ux%u, what one token covers", model->parts.path, streaming->sizes[i][0],
-        streaming->sizes[i][1], unit_x, unit_y);
+        "%s: \"sizes\": %ux%u is not a multiple of %ux%u, what one token covers",
+        model->parts.streaming ? model->parts.streaming : model->parts.path, streaming->sizes[i][0], streaming->sizes[i][1], unit_x, unit_y);
     return FALSE;
   }
   return TRUE;
@@ -299,6 +326,14 @@ check_image_encoder (SoraModel *model, GError **error)
               "the number of rows of two images", sora_model_get_image_tokens (model), error));
 }
 
+const gchar *
+sora_model_get_causal_reason (SoraModel *model)
+{
+  if (model->parts.streaming)
+    return model->parts.streaming;
+  return model->parts.causal ? "request" : "the names of its tensors, generator ...";
+}
+
 /* Such models make whole clips. */
 static gboolean
 check_clips (SoraModel *model, GError **error)
@@ -306,7 +341,8 @@ check_clips (SoraModel *model, GError **error)
   if (!model->streaming.causal || (!model->transformer_2_file && !goes_on_from_image (model)))
     return TRUE;
   g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED,
-      "%s: sora.json says \"causal\", but a model with two experts, or one from image to video, makes whole clips only", model->parts.path);
+      "%s: causal, by %s, but a model with two experts, or one from image to video, makes whole clips only", model->parts.path,
+      sora_model_get_causal_reason (model));
   return FALSE;
 }
 

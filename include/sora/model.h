@@ -40,12 +40,14 @@ SORA_API SoraModel *sora_model_open_parts (const gchar *path, const gchar *text_
  * @vae: likewise the VAE
  * @tokenizer: UMT5's sentencepiece model
  * @image_encoder: CLIP's image encoder of an image-to-video model, likewise
+ * @causal: whether the transformer is causal, distilled to few steps block after block as by Self-Forcing, where nothing beside it says so
  *
  * Where the parts of a model are. What is %NULL or "" is found beside the transformer, where the model needs it; so { 0 } is the embedded
  * model.
  */
 typedef struct {
   const gchar *path, *transformer_2, *text_encoder, *vae, *tokenizer, *image_encoder;
+  gboolean causal;
 } SoraModelFiles;
 
 /**

@@ -15,6 +15,7 @@ gboolean sora_command_tune (gint argc, gchar **argv, GError **error);
 /* A model's parts that the command line names; NULL: to be looked for */
 typedef struct {
   gchar *transformer_2, *text_encoder, *vae, *tokenizer, *image_encoder;
+  gboolean causal;
 } SoraCommandParts;
 
 #define SORA_COMMAND_PARTS(parts) \
@@ -24,7 +25,9 @@ typedef struct {
   { "vae", 0, 0, G_OPTION_ARG_FILENAME, &(parts)->vae, "VAE weights (default: found beside the model)", "PATH" }, \
   { "tokenizer", 0, 0, G_OPTION_ARG_FILENAME, &(parts)->tokenizer, "spiece.model (default: found beside the model)", "FILE" }, \
   { "image-encoder", 0, 0, G_OPTION_ARG_FILENAME, &(parts)->image_encoder, "CLIP weights of an image-to-video model (default: found beside " \
-    "the model)", "PATH" }
+    "the model)", "PATH" }, \
+  { "causal", 0, 0, G_OPTION_ARG_NONE, &(parts)->causal, "the transformer streams in few steps, as by Self-Forcing, though nothing beside it " \
+    "says so", NULL }
 
 /* With these parts, the model at @path; borrows all. */
 SoraModelFiles sora_command_parts_get_files (const SoraCommandParts *parts, const gchar *path);

@@ -39,6 +39,7 @@ sora_command_parts_get_files (const SoraCommandParts *parts, const gchar *path)
   return (SoraModelFiles) {
     .path = path, .transformer_2 = parts->transformer_2, .text_encoder = parts->text_encoder, .vae = parts->vae,
     .tokenizer = parts->tokenizer, .image_encoder = parts->image_encoder,
+    .causal = parts->causal,
   };
 }
 

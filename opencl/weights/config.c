@@ -261,6 +261,21 @@ sora_streaming_config_set_wan_experts (SoraStreamingConfig *config, gboolean fro
     config->shift = from_image ? 5 : 12;
 }
 
+/* Four steps at 1000, 750, 500 and 250, which a shift of 5 warps; the clean pass at 0; and as many latents in sight as a clip of Wan 2.1. */
+void
+sora_streaming_config_set_wan_causal (SoraStreamingConfig *config)
+{
+  config->causal = TRUE;
+  config->block_latents = 3;
+  config->window_latents = 21;
+  config->context_timestep = config->context_noise = 0;
+  config->default_latents = 0;
+  config->sampler = SORA_SAMPLER_RENOISE;
+  config->steps = 4;
+  config->shift = 5;
+  config->guidance_scale = 1;
+}
+
 void
 sora_streaming_config_clear (SoraStreamingConfig *config)
 {

@@ -327,3 +327,9 @@ sora_weight_file_spell (SoraWeightFile *file, const gchar *name)
     return NULL;
   return g_strconcat (file->prefix, original ? original : name, NULL);
 }
+
+const gchar *
+sora_weight_file_get_prefix (SoraWeightFile *file)
+{
+  return file->dialect ? file->prefix : "";
+}

@@ -91,7 +91,7 @@ complete_experts (SoraModel *model)
 }
 
 /* Whether the transformer was saved by the training that makes a generator of it, with a critic and a teacher, in a few steps and block after
- * block: Self-Forcing, CausVid. No other file has such names, and nothing else tells such a transformer from the one that it began as. */
+ * block, as Self-Forcing does. No other file has such names, and nothing else tells such a transformer from the one that it began as. */
 static gboolean
 has_generator_names (SoraModel *model)
 {

@@ -96,7 +96,7 @@ gboolean sora_streaming_config_init_wan (SoraStreamingConfig *config, guint late
 /* The same where two experts share the steps: Wan 2.2 A14B's defaults but for the boundary, for a model that goes on from an image or one that
  * does not. With @scheduler_path, its shift stays. */
 void sora_streaming_config_set_wan_experts (SoraStreamingConfig *config, gboolean from_image, const gchar *scheduler_path);
-/* The same for a Wan that was distilled to a few steps, block after block, as Self-Forcing and CausVid are. */
+/* The same for a Wan that was distilled to a few steps, block after block, as by Self-Forcing. */
 void sora_streaming_config_set_wan_causal (SoraStreamingConfig *config);
 gboolean sora_text_encoder_config_load (SoraTextEncoderConfig *config, const gchar *path, GError **error);
 gboolean sora_transformer_config_load (SoraTransformerConfig *config, const gchar *path, GError **error);

@@ -8,9 +8,9 @@ are drawn as those of pipelines.py are."""
 
 import sys
 
-import numpy
 import torch
 
+import philox
 from common import GOLDEN, SEED, draw_weights, save, write_shapes
 from stream import PROMPT, ROOT
 
@@ -35,31 +35,9 @@ def warp(timestep):
     return 5 * u / (1 + 4 * u)
 
 
-def philox(counter, key):
-    """Four words for each counter: Philox4x32-10 of sora_philox ()."""
-    x, k = [numpy.array(c, dtype=numpy.uint64) for c in counter], list(key)
-    mask = numpy.uint64(0xFFFFFFFF)
-    for _ in range(10):
-        p0, p1 = numpy.uint64(0xD2511F53) * x[0], numpy.uint64(0xCD9E8D57) * x[2]
-        x = [(p1 >> numpy.uint64(32)) ^ x[1] ^ numpy.uint64(k[0]), p1 & mask, (p0 >> numpy.uint64(32)) ^ x[3] ^ numpy.uint64(k[1]), p0 & mask]
-        k = [(k[0] + 0x9E3779B9) & 0xFFFFFFFF, (k[1] + 0xBB67AE85) & 0xFFFFFFFF]
-    return x
-
-
 def fresh_noise(block, step):
     """What sora_noise_fill () gives behind step number `step` of a block: (1, C, BLOCK, h, w)."""
-    shape = (BLOCK, *SIZE, CONFIG["in_channels"])
-    n = int(numpy.prod(shape))
-    index = numpy.arange((n + 3) // 4)
-    words = philox([index, numpy.full_like(index, 1 + step), numpy.full_like(index, block), numpy.zeros_like(index)],
-                   (STREAM_SEED & 0xFFFFFFFF, STREAM_SEED >> 32))
-    uniform = [(w.astype(numpy.float64) + 0.5) * 2.0**-32 for w in words]
-    normal = []
-    for a, b in (uniform[:2], uniform[2:]):
-        radius = numpy.sqrt(-2 * numpy.log(a))
-        normal += [radius * numpy.cos(2 * numpy.pi * b), radius * numpy.sin(2 * numpy.pi * b)]
-    flat = numpy.stack(normal, 1).reshape(-1)[:n].astype(numpy.float32)
-    return torch.from_numpy(flat.reshape(shape)).permute(3, 0, 1, 2)[None]
+    return philox.normal(STREAM_SEED, block, 1 + step, (1, CONFIG["in_channels"], BLOCK, *SIZE))
 
 
 def denoise(model, past, x, text, block):

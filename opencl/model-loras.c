@@ -17,12 +17,13 @@ check_weight (const gchar *path, gdouble weight, GError **error)
   return FALSE;
 }
 
+/* @second: (nullable): for the second of two experts */
 static gboolean
-add_lora (SoraLoraMerger *merger, GString *id, const gchar *path, gdouble weight, GError **error)
+add_lora (SoraLoraMerger *merger, SoraLoraMerger *second, GString *id, const gchar *path, gdouble weight, GError **error)
 {
   g_autoptr (SoraLora) lora = check_weight (path, weight, error) ? sora_lora_open (path, error) : NULL;
 
-  if (!lora || !sora_lora_merger_add (merger, lora, weight, error))
+  if (!lora || !sora_lora_merger_add (merger, lora, weight, error) || (second && !sora_lora_merger_add (second, lora, weight, error)))
     return FALSE;
   if (weight != 0)
     g_string_append_printf (id, "%s*%a;", sora_lora_get_id (lora), weight);
@@ -33,11 +34,14 @@ SoraModelLoras *
 sora_model_loras_new (SoraModel *model, const gchar *const *paths, const gdouble *weights, GError **error)
 {
   g_autoptr (SoraLoraMerger) merger = sora_lora_merger_new (model->transformer_file, model->text_encoder_file);
+  g_autoptr (SoraLoraMerger) second = NULL;
   g_autoptr (GString) id = g_string_new (NULL);
   SoraModelLoras *loras;
 
+  if (model->transformer_2_file)
+    second = sora_lora_merger_new (model->transformer_2_file, model->text_encoder_file);
   for (guint i = 0; paths && paths[i]; i++) {
-    if (!add_lora (merger, id, paths[i], weights ? weights[i] : 1, error))
+    if (!add_lora (merger, second, id, paths[i], weights ? weights[i] : 1, error))
       return NULL;
   }
   if (id->len == 0)
@@ -45,8 +49,10 @@ sora_model_loras_new (SoraModel *model, const gchar *const *paths, const gdouble
   loras = g_new0 (SoraModelLoras, 1);
   g_atomic_ref_count_init (&loras->ref_count);
   loras->id = g_strdup (id->str);
-  loras->transformer_file = sora_lora_merger_get_file (merger, SORA_LORA_TRANSFORMER);
-  loras->text_encoder_file = sora_lora_merger_get_file (merger, SORA_LORA_TEXT_ENCODER);
+  loras->files[SORA_PART_TRANSFORMER] = sora_lora_merger_get_file (merger, SORA_LORA_TRANSFORMER);
+  loras->files[SORA_PART_TEXT_ENCODER] = sora_lora_merger_get_file (merger, SORA_LORA_TEXT_ENCODER);
+  if (second)
+    loras->files[SORA_PART_TRANSFORMER_2] = sora_lora_merger_get_file (second, SORA_LORA_TRANSFORMER);
   return loras;
 }
 
@@ -63,8 +69,8 @@ sora_model_loras_unref (SoraModelLoras *loras)
 {
   if (!loras || !g_atomic_ref_count_dec (&loras->ref_count))
     return;
-  g_clear_pointer (&loras->transformer_file, sora_weight_file_free);
-  g_clear_pointer (&loras->text_encoder_file, sora_weight_file_free);
+  for (guint i = 0; i < SORA_N_PARTS; i++)
+    g_clear_pointer (&loras->files[i], sora_weight_file_free);
   g_free (loras->id);
   g_free (loras);
 }

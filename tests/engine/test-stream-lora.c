@@ -288,11 +288,10 @@ test_cancel (void)
 
 /* --- what is shared ---------------------------------------------------------------------------------------------- */
 
-/* Weights with a LoRA, of which text encoder and transformer are taken */
+/* The parts that LoRAs concern, with one, and the VAE */
 typedef struct {
-  SoraModelWeights *weights;
-  SoraTextEncoder *text_encoder;
-  SoraTransformer *transformer;
+  SoraModel *model;
+  SoraResident *vae, *text_encoder, *transformer;
 } Set;
 
 static Set
@@ -302,12 +301,14 @@ get_set (SoraModel *model, SoraQueue *queue, SoraWeightType type, const gchar *p
   const gchar *paths[] = { path, NULL };
   g_autoptr (SoraModelLoras) loras = sora_model_loras_new (model, paths, &weight, &error);
   const SoraWeightRequest request = { .loras = loras, .type = type, .max_memory = G_MAXUINT64, .max_bytes = G_MAXUINT64 };
-  Set set = { sora_model_get_weights (model, queue, &request, &error) };
+  Set set = { .model = model };
 
   g_assert_no_error (error);
-  set.text_encoder = sora_model_weights_take_text_encoder (set.weights, queue, &request, &error);
+  set.vae = sora_model_take (model, SORA_PART_VAE, queue, &request, &error);
   g_assert_no_error (error);
-  set.transformer = sora_model_weights_take_transformer (set.weights, queue, &request, &error);
+  set.text_encoder = sora_model_take (model, SORA_PART_TEXT_ENCODER, queue, &request, &error);
+  g_assert_no_error (error);
+  set.transformer = sora_model_take (model, SORA_PART_TRANSFORMER, queue, &request, &error);
   g_assert_no_error (error);
   return set;
 }
@@ -315,9 +316,9 @@ get_set (SoraModel *model, SoraQueue *queue, SoraWeightType type, const gchar *p
 static void
 set_clear (Set *set)
 {
-  sora_model_weights_release_text_encoder (set->weights);
-  sora_model_weights_release_transformer (set->weights);
-  sora_model_weights_unref (set->weights);
+  sora_model_release (set->model, set->vae);
+  sora_model_release (set->model, set->text_encoder);
+  sora_model_release (set->model, set->transformer);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Set, set_clear)
 
@@ -333,19 +334,20 @@ test_sharing (void)
   g_auto (Set) none = get_set (model, queue, SORA_WEIGHT_TYPE_FP32, motion_path, 0);
   g_auto (Set) worded = get_set (model, queue, SORA_WEIGHT_TYPE_FP32, words_path, 1);
   g_auto (Set) halved = get_set (model, queue, SORA_WEIGHT_TYPE_BF16, motion_path, 1);
-  SoraTransformerLayer *a = moved.transformer->layers, *b = plain.transformer->layers, *c = weaker.transformer->layers;
+  SoraTransformerLayer *a = moved.transformer->transformer->layers, *b = plain.transformer->transformer->layers;
+  SoraTransformerLayer *c = weaker.transformer->transformer->layers, *d = halved.transformer->transformer->layers;
+  SoraTextEncoderLayer *x = worded.text_encoder->text_encoder->layers, *y = plain.text_encoder->text_encoder->layers;
 
-  g_assert_true (again.weights == moved.weights && none.weights == plain.weights);
-  g_assert_true (moved.text_encoder == plain.text_encoder && moved.weights->vae == plain.weights->vae && weaker.weights->vae == plain.weights->vae);
+  g_assert_true (again.transformer == moved.transformer && none.transformer == plain.transformer && moved.transformer != plain.transformer);
+  g_assert_true (moved.text_encoder == plain.text_encoder && moved.vae == plain.vae && weaker.vae == plain.vae);
   g_assert_true (worded.transformer == plain.transformer && worded.text_encoder != plain.text_encoder);
-  g_assert_true (worded.text_encoder->layers[0].o == plain.text_encoder->layers[0].o);
-  g_assert_true (worded.text_encoder->layers[0].qkv != plain.text_encoder->layers[0].qkv);
+  g_assert_true (x[0].o == y[0].o && x[0].qkv != y[0].qkv);
   for (guint i = 0; i < 2; i++)
     g_assert_true (a[i].self.q == b[i].self.q && a[i].self.kv == b[i].self.kv && a[i].cross.out == b[i].cross.out && a[i].ffn_out == b[i].ffn_out);
   g_assert_true (a[0].ffn_in == b[0].ffn_in && a[0].cross.kv == b[0].cross.kv && c[0].ffn_in == b[0].ffn_in);
   g_assert_true (a[1].ffn_in != b[1].ffn_in && a[1].cross.kv != b[1].cross.kv);
   g_assert_true (c[1].ffn_in != b[1].ffn_in && c[1].ffn_in != a[1].ffn_in);
-  g_assert_true (halved.transformer->layers[0].self.q != b[0].self.q && halved.weights->vae == plain.weights->vae);
+  g_assert_true (d[0].self.q != b[0].self.q && halved.vae == plain.vae);
 }
 
 /* Bytes of the device that a stream with these options takes, less some of its weights */
@@ -406,7 +408,7 @@ test_lifetime (void)
   set_loras (moved, style_path, 1, motion_path, 1);
   set_loras (expected, style_path, 1, motion_path, 1);
   assert_same_blocks (moved, expected, 1);
-  g_assert_cmpuint (model->weights->len, ==, 1);
+  g_assert_cmpuint (model->residents->len, ==, 3);
 }
 
 /* --- what is refused --------------------------------------------------------------------------------------------- */

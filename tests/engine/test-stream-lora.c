@@ -201,6 +201,76 @@ test_merged (void)
   remove_copy (copy);
 }
 
+#define EXPERT "transformer/diffusion_pytorch_model.safetensors"
+#define EXPERT_2 "transformer_2/diffusion_pytorch_model.safetensors"
+
+/* (transfer full): a copy of the tiny model as one of clips, with a second expert beside the first, which the motion is merged into */
+static gchar *
+make_experts (void)
+{
+  static const gchar *const files[] = { "config.json", "diffusion_pytorch_model.safetensors" };
+  static const Layer *const layers[] = { motion, NULL };
+  static const gdouble weight = 1;
+  gchar *copy = copy_model ();
+  g_autofree gchar *second = g_build_filename (copy, "transformer_2", NULL);
+
+  g_assert_cmpint (g_mkdir (second, 0700), ==, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (files); i++) {
+    g_autofree gchar *from = g_build_filename (copy, "transformer", files[i], NULL), *to = g_build_filename (second, files[i], NULL), *data = NULL;
+    gsize length;
+    g_assert_true (g_file_get_contents (from, &data, &length, NULL));
+    g_assert_true (g_file_set_contents (to, data, length, NULL));
+  }
+  replace_in_file (copy, "model_index.json", "{", "{\"boundary_ratio\": 0.9, \"transformer_2\": [\"diffusers\", \"WanTransformer3DModel\"],");
+  replace_in_file (copy, "sora.json", "\"causal\": true", "\"causal\": false");
+  replace_in_file (copy, "sora.json", "\"default_latents\": 0", "\"default_latents\": 3");
+  merge_file (copy, EXPERT_2, layers, &weight);
+  return copy;
+}
+
+static void
+remove_experts (const gchar *path)
+{
+  static const gchar *const files[] = { "config.json", "diffusion_pytorch_model.safetensors", "." };
+
+  for (guint i = 0; i < G_N_ELEMENTS (files); i++) {
+    g_autofree gchar *file = g_build_filename (path, "transformer_2", files[i], NULL);
+    g_remove (file);
+  }
+  remove_copy (path);
+}
+
+/* A LoRA changes both. */
+static void
+test_experts (void)
+{
+  static const Layer *const layers[] = { style, NULL };
+  static const gdouble weight = 0.75;
+  const gchar *paths[] = { style_path, NULL };
+  g_autofree gchar *copy = make_experts (), *merged_copy = make_experts ();
+  merge_file (merged_copy, EXPERT, layers, &weight);
+  merge_file (merged_copy, EXPERT_2, layers, &weight);
+  g_autoptr (SoraModel) model = open_model (copy), merged_model = open_model (merged_copy);
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  g_autoptr (SoraStream) plain = open_stream (model, options), merged = open_stream (merged_model, options);
+  sora_stream_options_set_loras (options, paths, &weight);
+  g_autoptr (SoraStream) stream = open_stream (model, options);
+  Latents expected = { 0 }, actual = { 0 };
+
+  assert_differ (plain, stream);
+  sora_stream_restart (stream);
+  sora_stream_set_tap (merged, keep_latents, &expected);
+  sora_stream_set_tap (stream, keep_latents, &actual);
+  sora_block_unref (pull (merged));
+  sora_block_unref (pull (stream));
+  g_assert_cmpuint (actual.n, ==, expected.n);
+  sora_test_assert_close (actual.data, expected.data, actual.n, TOLERANCE, "two experts");
+  g_free (expected.data);
+  g_free (actual.data);
+  remove_experts (copy);
+  remove_experts (merged_copy);
+}
+
 /* --- while it runs ----------------------------------------------------------------------------------------------- */
 
 /* From the next block on; taken away, the frames are those without, bit by bit. */
@@ -471,6 +541,7 @@ main (int argc, char **argv)
   motion_path = write_lora ("motion.safetensors", motion, "base_model.model.");
   words_path = write_lora ("words.safetensors", words, "text_encoder.");
   g_test_add_func ("/stream-lora/merged", test_merged);
+  g_test_add_func ("/stream-lora/experts", test_experts);
   g_test_add_func ("/stream-lora/change", test_change);
   g_test_add_func ("/stream-lora/sequence", test_sequence);
   g_test_add_func ("/stream-lora/two-streams", test_two_streams);

@@ -360,6 +360,44 @@ test_condition (void)
   check_condition (model, TRUE, "golden.condition_2");
 }
 
+/* A TAEHV has the nearest byte for grey: as frames of that byte are encoded, and none of those that lie there. */
+static void
+test_grey (void)
+{
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+  g_autoptr (GError) error = NULL;
+  g_autofree guint8 *rgb = draw_picture (FALSE), *frames = g_malloc (4 * 3 * WIDTH * HEIGHT);
+  guint n = HEIGHT / model->vae.spatial_scale * WIDTH / model->vae.spatial_scale * model->vae.latent_channels;
+  cl_mem mem = sora_queue_alloc (queue, 4 * 3 * WIDTH * HEIGHT), latent = sora_test_alloc (queue, n);
+  SoraVae *vae = sora_vae_new (&model->vae, model->vae_file, SORA_VAE_ENCODER, queue, &error);
+  gfloat *latents[2];
+
+  g_assert_no_error (error);
+  g_assert_cmpuint (model->vae.time_scale, ==, 4);
+  for (guint i = 0; i < 2; i++) {
+    g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (queue));
+    SoraVaeEncoderState *state = sora_vae_encoder_state_new (vae, HEIGHT / model->vae.spatial_scale, WIDTH / model->vae.spatial_scale, 1,
+        arena);
+    g_assert_true (sora_arena_commit (arena, &error));
+    memset (frames, i == 0 ? 7 : 128, 4 * 3 * WIDTH * HEIGHT);
+    memcpy (frames + 3 * 3 * WIDTH * HEIGHT, rgb, 3 * WIDTH * HEIGHT);
+    sora_queue_write (queue, mem, 0, 4 * 3 * WIDTH * HEIGHT, frames);
+    if (i == 0)
+      sora_vae_encode_greyed (vae, state, queue, mem, 3, latent);
+    else
+      sora_vae_encode (vae, state, queue, mem, 1, latent);
+    latents[i] = sora_test_download (queue, latent, n);
+    sora_vae_encoder_state_free (state);
+  }
+  sora_test_assert_same (latents[0], latents[1], n, "a latent with three grey frames");
+  g_free (latents[0]);
+  g_free (latents[1]);
+  sora_vae_free (vae);
+  clReleaseMemObject (mem);
+  clReleaseMemObject (latent);
+}
+
 static void
 assert_refused (SoraModel *model, SoraStreamOptions *options, const gchar *words)
 {
@@ -450,6 +488,7 @@ main (int argc, char **argv)
     g_test_add_data_func (path, &image_cases[i], test_image);
   }
   g_test_add_func ("/pipelines/image/condition", test_condition);
+  g_test_add_func ("/pipelines/image/grey", test_grey);
   g_test_add_func ("/pipelines/image/options", test_image_options);
   g_test_add_func ("/pipelines/image/models", test_image_models);
   return g_test_run ();

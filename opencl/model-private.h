@@ -28,7 +28,7 @@ struct _SoraModel {
   GMutex lock;                  /* guards all below */
   GCond changed;                /* a load has ended */
   gboolean loading;
-  GPtrArray *weights;           /* SoraModelWeights, not owned: those that streams hold at present */
+  GPtrArray *residents;         /* SoraResident: those that streams use at present */
 };
 
 /* Channels that the transformer is given with the latents, in which an image-to-video model has its image: a mask for each frame of a latent, and
@@ -40,47 +40,48 @@ guint sora_model_get_image_tokens (SoraModel *model);
 /* What says that a causal model is one, in a few words */
 const gchar *sora_model_get_causal_reason (SoraModel *model);
 
-/* One of a model's transformers on a device. */
-typedef struct {
-  SoraTransformer *transformer; /* NULL: not on the device */
-  guint users;                  /* streams that evaluate it at present */
-} SoraModelExpert;
+/* The parts whose weights come to a device, in the order in which a stream that is made asks for them */
+typedef enum {
+  SORA_PART_VAE,                /* the decoder */
+  SORA_PART_TEXT_ENCODER,
+  SORA_PART_TRANSFORMER,
+  SORA_PART_TRANSFORMER_2,      /* the second of two experts */
+  SORA_N_PARTS
+} SoraPartType;
 
-/* What every stream needs of a model's weights on one device, shared by the streams there. Immutable once loaded, but for the experts;
- * reference-counted. */
+/* A part's weights on a device, shared by the streams there that want them alike, and there while one of them uses them. */
 typedef struct {
-  gatomicrefcount ref_count;
-  SoraModel *model;             /* owned */
+  SoraPartType type;
   SoraDevice *device;           /* owned */
+  SoraWeightType weight_type;   /* of matrices; auto: of each by its own numbers */
+  guint users;                  /* the model's lock guards it */
+  SoraVae *vae;                 /* of these three, the one that @type says */
   SoraTextEncoder *text_encoder;
-  SoraVae *vae;                 /* the decoder */
-  GMutex lock;                  /* guards the experts, also while one is loaded */
-  SoraModelExpert experts[2];   /* of a model with one transformer the first is it */
-  gboolean keeps_experts;       /* whether one that nobody uses stays: if both take at most half of the device's memory */
-} SoraModelWeights;
+  SoraTransformer *transformer;
+} SoraResident;
+
+/* How a stream wants a model's weights, and who is told about loading. */
+typedef struct {
+  SoraWeightType type;          /* auto: by the rule of weights/weight-type.h */
+  guint64 max_memory;           /* bytes of the device's memory that weights and all else may take */
+  guint64 max_bytes;            /* that the part which is asked for may take of them; what does not fit is streamed */
+  SoraProgressFunc progress;    /* (nullable) */
+  gpointer progress_data;
+  GCancellable *cancellable;    /* (nullable) */
+} SoraWeightRequest;
 
 /**
- * sora_model_get_weights:
+ * sora_model_take:
+ * @type: a part that the model has
  * @queue: of the device; uploads go through it
  *
- * Returns: (transfer full): the weights on @queue's device, uploaded unless another stream holds them already; or %NULL
- *   with @error. Any thread: a second caller waits for the first.
+ * Returns: (transfer none): the part's weights on @queue's device, uploaded unless another stream uses them already, until
+ *   sora_model_release(); or %NULL with @error. Any thread: a second caller waits for the first.
  */
-SoraModelWeights *sora_model_get_weights (SoraModel *model, SoraQueue *queue, SoraProgressFunc progress, gpointer user_data,
-    GCancellable *cancellable, GError **error);
-/* Frees them with the last holder. */
-void sora_model_weights_unref (SoraModelWeights *weights);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraModelWeights, sora_model_weights_unref)
-/**
- * sora_model_weights_take_expert:
- * @index: 0, or 1 of a model with two transformers
- *
- * Returns: (transfer none): the transformer, loaded through @queue unless it is on the device, until
- *   sora_model_weights_release_expert(); or %NULL with @error. Any thread; waits while another one loads.
- */
-SoraTransformer *sora_model_weights_take_expert (SoraModelWeights *weights, guint index, SoraQueue *queue, GError **error);
-void sora_model_weights_release_expert (SoraModelWeights *weights, guint index);
-/* bytes on the device */
-guint64 sora_model_weights_get_size (SoraModelWeights *weights);
+SoraResident *sora_model_take (SoraModel *model, SoraPartType type, SoraQueue *queue, const SoraWeightRequest *request, GError **error);
+/* What was enqueued with it has ended. The memory is freed with the last user. Takes %NULL. */
+void sora_model_release (SoraModel *model, SoraResident *resident);
+/* bytes on the device; 0 for %NULL */
+guint64 sora_resident_get_size (const SoraResident *resident);
 
 G_END_DECLS

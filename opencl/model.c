@@ -373,7 +373,7 @@ model_free (SoraModel *model)
   g_clear_pointer (&model->vae_file, sora_weight_file_free);
   sora_streaming_config_clear (&model->streaming);
   sora_vae_config_clear (&model->vae);
-  g_ptr_array_unref (model->weights);
+  g_ptr_array_unref (model->residents);
   g_mutex_clear (&model->lock);
   g_cond_clear (&model->changed);
   sora_model_parts_clear (&model->parts);
@@ -392,7 +392,7 @@ sora_model_open_files (const SoraModelFiles *files, GError **error)
   g_atomic_ref_count_init (&model->ref_count);
   g_mutex_init (&model->lock);
   g_cond_init (&model->changed);
-  model->weights = g_ptr_array_new ();
+  model->residents = g_ptr_array_new ();
   model->parts = parts;
   if (!read_index (model, error) || !sora_model_parts_check (&model->parts, error) || !load_parts (model, error)
       || !check_agreement (model, error))

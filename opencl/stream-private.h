@@ -26,7 +26,10 @@ struct _SoraStreamOptions {
   gfloat *noise;                /* [channels, latents, height, width] */
   gsize n_noise;                /* floats */
   SoraStreamPicture image, last_image;
-  gboolean profile;
+  SoraWeightType weight_type;
+  SoraTextEncoderPolicy text_encoder_policy;
+  guint64 max_memory;           /* bytes; 0: of the device */
+  gboolean profile, stage_times;
 };
 
 SoraStreamOptions *sora_stream_options_copy (const SoraStreamOptions *options);

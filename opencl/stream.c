@@ -8,6 +8,7 @@
 #include "stages/sampler.h"
 #include "stream-image.h"
 #include "stream-private.h"
+#include "weights/weight-type.h"
 
 /* Latents that the VAE decodes a call: the activations of more would only take memory. */
 #define MAX_DECODED_LATENTS 2
@@ -17,18 +18,24 @@
 /* Latents of a clip, as sora.json's default_latents */
 #define MAX_CLIP_LATENTS 4096
 
+/* What a stage took. */
+typedef struct {
+  gint64 load, run;             /* microseconds */
+  guint64 weight_bytes;
+} StageUse;
+
 struct _SoraStream {
   SoraModel *model;
-  SoraModelWeights *weights;
+  SoraResident *vae, *text_encoder, *experts[2];        /* NULL: not taken at present */
+  guint64 text_bytes;           /* that a text encoder which was released takes at least when it comes back */
   SoraQueue *queue;
   SoraStreamOptions *options;   /* resolved: no "model's own" left */
   guint latent_width, latent_height;
   guint block_latents;          /* latent frames a block */
   guint n_branches;             /* 2 with guidance */
 
-  SoraTransformer *transformer; /* that the state is for at present; NULL: none is taken */
-  guint expert;                 /* its number: 0, or 1 */
-  gboolean conditioned;         /* the state has the timesteps, and the prompts that are ready, as this transformer makes them */
+  SoraTransformer *transformer; /* the expert that the state is for at present; NULL: none */
+  gboolean conditioned;         /* the state has the timesteps and the image as this transformer makes them */
   SoraTextEncoderState *text_state;
   SoraTransformerState *transformer_state;
   SoraVaeDecoderState *decoder_state;
@@ -47,9 +54,13 @@ struct _SoraStream {
   SoraBlock *unfinished;        /* the block that is being decoded: its latents are clean. NULL: none is */
   guint n_read;                 /* of its latents: decoded and read back */
   guint n_decoded;              /* of those after them: decoded into @rgb, not read back yet */
-  gboolean text_ready[2];       /* a branch: its prompt's embeddings, and the transformer's keys and values, are in place */
+  gboolean text_ready[2];       /* a branch: its prompt's embeddings are in place */
+  gboolean text_set[2];         /* a branch: so are the transformer's keys and values of them */
+  gboolean text_seen[2];        /* a branch: the tap has seen its prompt's embeddings */
   gchar *prompt;                /* the current block's */
   gdouble guidance[2];          /* an expert's */
+
+  StageUse stages[SORA_STAGE_VAE + 1];
 
   GMutex lock;                  /* guards the two below */
   gchar *pending_prompt;        /* NULL: unchanged */
@@ -65,6 +76,23 @@ static guint
 latent_floats (SoraStream *stream, guint n_latents)
 {
   return n_latents * stream->latent_height * stream->latent_width * stream->model->vae.latent_channels;
+}
+
+/* What has been run since @start, a monotonic time, was @stage. It is waited for if somebody wants to know. */
+static void
+end_stage (SoraStream *stream, SoraStage stage, gint64 start)
+{
+  if (!stream->options->stage_times)
+    return;
+  clFinish (sora_queue_get_cl (stream->queue));
+  stream->stages[stage].run += g_get_monotonic_time () - start;
+}
+
+static void
+end_loading (SoraStream *stream, SoraStage stage, gint64 start, guint64 weight_bytes)
+{
+  stream->stages[stage].load += g_get_monotonic_time () - start;
+  stream->stages[stage].weight_bytes = weight_bytes;
 }
 
 /* --- options --------------------------------------------------------------------------------------------------- */
@@ -126,6 +154,17 @@ check_sampler (const SoraStreamOptions *options, GError **error)
 }
 
 static gboolean
+check_memory_options (const SoraStreamOptions *options, GError **error)
+{
+  if (options->weight_type >= SORA_WEIGHT_TYPE_AUTO && options->weight_type <= SORA_WEIGHT_TYPE_Q8
+      && options->text_encoder_policy >= SORA_TEXT_ENCODER_POLICY_AUTO && options->text_encoder_policy <= SORA_TEXT_ENCODER_POLICY_KEEP)
+    return TRUE;
+  g_set_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION, "there is no weight type %d, or no text encoder policy %d: they must be "
+      "of SoraWeightType and SoraTextEncoderPolicy", options->weight_type, options->text_encoder_policy);
+  return FALSE;
+}
+
+static gboolean
 check_picture_size (const SoraStreamOptions *options, const SoraStreamPicture *picture, const gchar *what, GError **error)
 {
   if (!picture->rgb || (picture->width == options->width && picture->height == options->height))
@@ -182,7 +221,8 @@ resolve_options (SoraModel *model, SoraStreamOptions *options, GError **error)
     options->shift = own->shift;
   if (options->length == 0)
     options->length = sora_model_get_clip_frames (model);
-  return check_sampler (options, error) && check_size (model, options, error) && check_images (model, options, error)
+  return check_sampler (options, error) && check_memory_options (options, error) && check_size (model, options, error)
+      && check_images (model, options, error)
       && check_length (model, options, error)
       && check_range ("steps", options->steps, 1, 1000, error)
       && check_guidance ("guidance scale", options->guidance_scale, error)
@@ -309,17 +349,17 @@ plan_memory (SoraStream *stream, GError **error)
     .image_tokens = sora_model_get_image_tokens (model),
     .condition_channels = sora_model_get_condition_channels (model),
   };
-  stream->text_state = sora_text_encoder_state_new (stream->weights->text_encoder, own->text_length, stream->arena);
-  stream->decoder_state = sora_vae_decoder_state_new (stream->weights->vae, stream->latent_height, stream->latent_width,
+  stream->text_state = sora_text_encoder_state_new (&model->text_encoder, own->text_length, stream->arena);
+  stream->decoder_state = sora_vae_decoder_state_new (stream->vae->vae, stream->latent_height, stream->latent_width,
       n_decoded, stream->arena);
-  sora_arena_add (stream->arena, &stream->embeddings, stream->n_branches * own->text_length * model->transformer.text_dim);
+  sora_arena_add (stream->arena, &stream->embeddings, (gsize) stream->n_branches * own->text_length * model->transformer.text_dim);
   sora_arena_add (stream->arena, &stream->latents, latent_floats (stream, stream->block_latents));
   sora_arena_add (stream->arena, &stream->decoded, latent_floats (stream, n_decoded));
   sora_arena_add (stream->arena, &stream->rgb, (rgb_bytes + sizeof (gfloat) - 1) / sizeof (gfloat));
   sora_arena_add (stream->arena, &stream->flag, 1);
   if (stream->image)
     sora_stream_image_plan (stream->image, stream->latent_height, stream->latent_width, stream->block_latents, stream->arena);
-  stream->transformer_state = sora_transformer_state_new (stream->transformer, &shape, stream->arena);
+  stream->transformer_state = sora_transformer_state_new (&model->transformer, &shape, stream->arena);
   return check_maps (stream, error) && sora_arena_commit (stream->arena, error);
 }
 
@@ -336,17 +376,18 @@ set_timesteps_and_image (SoraStream *stream)
         SORA_MATRIX (embeddings, stream->model->transformer.image_dim));
 }
 
+/* What any transformer finds in the state. */
 static void
 prepare_state (SoraStream *stream)
 {
-  sora_transformer_state_prepare (stream->transformer, stream->transformer_state, stream->queue);
+  sora_transformer_state_prepare (stream->experts[0]->transformer, stream->transformer_state, stream->queue);
   if (stream->image)
     sora_transformer_set_condition (stream->transformer_state, sora_stream_image_get_condition (stream->image));
-  set_timesteps_and_image (stream);
-  stream->conditioned = TRUE;
 }
 
-static gboolean encode_prompts (SoraStream *stream, GError **error);
+static gboolean encode_prompts (SoraStream *stream, GCancellable *cancellable, GError **error);
+static gboolean load_expert (SoraStream *stream, guint index, GCancellable *cancellable, GError **error);
+static gboolean use_expert (SoraStream *stream, guint index, GCancellable *cancellable, GError **error);
 
 static void
 report (SoraStream *stream, gdouble fraction, const gchar *what)
@@ -355,22 +396,57 @@ report (SoraStream *stream, gdouble fraction, const gchar *what)
     stream->progress (fraction, what, stream->progress_data);
 }
 
-/* The weights that the stream needs. */
+/* Of the device's memory, bytes that may be used */
+static guint64
+max_memory (SoraStream *stream)
+{
+  guint64 all = sora_queue_get_device (stream->queue)->global_memory;
+
+  return stream->options->max_memory > 0 ? stream->options->max_memory : all / 10 * 9;
+}
+
+/* Of the parts that the stream has taken */
+static guint64
+count_weight_bytes (SoraStream *stream)
+{
+  return sora_resident_get_size (stream->vae) + sora_resident_get_size (stream->text_encoder)
+      + sora_resident_get_size (stream->experts[0]) + sora_resident_get_size (stream->experts[1]);
+}
+
+/* For what comes next: the rest of the memory may be taken. */
+static SoraWeightRequest
+weight_request (SoraStream *stream, GCancellable *cancellable)
+{
+  guint64 taken = count_weight_bytes (stream) + (stream->arena ? sora_arena_get_size (stream->arena) : 0), all = max_memory (stream);
+
+  return (SoraWeightRequest) {
+    .type = stream->options->weight_type, .max_memory = all, .max_bytes = all > taken ? all - taken : 0,
+    .progress = stream->progress, .progress_data = stream->progress_data, .cancellable = cancellable,
+  };
+}
+
+/* The weights that the stream needs in the beginning. */
 static gboolean
 load_weights (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
-  stream->weights = sora_model_get_weights (stream->model, stream->queue, stream->progress, stream->progress_data, cancellable, error);
-  if (stream->weights)
-    stream->transformer = sora_model_weights_take_expert (stream->weights, 0, stream->queue, error);
-  if (stream->transformer && stream->options->image.rgb)
+  SoraWeightRequest request = weight_request (stream, cancellable);
+  gint64 start = g_get_monotonic_time ();
+
+  stream->vae = sora_model_take (stream->model, SORA_PART_VAE, stream->queue, &request, error);
+  if (stream->vae && stream->options->image.rgb)
     stream->image = sora_stream_image_new (stream->model, stream->queue, error);
-  return stream->transformer && (stream->image || !stream->options->image.rgb);
+  if (!stream->vae || (stream->options->image.rgb && !stream->image))
+    return FALSE;
+  end_loading (stream, SORA_STAGE_VAE, start, sora_resident_get_size (stream->vae));
+  return TRUE;
 }
 
 /* Afterwards what was made of them is all that is kept of the pictures. */
 static gboolean
 encode_image (SoraStream *stream, GError **error)
 {
+  gint64 start = g_get_monotonic_time ();
+
   if (!stream->image)
     return TRUE;
   report (stream, 1, "encoding image");
@@ -379,12 +455,16 @@ encode_image (SoraStream *stream, GError **error)
     return FALSE;
   sora_stream_options_set_image (stream->options, NULL, 0, 0, 0);
   sora_stream_options_set_last_image (stream->options, NULL, 0, 0, 0);
+  end_stage (stream, SORA_STAGE_VAE, start);
   return TRUE;
 }
 
+/* Prompts are encoded before the transformer's weights are there, which may need the memory that the text encoder's take. */
 static gboolean
 stream_set_up (SoraStream *stream, SoraDevice *device, GCancellable *cancellable, GError **error)
 {
+  gint64 start;
+
   stream->queue = sora_queue_new (device, stream->options->profile, error);
   if (!stream->queue)
     return FALSE;
@@ -392,12 +472,15 @@ stream_set_up (SoraStream *stream, SoraDevice *device, GCancellable *cancellable
   if (!load_weights (stream, cancellable, error))
     return FALSE;
   stream->arena = sora_arena_new (device);
-  if (!plan_memory (stream, error) || !encode_image (stream, error))
+  if (!plan_memory (stream, error) || !encode_image (stream, error) || !encode_prompts (stream, cancellable, error)
+      || !load_expert (stream, 0, cancellable, error))
     return FALSE;
   report (stream, 1, "building kernels");
+  start = g_get_monotonic_time ();
   prepare_state (stream);
-  if (!encode_prompts (stream, error) || !sora_queue_check (stream->queue, error))
+  if (!use_expert (stream, 0, cancellable, error))
     return FALSE;
+  end_stage (stream, SORA_STAGE_TRANSFORMER, start);
   sora_queue_set_cancellable (stream->queue, NULL);
   return TRUE;
 }
@@ -444,9 +527,10 @@ sora_stream_free (SoraStream *stream)
   g_clear_pointer (&stream->sampler, sora_sampler_free);
   g_clear_pointer (&stream->image, sora_stream_image_free);
   g_clear_pointer (&stream->arena, sora_arena_free);
-  if (stream->transformer)
-    sora_model_weights_release_expert (stream->weights, stream->expert);
-  g_clear_pointer (&stream->weights, sora_model_weights_unref);
+  sora_model_release (stream->model, stream->vae);
+  sora_model_release (stream->model, stream->text_encoder);
+  for (guint i = 0; i < G_N_ELEMENTS (stream->experts); i++)
+    sora_model_release (stream->model, stream->experts[i]);
   g_clear_pointer (&stream->queue, sora_queue_free);
   g_clear_pointer (&stream->options, sora_stream_options_free);
   g_clear_pointer (&stream->model, sora_model_unref);
@@ -474,7 +558,7 @@ read_for_tap (SoraStream *stream, cl_mem mem, gsize offset, gsize n)
   return NULL;
 }
 
-/* A branch's rows */
+/* Of a branch's prompt, [text_length, text_dim]. */
 static SoraMatrix
 embeddings_of (SoraStream *stream, guint branch)
 {
@@ -483,20 +567,15 @@ embeddings_of (SoraStream *stream, guint branch)
   return SORA_MATRIX_AT (stream->embeddings, branch * stream->model->streaming.text_length * dim, dim);
 }
 
-/* Gives the transformer's branch the keys and values of its embeddings. */
+/* @tokens: as many as the branch's embeddings */
 static void
-set_text (SoraStream *stream, guint branch)
+tap_text (SoraStream *stream, guint branch, const gint32 *tokens)
 {
-  sora_transformer_set_text (stream->transformer, stream->transformer_state, stream->queue, branch, embeddings_of (stream, branch),
-      stream->n_tokens[branch]);
-}
-
-static void
-tap_text (SoraStream *stream, guint branch, const gint32 *tokens, guint n_tokens)
-{
+  guint n_tokens = stream->n_tokens[branch];
   guint dim = stream->model->transformer.text_dim;
   const gint64 shape[] = { n_tokens, dim };
-  g_autofree gfloat *embeddings = read_for_tap (stream, stream->embeddings, embeddings_of (stream, branch).offset, (gsize) n_tokens * dim);
+  g_autofree gfloat *embeddings = read_for_tap (stream, stream->embeddings, embeddings_of (stream, branch).offset,
+      (gsize) n_tokens * dim);
   g_autofree gfloat *ids = g_new (gfloat, n_tokens);    /* exact below 2^24 */
 
   for (guint i = 0; i < n_tokens; i++)
@@ -506,7 +585,7 @@ tap_text (SoraStream *stream, guint branch, const gint32 *tokens, guint n_tokens
     stream->tap (branch == 0 ? "text_embeddings" : "negative_text_embeddings", embeddings, shape, 2, stream->tap_data);
 }
 
-/* Tokenizes and encodes @prompt for a branch. */
+/* Tokenizes and encodes @prompt. */
 static gboolean
 encode_prompt (SoraStream *stream, guint branch, const gchar *prompt, GError **error)
 {
@@ -516,67 +595,173 @@ encode_prompt (SoraStream *stream, guint branch, const gchar *prompt, GError **e
 
   if (!tokens)
     return FALSE;
-  sora_text_encoder_run (stream->weights->text_encoder, stream->text_state, stream->queue, tokens, n_tokens,
-      embeddings_of (stream, branch));
+  sora_text_encoder_run (stream->text_encoder->text_encoder, stream->text_state, stream->queue, tokens, n_tokens, embeddings_of (stream, branch));
   stream->n_tokens[branch] = n_tokens;
-  set_text (stream, branch);
-  if (stream->tap)
-    tap_text (stream, branch, tokens, n_tokens);
+  stream->text_ready[branch] = !sora_queue_has_failed (stream->queue);
+  stream->text_set[branch] = stream->text_seen[branch] = FALSE;
   return TRUE;
 }
 
-/* Encodes the prompts whose keys and values are not in place. */
 static gboolean
-encode_prompts (SoraStream *stream, GError **error)
+keeps_text_encoder (SoraStream *stream)
 {
-  const gchar *const prompts[] = { stream->prompt, stream->options->negative_prompt };
+  if (stream->options->text_encoder_policy == SORA_TEXT_ENCODER_POLICY_AUTO)
+    return !sora_weight_file_is_large (stream->model->text_encoder_file, max_memory (stream));
+  return stream->options->text_encoder_policy == SORA_TEXT_ENCODER_POLICY_KEEP;
+}
 
-  for (guint branch = 0; branch < stream->n_branches; branch++) {
-    if (stream->text_ready[branch])
+static gboolean
+take_text_encoder (SoraStream *stream, GCancellable *cancellable, GError **error)
+{
+  SoraWeightRequest request = weight_request (stream, cancellable);
+  gint64 start = g_get_monotonic_time ();
+
+  if (stream->text_encoder)
+    return TRUE;
+  stream->text_encoder = sora_model_take (stream->model, SORA_PART_TEXT_ENCODER, stream->queue, &request, error);
+  if (!stream->text_encoder)
+    return FALSE;
+  end_loading (stream, SORA_STAGE_TEXT_ENCODER, start, sora_resident_get_size (stream->text_encoder));
+  return TRUE;
+}
+
+/* What was enqueued with it has ended. */
+static void
+release_part (SoraStream *stream, SoraResident **part)
+{
+  sora_model_release (stream->model, g_steal_pointer (part));
+  sora_queue_clear_streams (stream->queue);
+}
+
+/* Unless it is to stay. What was enqueued with it ends first, so that its memory is free at once. */
+static gboolean
+release_text_encoder (SoraStream *stream, GError **error)
+{
+  gboolean done;
+
+  if (keeps_text_encoder (stream))
+    return TRUE;
+  done = sora_queue_finish (stream->queue, error);
+  stream->text_bytes = sora_text_encoder_get_least (stream->text_encoder->text_encoder);
+  release_part (stream, &stream->text_encoder);
+  return done;
+}
+
+static gboolean
+has_texts (SoraStream *stream)
+{
+  return stream->text_ready[0] && (stream->text_ready[1] || stream->n_branches == 1);
+}
+
+static const gchar *
+prompt_of (SoraStream *stream, guint branch)
+{
+  return branch == 0 ? stream->prompt : stream->options->negative_prompt;
+}
+
+/* Encodes the prompts whose embeddings are not in place. */
+static gboolean
+encode_prompts (SoraStream *stream, GCancellable *cancellable, GError **error)
+{
+  gboolean done = TRUE;
+  gint64 start;
+
+  if (has_texts (stream))
+    return TRUE;
+  if (!take_text_encoder (stream, cancellable, error))
+    return FALSE;
+  start = g_get_monotonic_time ();
+  for (guint branch = 0; done && branch < stream->n_branches; branch++)
+    done = stream->text_ready[branch] || encode_prompt (stream, branch, prompt_of (stream, branch), error);
+  end_stage (stream, SORA_STAGE_TEXT_ENCODER, start);
+  return release_text_encoder (stream, done ? error : NULL) && done;
+}
+
+/* Shows the tap what it has not seen yet. */
+static gboolean
+tap_texts (SoraStream *stream, GError **error)
+{
+  for (guint branch = 0; branch < stream->n_branches && stream->tap; branch++) {
+    guint n_tokens;
+    g_autofree gint32 *tokens = stream->text_seen[branch] ? NULL : sora_tokenizer_encode (stream->model->tokenizer,
+        prompt_of (stream, branch), stream->model->streaming.text_length, &n_tokens, error);
+    if (stream->text_seen[branch])
       continue;
-    if (!encode_prompt (stream, branch, prompts[branch], error))
+    if (!tokens)
       return FALSE;
-    stream->text_ready[branch] = !sora_queue_has_failed (stream->queue);
+    tap_text (stream, branch, tokens);
+    stream->text_seen[branch] = TRUE;
   }
   return TRUE;
 }
 
-/* Expert @index comes to the device once the other one is let go. A call that fails leaves none taken. */
+/* Lets the other expert go if the rest of the memory is too small for another one like it. */
 static gboolean
-take_expert (SoraStream *stream, guint index, GError **error)
+make_room (SoraStream *stream, SoraResident **other, GCancellable *cancellable, GError **error)
 {
-  if (stream->transformer && stream->expert == index)
+  if (!*other || sora_resident_get_size (*other) <= weight_request (stream, cancellable).max_bytes)
     return TRUE;
   if (!sora_queue_finish (stream->queue, error))
     return FALSE;
-  if (stream->transformer)
-    sora_model_weights_release_expert (stream->weights, stream->expert);
-  stream->conditioned = FALSE;
-  stream->expert = index;
-  stream->transformer = sora_model_weights_take_expert (stream->weights, index, stream->queue, error);
-  return stream->transformer != NULL;
+  release_part (stream, other);
+  return TRUE;
 }
 
-/* Takes expert @index, and gives it the timesteps, image and prompts that the other one had. */
 static gboolean
-use_expert (SoraStream *stream, guint index, GError **error)
+load_expert (SoraStream *stream, guint index, GCancellable *cancellable, GError **error)
 {
-  if (!take_expert (stream, index, error))
+  SoraWeightRequest request;
+  gint64 start = g_get_monotonic_time ();
+
+  if (!make_room (stream, &stream->experts[1 - index], cancellable, error))
     return FALSE;
-  if (stream->conditioned)
-    return TRUE;
-  set_timesteps_and_image (stream);
-  for (guint branch = 0; branch < stream->n_branches; branch++) {
-    if (stream->text_ready[branch])
-      set_text (stream, branch);
+  request = weight_request (stream, cancellable);
+  request.max_bytes -= MIN (request.max_bytes, stream->text_bytes);
+  stream->experts[index] = sora_model_take (stream->model, SORA_PART_TRANSFORMER + index, stream->queue, &request, error);
+  if (!stream->experts[index])
+    return FALSE;
+  end_loading (stream, SORA_STAGE_TRANSFORMER, start, sora_resident_get_size (stream->experts[0])
+      + sora_resident_get_size (stream->experts[1]));
+  return TRUE;
+}
+
+/* Gives the transformer the timesteps, the image, and the keys and values of the prompts, as far as it does not have them. */
+static void
+condition (SoraStream *stream)
+{
+  if (!stream->conditioned) {
+    set_timesteps_and_image (stream);
+    stream->conditioned = !sora_queue_has_failed (stream->queue);
+    stream->text_set[0] = stream->text_set[1] = FALSE;
   }
-  stream->conditioned = !sora_queue_has_failed (stream->queue);
+  for (guint branch = 0; branch < stream->n_branches; branch++) {
+    if (stream->text_set[branch])
+      continue;
+    sora_transformer_set_text (stream->transformer, stream->transformer_state, stream->queue, branch, embeddings_of (stream, branch),
+        stream->n_tokens[branch]);
+    stream->text_set[branch] = !sora_queue_has_failed (stream->queue);
+  }
+}
+
+/* Makes expert @index, 0 if there is but one, the one that the state is for. A call that fails leaves none. */
+static gboolean
+use_expert (SoraStream *stream, guint index, GCancellable *cancellable, GError **error)
+{
+  SoraTransformer *before = stream->transformer;
+
+  stream->transformer = NULL;
+  if (!stream->experts[index] && !load_expert (stream, index, cancellable, error))
+    return FALSE;
+  stream->transformer = stream->experts[index]->transformer;
+  if (stream->transformer != before)
+    stream->conditioned = FALSE;
+  condition (stream);
   return sora_queue_check (stream->queue, error);
 }
 
 /* Takes over the prompt and guidance that were set meanwhile. */
 static gboolean
-take_direction (SoraStream *stream, GError **error)
+take_direction (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
   g_autofree gchar *prompt = NULL;
 
@@ -589,7 +774,7 @@ take_direction (SoraStream *stream, GError **error)
     stream->prompt = g_steal_pointer (&prompt);
     stream->text_ready[0] = FALSE;
   }
-  return encode_prompts (stream, error);
+  return encode_prompts (stream, cancellable, error) && tap_texts (stream, error);
 }
 
 /* --- a block --------------------------------------------------------------------------------------------------- */
@@ -650,16 +835,21 @@ sampler_block (SoraStream *stream, guint64 index)
 }
 
 /* The clean latents that lie there from the block before enter the cache. */
-static void
-commit_previous (SoraStream *stream)
+static gboolean
+commit_previous (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
   SoraSamplerBlock block;
+  gint64 start = g_get_monotonic_time ();
 
   if (!stream->uncommitted)
-    return;
+    return TRUE;
+  if (!use_expert (stream, 0, cancellable, error))
+    return FALSE;
   block = sampler_block (stream, stream->next_block - 1);
   sora_sampler_commit (stream->sampler, stream->transformer, stream->transformer_state, stream->queue, &block);
   stream->uncommitted = sora_queue_has_failed (stream->queue);
+  end_stage (stream, SORA_STAGE_TRANSFORMER, start);
+  return sora_queue_check (stream->queue, error);
 }
 
 /* Shows one block of latents at @offset of device memory. */
@@ -700,7 +890,7 @@ count_first_steps (SoraStream *stream)
 
 /* Each expert makes its steps. */
 static gboolean
-run_steps (SoraStream *stream, GError **error)
+run_steps (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
   SoraSamplerBlock block = sampler_block (stream, stream->next_block);
   guint n_first = count_first_steps (stream), counts[] = { n_first, stream->options->steps - n_first };
@@ -709,7 +899,7 @@ run_steps (SoraStream *stream, GError **error)
     block.n_steps = counts[expert];
     if (block.n_steps == 0)
       continue;
-    if (!use_expert (stream, expert, error))
+    if (!use_expert (stream, expert, cancellable, error))
       return FALSE;
     sora_sampler_denoise (stream->sampler, stream->transformer, stream->transformer_state, stream->queue, &block,
         stream->guidance[expert], stream->tap ? tap_step : NULL, stream);
@@ -719,17 +909,19 @@ run_steps (SoraStream *stream, GError **error)
 }
 
 static gboolean
-denoise (SoraStream *stream, GError **error)
+denoise (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
   gsize n = latent_floats (stream, stream->block_latents);
+  gint64 start = g_get_monotonic_time ();
 
   upload_noise (stream);
-  if (!run_steps (stream, error))
+  if (!run_steps (stream, cancellable, error))
     return FALSE;
   sora_queue_zero (stream->queue, stream->flag, 0, sizeof (cl_int));
   sora_check_finite_run (stream->queue, stream->latents, 0, n, stream->flag);
   if (stream->tap)
     tap_memory (stream, "latents", stream->latents, 0);
+  end_stage (stream, SORA_STAGE_TRANSFORMER, start);
   return sora_queue_check (stream->queue, error);
 }
 
@@ -743,7 +935,7 @@ decode_some (SoraStream *stream)
     return;
   sora_queue_copy (stream->queue, stream->latents, latent_floats (stream, stream->n_read) * sizeof (gfloat), stream->decoded, 0,
       latent_floats (stream, n) * sizeof (gfloat));
-  sora_vae_decode (stream->weights->vae, stream->decoder_state, stream->queue, stream->decoded, n, stream->rgb);
+  sora_vae_decode (stream->vae->vae, stream->decoder_state, stream->queue, stream->decoded, n, stream->rgb);
   if (!sora_queue_has_failed (stream->queue))
     stream->n_decoded = n;
 }
@@ -753,6 +945,7 @@ static gboolean
 decode (SoraStream *stream, GError **error)
 {
   gsize latent_bytes = (gsize) 3 * stream->options->width * stream->options->height * stream->model->vae.time_scale;
+  gint64 start = g_get_monotonic_time ();
 
   while (stream->n_read < stream->block_latents) {
     decode_some (stream);
@@ -762,6 +955,7 @@ decode (SoraStream *stream, GError **error)
     stream->n_read += stream->n_decoded;
     stream->n_decoded = 0;
   }
+  end_stage (stream, SORA_STAGE_VAE, start);
   return TRUE;
 }
 
@@ -813,11 +1007,10 @@ block_new (SoraStream *stream)
 
 /* Clean latents for the next block. A cancelled call has changed nothing: what it did is done again. */
 static gboolean
-begin_block (SoraStream *stream, GError **error)
+begin_block (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
-  commit_previous (stream);
-  if (!sora_queue_check (stream->queue, error) || !use_expert (stream, 0, error) || !take_direction (stream, error)
-      || !denoise (stream, error))
+  if (!commit_previous (stream, cancellable, error) || !take_direction (stream, cancellable, error)
+      || !denoise (stream, cancellable, error))
     return FALSE;
   stream->unfinished = block_new (stream);
   stream->unfinished->prompt = g_strdup (stream->prompt);
@@ -842,7 +1035,7 @@ sora_stream_next_block (SoraStream *stream, GCancellable *cancellable, GError **
   if (is_at_end (stream))
     return NULL;
   sora_queue_set_cancellable (stream->queue, cancellable);
-  done = (stream->unfinished || begin_block (stream, error)) && decode (stream, error) && check_flag (stream, error);
+  done = (stream->unfinished || begin_block (stream, cancellable, error)) && decode (stream, error) && check_flag (stream, error);
   sora_queue_set_cancellable (stream->queue, NULL);      /* restarting is not cancelled by what cancelled this call */
   if (!done) {
     sora_queue_check (stream->queue, NULL);
@@ -900,7 +1093,7 @@ sora_stream_set_tap (SoraStream *stream, SoraTapFunc tap, gpointer user_data)
 {
   stream->tap = tap;
   stream->tap_data = user_data;
-  stream->text_ready[0] = stream->text_ready[1] = FALSE;        /* so that the tap sees the embeddings */
+  stream->text_seen[0] = stream->text_seen[1] = FALSE;
 }
 
 void
@@ -932,6 +1125,19 @@ sora_stream_get_work (SoraStream *stream)
 void
 sora_stream_get_memory (SoraStream *stream, guint64 *stream_bytes, guint64 *weight_bytes)
 {
-  *stream_bytes = sora_arena_get_size (stream->arena);
-  *weight_bytes = sora_model_weights_get_size (stream->weights);
+  *stream_bytes = sora_arena_get_size (stream->arena) + sora_queue_get_stream_size (stream->queue);
+  *weight_bytes = count_weight_bytes (stream);
+}
+
+void
+sora_stream_get_stage (SoraStream *stream, SoraStage stage, gdouble *load_seconds, gdouble *run_seconds, guint64 *weight_bytes)
+{
+  const StageUse *use;
+
+  g_return_if_fail (stage >= SORA_STAGE_TEXT_ENCODER && stage <= SORA_STAGE_VAE);
+
+  use = &stream->stages[stage];
+  *load_seconds = use->load / (gdouble) G_USEC_PER_SEC;
+  *run_seconds = use->run / (gdouble) G_USEC_PER_SEC;
+  *weight_bytes = use->weight_bytes;
 }

@@ -42,6 +42,17 @@ open_model (const gchar *path)
   return model;
 }
 
+SoraResident *
+find_resident (SoraModel *model, SoraPartType type)
+{
+  for (guint i = 0; i < model->residents->len; i++) {
+    SoraResident *resident = model->residents->pdata[i];
+    if (resident->type == type)
+      return resident;
+  }
+  return NULL;
+}
+
 SoraModel *
 open_tiny_model (void)
 {

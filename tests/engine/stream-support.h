@@ -4,6 +4,7 @@
 
 #include <sora/sora.h>
 
+#include "model-private.h"
 #include "test-support.h"
 #include "weights/weight-file.h"
 
@@ -34,6 +35,8 @@ void remove_tree (const gchar *path);
 /* Replaces @old, which is there once. */
 void replace_in_file (const gchar *folder, const gchar *name, const gchar *old, const gchar *new);
 SoraModel *open_model (const gchar *path);
+/* (transfer none): the first part of @type that a stream uses at present, or NULL */
+SoraResident *find_resident (SoraModel *model, SoraPartType type);
 
 /* PROMPT and SEED */
 SoraStreamOptions *default_options (void);

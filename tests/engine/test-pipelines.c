@@ -159,6 +159,20 @@ test_experts (void)
   check_clip (own, golden, "golden.experts_2");
 }
 
+/* So much memory that both experts have room, or only one */
+static void
+limit_memory (SoraModel *model, SoraStreamOptions *options, gboolean both)
+{
+  guint64 stream_bytes, weight_bytes, expert;
+
+  sora_stream_options_set_weight_type (options, SORA_WEIGHT_TYPE_FP32);
+  sora_stream_options_set_text_encoder_policy (options, SORA_TEXT_ENCODER_POLICY_KEEP);
+  g_autoptr (SoraStream) stream = open_stream (model, options);
+  sora_stream_get_memory (stream, &stream_bytes, &weight_bytes);
+  expert = sora_resident_get_size (find_resident (model, SORA_PART_TRANSFORMER));
+  sora_stream_options_set_max_memory (options, stream_bytes + weight_bytes + (both ? 2 * expert : expert / 2));
+}
+
 /* Where only one has room, the other one's memory is free, the weights are as many, and the frames the same, again and again. */
 static void
 test_swap (void)
@@ -167,29 +181,27 @@ test_swap (void)
   g_autoptr (SoraModel) model = open_experts ();
   g_autoptr (SoraStreamOptions) options = clip_options (golden);
   sora_stream_options_set_guidance_scale (options, 4);
+  limit_memory (model, options, FALSE);
   g_autoptr (SoraStream) stream = open_stream (model, options);
-  SoraModelWeights *weights = model->weights->pdata[0];
   guint64 bytes, before, after;
 
-  g_assert_true (weights->keeps_experts);
-  weights->keeps_experts = FALSE;
   sora_stream_get_memory (stream, &bytes, &before);
   for (guint i = 0; i < 2; i++) {
     check_clip (stream, golden, "golden.experts");
-    g_assert_null (weights->experts[0].transformer);
-    g_assert_nonnull (weights->experts[1].transformer);
+    g_assert_null (find_resident (model, SORA_PART_TRANSFORMER));
+    g_assert_nonnull (find_resident (model, SORA_PART_TRANSFORMER_2));
     sora_stream_get_memory (stream, &bytes, &after);
     g_assert_cmpuint (after, ==, before);
     sora_stream_restart (stream);
   }
   /* another stream that is at the first expert keeps it */
   g_autoptr (SoraStream) other = open_stream (model, options);
-  g_assert_cmpuint (weights->experts[0].users, ==, 1);
+  g_assert_cmpuint (find_resident (model, SORA_PART_TRANSFORMER)->users, ==, 1);
   check_clip (stream, golden, "golden.experts");
-  g_assert_nonnull (weights->experts[0].transformer);
+  g_assert_nonnull (find_resident (model, SORA_PART_TRANSFORMER));
   check_clip (other, golden, "golden.experts");
-  g_assert_null (weights->experts[0].transformer);
-  g_assert_cmpuint (weights->experts[1].users, ==, 2);
+  g_assert_null (find_resident (model, SORA_PART_TRANSFORMER));
+  g_assert_cmpuint (find_resident (model, SORA_PART_TRANSFORMER_2)->users, ==, 2);
 }
 
 static void
@@ -199,15 +211,15 @@ test_keep (void)
   g_autoptr (SoraModel) model = open_experts ();
   g_autoptr (SoraStreamOptions) options = clip_options (golden);
   sora_stream_options_set_guidance_scale (options, 4);
+  limit_memory (model, options, TRUE);
   g_autoptr (SoraStream) stream = open_stream (model, options);
-  SoraModelWeights *weights = model->weights->pdata[0];
-  SoraTransformer *first = weights->experts[0].transformer;
+  SoraResident *first = find_resident (model, SORA_PART_TRANSFORMER);
 
   check_clip (stream, golden, "golden.experts");
   sora_stream_restart (stream);
   check_clip (stream, golden, "golden.experts");
-  g_assert_true (weights->experts[0].transformer == first);
-  g_assert_nonnull (weights->experts[1].transformer);
+  g_assert_true (find_resident (model, SORA_PART_TRANSFORMER) == first);
+  g_assert_nonnull (find_resident (model, SORA_PART_TRANSFORMER_2));
 }
 
 typedef struct {
@@ -242,9 +254,9 @@ test_cancel (gconstpointer keeps)
   g_autoptr (SoraModel) model = open_experts ();
   g_autoptr (SoraStreamOptions) options = clip_options (golden);
   sora_stream_options_set_guidance_scale (options, 4);
+  limit_memory (model, options, keeps != NULL);
   g_autoptr (SoraStream) stream = open_stream (model, options);
 
-  ((SoraModelWeights *) model->weights->pdata[0])->keeps_experts = keeps != NULL;
   for (guint i = 0; i < G_N_ELEMENTS (places); i++) {
     g_autoptr (GCancellable) cancellable = g_cancellable_new ();
     Interruption interruption = { cancellable, places[i] };
@@ -308,11 +320,11 @@ test_image (gconstpointer data)
   g_autoptr (SoraWeightFile) golden = open_golden ("pipelines.safetensors");
   g_autoptr (SoraModel) model = open_image_model (c->transformer, c->two);
   g_autoptr (SoraStreamOptions) options = image_options (golden, c->last);
+  limit_memory (model, options, FALSE);
   g_autoptr (SoraStream) stream = open_stream (model, options);
   g_autofree gchar *text = sora_model_describe (model);
 
   g_assert_nonnull (strstr (text, c->kind));
-  ((SoraModelWeights *) model->weights->pdata[0])->keeps_experts = FALSE;
   check_clip (stream, golden, c->name);
   sora_stream_restart (stream);
   check_clip (stream, golden, c->name);

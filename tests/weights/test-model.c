@@ -313,16 +313,17 @@ test_wan_names (void)
 typedef struct {
   SoraModel *model;
   SoraQueue *queue;
-  SoraModelWeights *weights;
+  SoraResident *transformer;
 } Load;
 
 static gpointer
 load_weights (gpointer data)
 {
+  const SoraWeightRequest request = { .max_memory = G_MAXUINT64, .max_bytes = G_MAXUINT64 };
   Load *load = data;
   g_autoptr (GError) error = NULL;
 
-  load->weights = sora_model_get_weights (load->model, load->queue, NULL, NULL, NULL, &error);
+  load->transformer = sora_model_take (load->model, SORA_PART_TRANSFORMER, load->queue, &request, &error);
   g_assert_no_error (error);
   return NULL;
 }
@@ -345,8 +346,10 @@ test_shared_weights (void)
   g_autoptr (GError) error = NULL;
   Load loads[2];
   GThread *threads[2];
-  SoraModelWeights *weights;
+  SoraResident *parts[SORA_PART_TRANSFORMER + 1];
   guint n_progress = 0;
+  SoraWeightRequest request = { .max_memory = G_MAXUINT64, .max_bytes = G_MAXUINT64, .progress = count_progress,
+    .progress_data = &n_progress };
 
   for (guint i = 0; i < 2; i++) {
     loads[i] = (Load) { .model = model, .queue = sora_test_queue_new () };
@@ -354,21 +357,27 @@ test_shared_weights (void)
   }
   for (guint i = 0; i < 2; i++)
     g_thread_join (threads[i]);
-  g_assert_true (loads[0].weights == loads[1].weights);
-  g_assert_cmpuint (sora_model_weights_get_size (loads[0].weights), >, 100000);
-  g_assert_cmpuint (model->weights->len, ==, 1);
-  sora_model_weights_unref (loads[0].weights);
-  g_assert_cmpuint (model->weights->len, ==, 1);
-  sora_model_weights_unref (loads[1].weights);
-  g_assert_cmpuint (model->weights->len, ==, 0);
+  g_assert_true (loads[0].transformer == loads[1].transformer);
+  g_assert_cmpuint (sora_resident_get_size (loads[0].transformer), >, 100000);
+  g_assert_cmpuint (model->residents->len, ==, 1);
+  sora_model_release (model, loads[0].transformer);
+  g_assert_cmpuint (model->residents->len, ==, 1);
+  sora_model_release (model, loads[1].transformer);
+  g_assert_cmpuint (model->residents->len, ==, 0);
 
-  weights = sora_model_get_weights (model, loads[0].queue, count_progress, &n_progress, NULL, &error);
-  g_assert_no_error (error);
+  for (guint i = 0; i < G_N_ELEMENTS (parts); i++) {
+    parts[i] = sora_model_take (model, i, loads[0].queue, &request, &error);
+    g_assert_no_error (error);
+    g_assert_nonnull (parts[i]);
+  }
   g_assert_cmpuint (n_progress, ==, 3);
-  sora_model_weights_unref (weights);
+  for (guint i = 0; i < G_N_ELEMENTS (parts); i++)
+    sora_model_release (model, parts[i]);
   g_cancellable_cancel (cancellable);
-  g_assert_null (sora_model_get_weights (model, loads[0].queue, NULL, NULL, cancellable, &error));
+  request.cancellable = cancellable;
+  g_assert_null (sora_model_take (model, SORA_PART_TRANSFORMER, loads[0].queue, &request, &error));
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_assert_cmpuint (model->residents->len, ==, 0);
   for (guint i = 0; i < 2; i++)
     sora_queue_free (loads[i].queue);
 }

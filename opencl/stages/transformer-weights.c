@@ -151,6 +151,7 @@ load (const SoraTransformerConfig *config, SoraLoader *loader, GError **error)
   for (guint i = 0; ok && i < config->num_layers; i++)
     ok = load_layer (t, i, loader, error);
   t->size = loader->bytes;
+  t->is_streamed = loader->is_limited;
   if (!ok)
     g_clear_pointer (&t, sora_transformer_free);
   return t;
@@ -237,6 +238,12 @@ sora_transformer_free (SoraTransformer *t)
   sora_clear_mem (&t->output_table);
   g_free (t->layers);
   g_free (t);
+}
+
+gboolean
+sora_transformer_is_streamed (SoraTransformer *t)
+{
+  return t->is_streamed;
 }
 
 guint64

@@ -19,6 +19,8 @@ SoraTransformer *sora_transformer_new (const SoraTransformerConfig *config, Sora
     SoraQueue *queue, GError **error);
 void sora_transformer_free (SoraTransformer *transformer);
 guint64 sora_transformer_get_size (SoraTransformer *transformer);
+/* Whether some of its weights are read from the file whenever they are used, for want of memory. */
+gboolean sora_transformer_is_streamed (SoraTransformer *transformer);
 
 /* What a stream fixes. */
 typedef struct {

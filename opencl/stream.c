@@ -715,11 +715,22 @@ tap_texts (SoraStream *stream, GError **error)
   return TRUE;
 }
 
-/* Lets the other expert go if the rest of the memory is too small for another one like it. */
+/* What a text encoder that was released needs when it comes back is left free. */
+static SoraWeightRequest
+expert_request (SoraStream *stream, GCancellable *cancellable)
+{
+  SoraWeightRequest request = weight_request (stream, cancellable);
+
+  request.max_bytes -= MIN (request.max_bytes, stream->text_bytes);
+  return request;
+}
+
+/* Lets the other expert go unless it is whole, and the rest of the memory is enough for another one like it. */
 static gboolean
 make_room (SoraStream *stream, SoraResident **other, GCancellable *cancellable, GError **error)
 {
-  if (!*other || sora_resident_get_size (*other) <= weight_request (stream, cancellable).max_bytes)
+  if (!*other || (!sora_transformer_is_streamed ((*other)->transformer)
+          && sora_resident_get_size (*other) <= expert_request (stream, cancellable).max_bytes))
     return TRUE;
   if (!sora_queue_finish (stream->queue, error))
     return FALSE;
@@ -735,8 +746,7 @@ load_expert (SoraStream *stream, guint index, GCancellable *cancellable, GError 
 
   if (!make_room (stream, &stream->experts[1 - index], cancellable, error))
     return FALSE;
-  request = weight_request (stream, cancellable);
-  request.max_bytes -= MIN (request.max_bytes, stream->text_bytes);
+  request = expert_request (stream, cancellable);
   stream->experts[index] = sora_model_take (stream->model, SORA_PART_TRANSFORMER + index, stream->queue, &request, error);
   if (!stream->experts[index])
     return FALSE;

@@ -43,6 +43,7 @@ struct _SoraTransformer {
   SoraTransformerConfig config;
   guint dim;
   guint64 size;                 /* bytes on the device */
+  gboolean is_streamed;         /* not all weights are there */
   SoraLinear *patch_embedding;  /* [dim, in_channels * ph * pw] */
   SoraLinear *time_1, *time_2;  /* [dim, freq_dim], [dim, dim] */
   SoraLinear *time_proj;        /* [6 dim, dim] */

@@ -150,6 +150,7 @@ load (const SoraTransformerConfig *config, SoraLoader *loader, GError **error)
   for (guint i = 0; ok && i < config->num_layers; i++)
     ok = load_layer (t, i, loader, error);
   t->size = loader->bytes;
+  t->is_streamed = loader->is_limited;
   if (!ok)
     g_clear_pointer (&t, sora_transformer_free);
   return t;
@@ -247,6 +248,12 @@ sora_transformer_free (SoraTransformer *t)
   g_hash_table_unref (t->linears);
   g_free (t->layers);
   g_free (t);
+}
+
+gboolean
+sora_transformer_is_streamed (SoraTransformer *t)
+{
+  return t->is_streamed;
 }
 
 guint64

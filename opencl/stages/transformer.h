@@ -23,6 +23,8 @@ SoraTransformer *sora_transformer_new_sharing (const SoraTransformerConfig *conf
     const GPtrArray *others, SoraQueue *queue, GError **error);
 void sora_transformer_free (SoraTransformer *transformer);
 guint64 sora_transformer_get_size (SoraTransformer *transformer);
+/* Whether some of its weights are read from the file whenever they are used, for want of memory. */
+gboolean sora_transformer_is_streamed (SoraTransformer *transformer);
 
 /* What a stream fixes. */
 typedef struct {

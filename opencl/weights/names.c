@@ -129,6 +129,7 @@ static const struct {
   { "scale_shift_table", 3 },
   { "blocks.#.scale_shift_table", 3 },
   { "vace_blocks.#.scale_shift_table", 3 },
+  { "condition_embedder.image_embedder.pos_embed", 3 },
 };
 
 /* Shapes in transformers, of tensors that Wan's CLIP has leading ones before */

@@ -159,18 +159,19 @@ test_experts (void)
   check_clip (own, golden, "golden.experts_2");
 }
 
-/* So much memory that both experts have room, or only one */
+/* So much memory that there is room for so many experts; for less than one, some of its weights are streamed. */
 static void
-limit_memory (SoraModel *model, SoraStreamOptions *options, gboolean both)
+limit_memory (SoraModel *model, SoraStreamOptions *options, gdouble room)
 {
-  guint64 stream_bytes, weight_bytes, expert;
+  guint64 stream_bytes, weight_bytes;
+  gint64 expert;
 
   sora_stream_options_set_weight_type (options, SORA_WEIGHT_TYPE_FP32);
   sora_stream_options_set_text_encoder_policy (options, SORA_TEXT_ENCODER_POLICY_KEEP);
   g_autoptr (SoraStream) stream = open_stream (model, options);
   sora_stream_get_memory (stream, &stream_bytes, &weight_bytes);
   expert = sora_resident_get_size (find_resident (model, SORA_PART_TRANSFORMER));
-  sora_stream_options_set_max_memory (options, stream_bytes + weight_bytes + (both ? 2 * expert : expert / 2));
+  sora_stream_options_set_max_memory (options, stream_bytes + weight_bytes + (gint64) ((room - 1) * expert));
 }
 
 /* Where only one has room, the other one's memory is free, the weights are as many, and the frames the same, again and again. */
@@ -181,7 +182,7 @@ test_swap (void)
   g_autoptr (SoraModel) model = open_experts ();
   g_autoptr (SoraStreamOptions) options = clip_options (golden);
   sora_stream_options_set_guidance_scale (options, 4);
-  limit_memory (model, options, FALSE);
+  limit_memory (model, options, 1.5);
   g_autoptr (SoraStream) stream = open_stream (model, options);
   guint64 bytes, before, after;
 
@@ -211,7 +212,7 @@ test_keep (void)
   g_autoptr (SoraModel) model = open_experts ();
   g_autoptr (SoraStreamOptions) options = clip_options (golden);
   sora_stream_options_set_guidance_scale (options, 4);
-  limit_memory (model, options, TRUE);
+  limit_memory (model, options, 3);
   g_autoptr (SoraStream) stream = open_stream (model, options);
   SoraResident *first = find_resident (model, SORA_PART_TRANSFORMER);
 
@@ -254,7 +255,7 @@ test_cancel (gconstpointer keeps)
   g_autoptr (SoraModel) model = open_experts ();
   g_autoptr (SoraStreamOptions) options = clip_options (golden);
   sora_stream_options_set_guidance_scale (options, 4);
-  limit_memory (model, options, keeps != NULL);
+  limit_memory (model, options, keeps ? 3 : 1.5);
   g_autoptr (SoraStream) stream = open_stream (model, options);
 
   for (guint i = 0; i < G_N_ELEMENTS (places); i++) {
@@ -312,7 +313,7 @@ static const ImageCase image_cases[] = {
   { "wan-i2v-experts.json", TRUE, TRUE, "golden.images_experts", "kind          image to video, two experts\n" },
 };
 
-/* Again after a restart, too. */
+/* Again after a restart, and with some of the weights streamed. */
 static void
 test_image (gconstpointer data)
 {
@@ -320,13 +321,19 @@ test_image (gconstpointer data)
   g_autoptr (SoraWeightFile) golden = open_golden ("pipelines.safetensors");
   g_autoptr (SoraModel) model = open_image_model (c->transformer, c->two);
   g_autoptr (SoraStreamOptions) options = image_options (golden, c->last);
-  limit_memory (model, options, FALSE);
+  limit_memory (model, options, 1.5);
   g_autoptr (SoraStream) stream = open_stream (model, options);
   g_autofree gchar *text = sora_model_describe (model);
 
   g_assert_nonnull (strstr (text, c->kind));
   check_clip (stream, golden, c->name);
   sora_stream_restart (stream);
+  check_clip (stream, golden, c->name);
+  g_clear_pointer (&stream, sora_stream_free);
+  sora_stream_options_set_max_memory (options, 0);
+  limit_memory (model, options, 0.6);
+  stream = open_stream (model, options);
+  g_assert_true (sora_transformer_is_streamed (find_resident (model, SORA_PART_TRANSFORMER)->transformer));
   check_clip (stream, golden, c->name);
 }
 
@@ -370,6 +377,44 @@ test_condition (void)
 
   check_condition (model, FALSE, "golden.condition");
   check_condition (model, TRUE, "golden.condition_2");
+}
+
+/* A TAEHV has the nearest byte for grey: as frames of that byte are encoded, and none of those that lie there. */
+static void
+test_grey (void)
+{
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+  g_autoptr (GError) error = NULL;
+  g_autofree guint8 *rgb = draw_picture (FALSE), *frames = g_malloc (4 * 3 * WIDTH * HEIGHT);
+  guint n = HEIGHT / model->vae.spatial_scale * WIDTH / model->vae.spatial_scale * model->vae.latent_channels;
+  cl_mem mem = sora_queue_alloc (queue, 4 * 3 * WIDTH * HEIGHT), latent = sora_test_alloc (queue, n);
+  SoraVae *vae = sora_vae_new (&model->vae, model->vae_file, SORA_VAE_ENCODER, queue, &error);
+  gfloat *latents[2];
+
+  g_assert_no_error (error);
+  g_assert_cmpuint (model->vae.time_scale, ==, 4);
+  for (guint i = 0; i < 2; i++) {
+    g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (queue));
+    SoraVaeEncoderState *state = sora_vae_encoder_state_new (vae, HEIGHT / model->vae.spatial_scale, WIDTH / model->vae.spatial_scale, 1,
+        arena);
+    g_assert_true (sora_arena_commit (arena, &error));
+    memset (frames, i == 0 ? 7 : 128, 4 * 3 * WIDTH * HEIGHT);
+    memcpy (frames + 3 * 3 * WIDTH * HEIGHT, rgb, 3 * WIDTH * HEIGHT);
+    sora_queue_write (queue, mem, 0, 4 * 3 * WIDTH * HEIGHT, frames);
+    if (i == 0)
+      sora_vae_encode_greyed (vae, state, queue, mem, 3, latent);
+    else
+      sora_vae_encode (vae, state, queue, mem, 1, latent);
+    latents[i] = sora_test_download (queue, latent, n);
+    sora_vae_encoder_state_free (state);
+  }
+  sora_test_assert_same (latents[0], latents[1], n, "a latent with three grey frames");
+  g_free (latents[0]);
+  g_free (latents[1]);
+  sora_vae_free (vae);
+  clReleaseMemObject (mem);
+  clReleaseMemObject (latent);
 }
 
 static void
@@ -462,6 +507,7 @@ main (int argc, char **argv)
     g_test_add_data_func (path, &image_cases[i], test_image);
   }
   g_test_add_func ("/pipelines/image/condition", test_condition);
+  g_test_add_func ("/pipelines/image/grey", test_grey);
   g_test_add_func ("/pipelines/image/options", test_image_options);
   g_test_add_func ("/pipelines/image/models", test_image_models);
   return g_test_run ();

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "weights/config-clip.h"
 #include "weights/config.h"
 
 int LLVMFuzzerTestOneInput (const guint8 *data, size_t size);
@@ -16,6 +17,7 @@ load (gchar which, const gchar *path, GError **error)
   SoraTextEncoderConfig text_encoder;
   SoraTransformerConfig transformer;
   SoraVaeConfig vae = { 0 };
+  SoraClipConfig clip;
   gboolean success;
 
   switch (which) {
@@ -33,6 +35,8 @@ load (gchar which, const gchar *path, GError **error)
       if (success)
         sora_vae_config_clear (&vae);
       return success;
+    case '4':
+      return sora_clip_config_load (&clip, path, error);
     default:
       success = sora_streaming_config_init_wan (&streaming, 16, path, error);
       if (success)

@@ -127,6 +127,28 @@ test_patch_embedding (void)
   }
 }
 
+/* Ones come before the places of two images, and go from before those of CLIP. */
+static void
+test_leading_ones (void)
+{
+  const WeightTestTensor transformer[] = { { "head.modulation", "F32", "[2,5]", 40 }, { "img_emb.emb_pos", "F32", "[4,3]", 48 } };
+  const WeightTestTensor clip[] = { { "visual.cls_embedding", "F32", "[1,1,5]", 20 }, { "visual.pos_embedding", "F32", "[1,1,5]", 20 },
+    { "visual.transformer.11.attn.to_qkv.bias", "F32", "[1,1,5]", 20 } };
+  g_autoptr (GByteArray) one = weight_test_safetensors (transformer, G_N_ELEMENTS (transformer));
+  g_autoptr (GByteArray) other = weight_test_safetensors (clip, G_N_ELEMENTS (clip));
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SoraWeightFile) of_transformer = weight_test_open (one->data, one->len, &error);
+  g_autoptr (SoraWeightFile) of_clip = weight_test_open (other->data, other->len, &error);
+
+  g_assert_no_error (error);
+  g_assert_nonnull (sora_weight_file_find (of_transformer, &error, "condition_embedder.image_embedder.pos_embed", 3, 1, 4, 3));
+  g_assert_nonnull (sora_weight_file_find (of_clip, &error, "embeddings.class_embedding", 1, 5));
+  g_assert_nonnull (sora_weight_file_find (of_clip, &error, "embeddings.position_embedding.weight", 2, 1, 5));
+  g_assert_nonnull (sora_weight_file_find (of_clip, &error, "encoder.layers.11.self_attn.qkv_proj.bias", 3, 1, 1, 5));
+  g_assert_cmpstr (sora_weight_file_get_prefix (of_transformer), ==, "");
+  g_assert_cmpstr (sora_weight_file_get_prefix (of_clip), ==, "visual.");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -137,5 +159,6 @@ main (int argc, char **argv)
   }
   g_test_add_func ("/names/collisions", test_collisions);
   g_test_add_func ("/names/patch-embedding", test_patch_embedding);
+  g_test_add_func ("/names/leading-ones", test_leading_ones);
   return g_test_run ();
 }

@@ -90,45 +90,92 @@ write_streamed (SoraQueue *queue, cl_mem mem, gsize offset, gsize size, const vo
   sora_queue_stream_write (queue, offset, size, data);
 }
 
-/* Uploads the tensors as they are in the file if that is how they are stored, which panels of one row can be. */
+/* Whether all tensors have what is stored. */
 static gboolean
+is_stored (SoraWeightType type, guint n_parts, const SoraTensor *const *weights)
+{
+  gsize size;
+
+  for (guint i = 0; i < n_parts; i++) {
+    if (!sora_weight_type_peek_stored (type, weights[i], &size))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* Panels of one row are the tensors as they are in the file. */
+static void
 upload_stored (SoraQueue *queue, const SoraLinear *linear, cl_mem mem, guint n_parts, const SoraTensor *const *weights, WriteFunc write)
 {
   gsize offset = 0, size;
 
-  if (linear->panel != 1)
-    return FALSE;
-  for (guint i = 0; i < n_parts; i++) {
-    if (!sora_weight_type_peek_stored (linear->type, weights[i], &size))
-      return FALSE;
-  }
   for (guint i = 0; i < n_parts; i++, offset += size) {
     const guint8 *data = sora_weight_type_peek_stored (linear->type, weights[i], &size);
     write (queue, mem, offset, size, data);
   }
-  return TRUE;
+}
+
+/* Row @row of the stacked tensors as it is in the file; NULL behind the last */
+static const guint8 *
+stored_row (const SoraLinear *linear, guint n_parts, const SoraTensor *const *weights, guint64 row)
+{
+  for (guint i = 0; i < n_parts; row -= weights[i++]->shape[0]) {
+    gsize size;
+    const guint8 *data = sora_weight_type_peek_stored (linear->type, weights[i], &size);
+    if (row < weights[i]->shape[0])
+      return data + size / weights[i]->shape[0] * row;
+  }
+  return NULL;
+}
+
+/* Rows @first ... of the weight to panels, from what the file has stored */
+static void
+pack_stored (const SoraLinear *linear, guint n_parts, const SoraTensor *const *weights, guint64 first, guint64 count, guint8 *packed)
+{
+  gsize panel_size = sora_pack_get_size (linear->type, linear->k, linear->panel);
+  g_autofree const guint8 **rows = g_new (const guint8 *, linear->panel);
+
+  for (guint64 row = 0; row < count; row += linear->panel, packed += panel_size) {
+    for (guint i = 0; i < linear->panel; i++)
+      rows[i] = stored_row (linear, n_parts, weights, first + row + i);
+    sora_pack_stored (linear->type, rows, linear->k, linear->panel, packed);
+  }
+}
+
+/* The same from the tensors' numbers, whatever they are; @plain: [count, k], @scales: [count, blocks], scratch, the latter for q8 only */
+static void
+pack_numbers (const SoraLinear *linear, guint n_parts, const SoraTensor *const *weights, guint64 first, guint64 count, gfloat *plain,
+    guint16 *scales, guint8 *packed)
+{
+  guint64 k = linear->k, blocks = sora_pack_count_blocks (k);
+  gsize panel_size = sora_pack_get_size (linear->type, k, linear->panel);
+
+  sora_pack_rows (n_parts, weights, first, count, k, plain);
+  if (scales)
+    sora_pack_scales (n_parts, weights, first, count, k, plain, scales);
+  for (guint64 row = 0; row < count; row += linear->panel, packed += panel_size)
+    sora_pack_panel (linear->type, plain + row * k, scales ? scales + row * blocks : NULL, k, linear->panel, packed);
 }
 
 /* Packs and uploads as many panels at a time as fill a slab. */
 static void
 upload_packed (SoraQueue *queue, const SoraLinear *linear, cl_mem mem, guint n_parts, const SoraTensor *const *weights, WriteFunc write)
 {
-  guint64 k = linear->k, rows = padded_n (linear), panel = linear->panel, blocks = sora_pack_count_blocks (k);
+  guint64 k = linear->k, rows = padded_n (linear), panel = linear->panel;
   guint64 step = MIN (rows, MAX (SLAB_FLOATS / (panel * k), 1) * panel);
   gsize panel_size = sora_pack_get_size (linear->type, k, panel);
-  g_autofree gfloat *plain = g_new (gfloat, step * k);
-  g_autofree guint16 *scales = linear->type == SORA_WEIGHT_TYPE_Q8 ? g_new (guint16, step * blocks) : NULL;
+  gboolean stored = is_stored (linear->type, n_parts, weights);
+  g_autofree gfloat *plain = stored ? NULL : g_new (gfloat, step * k);
+  g_autofree guint16 *scales = !stored && linear->type == SORA_WEIGHT_TYPE_Q8 ? g_new (guint16, step * sora_pack_count_blocks (k)) : NULL;
   g_autofree guint8 *packed = g_malloc (step / panel * panel_size);
 
   for (guint64 first = 0; first < rows && !sora_queue_has_failed (queue); first += step) {
     guint64 count = MIN (step, rows - first);
 
-    sora_pack_rows (n_parts, weights, first, count, k, plain);
-    if (scales)
-      sora_pack_scales (n_parts, weights, first, count, k, plain, scales);
-    for (guint64 row = 0; row < count; row += panel)
-      sora_pack_panel (linear->type, plain + row * k, scales ? scales + row * blocks : NULL, k, panel,
-          packed + row / panel * panel_size);
+    if (stored)
+      pack_stored (linear, n_parts, weights, first, count, packed);
+    else
+      pack_numbers (linear, n_parts, weights, first, count, plain, scales, packed);
     write (queue, mem, first / panel * panel_size, count / panel * panel_size, packed);
   }
 }
@@ -136,7 +183,9 @@ upload_packed (SoraQueue *queue, const SoraLinear *linear, cl_mem mem, guint n_p
 static void
 upload_weights (SoraQueue *queue, const SoraLinear *linear, cl_mem mem, guint n_parts, const SoraTensor *const *weights, WriteFunc write)
 {
-  if (!upload_stored (queue, linear, mem, n_parts, weights, write))
+  if (linear->panel == 1 && is_stored (linear->type, n_parts, weights))
+    upload_stored (queue, linear, mem, n_parts, weights, write);
+  else
     upload_packed (queue, linear, mem, n_parts, weights, write);
 }
 

@@ -165,3 +165,55 @@ sora_pack_panel (SoraWeightType type, const gfloat *rows, const guint16 *scales,
       pack_fp32 (rows, k, width, panel);
   }
 }
+
+/* Row @row of a panel of numbers of @size bytes, for columns first ... end - 1 */
+static void
+place_numbers (const guint8 *values, guint size, guint64 first, guint64 end, guint row, guint width, guint8 *panel)
+{
+  for (guint64 column = first; column < end; column++) {
+    if (size == sizeof (guint16))
+      memcpy (panel + (column * width + row) * sizeof (guint16), values + column * sizeof (guint16), sizeof (guint16));
+    else
+      memcpy (panel + (column * width + row) * sizeof (gfloat), values + column * sizeof (gfloat), sizeof (gfloat));
+  }
+}
+
+static void
+pack_stored_numbers (const guint8 *const *rows, guint size, guint64 k, guint width, guint8 *panel)
+{
+  for (guint64 first = 0; first < k; first += BLOCK) {
+    for (guint row = 0; row < width; row++) {
+      if (rows[row])
+        place_numbers (rows[row], size, first, MIN (first + BLOCK, k), row, width, panel);
+    }
+  }
+}
+
+static void
+pack_stored_blocks (const guint8 *const *rows, guint64 k, guint width, guint8 *panel)
+{
+  guint64 blocks = sora_pack_count_blocks (k);
+
+  for (guint64 block = 0; block < blocks; block++, panel += width * (sizeof (guint16) + SORA_BLOCK_VALUES)) {
+    guint8 *values = panel + width * sizeof (guint16);
+
+    for (guint row = 0; row < width; row++) {
+      const guint8 *stored = rows[row] ? rows[row] + block * (sizeof (guint16) + SORA_BLOCK_VALUES) : NULL;
+      if (!stored)
+        continue;
+      memcpy (panel + row * sizeof (guint16), stored, sizeof (guint16));
+      for (guint i = 0; i < SORA_BLOCK_VALUES; i++)
+        values[i * width + row] = stored[sizeof (guint16) + i];
+    }
+  }
+}
+
+void
+sora_pack_stored (SoraWeightType type, const guint8 *const *rows, guint64 k, guint width, guint8 *panel)
+{
+  memset (panel, 0, sora_pack_get_size (type, k, width));
+  if (type == SORA_WEIGHT_TYPE_Q8)
+    pack_stored_blocks (rows, k, width, panel);
+  else
+    pack_stored_numbers (rows, type == SORA_WEIGHT_TYPE_FP32 ? sizeof (gfloat) : sizeof (guint16), k, width, panel);
+}

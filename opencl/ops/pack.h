@@ -32,4 +32,7 @@ gsize sora_pack_get_size (SoraWeightType type, guint64 k, guint width);
  */
 void sora_pack_panel (SoraWeightType type, const gfloat *rows, const guint16 *scales, guint64 k, guint width, gpointer panel);
 
+/* The same from rows that are stored as @type already, each wherever it is; @rows: [width], of which %NULL are zeros. */
+void sora_pack_stored (SoraWeightType type, const guint8 *const *rows, guint64 k, guint width, guint8 *panel);
+
 G_END_DECLS

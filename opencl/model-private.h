@@ -27,6 +27,13 @@ struct _SoraModel {
   GPtrArray *weights;           /* SoraModelWeights, not owned: those that streams hold at present */
 };
 
+/* Takes @parts over, also if it fails: a model without its tokenizer, which can be described, but not run. Files are opened through the
+ * cache of @parts, if they have one. */
+SoraModel *sora_model_open_headers (SoraModelParts *parts, GError **error);
+/* sora.json; without it Wan's defaults, as the layout has them. @latent_channels: the VAE's; @text_length: 0 = nothing says it */
+gboolean sora_model_parts_load_streaming (const SoraModelParts *parts, SoraStreamingConfig *config, guint latent_channels,
+    guint text_length, GError **error);
+
 /* What every stream needs of a model's weights on one device, shared by the streams there. Immutable once loaded; reference-counted. */
 typedef struct {
   gatomicrefcount ref_count;

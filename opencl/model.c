@@ -32,36 +32,24 @@ check_index (SoraModel *model, GError **error)
   return sora_json_reader_close (&reader, error);
 }
 
-/* "wan2.1_t2v_1.3B_fp16" of .../wan2.1_t2v_1.3B_fp16.safetensors; a folder's whole name */
-static gchar *
-make_name (const SoraModelParts *parts)
+gboolean
+sora_model_parts_load_streaming (const SoraModelParts *parts, SoraStreamingConfig *config, guint latent_channels, guint text_length,
+    GError **error)
 {
-  gchar *name = g_path_get_basename (parts->path), *dot = strrchr (name, '.');
-
-  if (dot && dot > name && !g_file_test (parts->path, G_FILE_TEST_IS_DIR))
-    *dot = '\0';
-  return name;
-}
-
-/* sora.json; without it Wan's defaults, as the layout has them. @text_length: 0 = nothing says it */
-static gboolean
-load_streaming (SoraModel *model, guint text_length, GError **error)
-{
-  const SoraModelParts *parts = &model->parts;
   g_autofree gchar *path = parts->folder ? g_build_filename (parts->folder, "sora.json", NULL) : NULL;
   g_autofree gchar *scheduler = parts->layout == SORA_LAYOUT_DIFFUSERS
       ? g_build_filename (parts->folder, "scheduler", "scheduler_config.json", NULL) : NULL;
 
   if (path && g_file_test (path, G_FILE_TEST_EXISTS)) {
-    if (!sora_streaming_config_load (&model->streaming, path, error))
+    if (!sora_streaming_config_load (config, path, error))
       return FALSE;
   } else {
-    if (!sora_streaming_config_init_wan (&model->streaming, model->vae.latent_channels, scheduler, error))
+    if (!sora_streaming_config_init_wan (config, latent_channels, scheduler, error))
       return FALSE;
-    model->streaming.text_length = text_length ? text_length : model->streaming.text_length;
+    config->text_length = text_length ? text_length : config->text_length;
   }
-  if (!model->streaming.name)
-    model->streaming.name = make_name (parts);
+  if (!config->name)
+    config->name = sora_model_path_make_name (parts->path);
   return TRUE;
 }
 
@@ -73,7 +61,7 @@ load_text_encoder (SoraModel *model, GError **error)
 
   if (part->config && !sora_text_encoder_config_load (config, part->config, error))
     return FALSE;
-  model->text_encoder_file = sora_weight_file_open (part->weights, error);
+  model->text_encoder_file = sora_weight_cache_open (model->parts.cache, part->weights, error);
   return model->text_encoder_file
       && (part->config || sora_text_encoder_config_from_shapes (config, model->text_encoder_file, error))
       && sora_text_encoder_validate (config, model->text_encoder_file, error);
@@ -88,7 +76,7 @@ load_transformer (SoraModel *model, guint *text_length, GError **error)
 
   if (is_diffusers && !sora_transformer_config_load (config, part->config, error))
     return FALSE;
-  model->transformer_file = sora_weight_file_open (part->weights, error);
+  model->transformer_file = sora_weight_cache_open (model->parts.cache, part->weights, error);
   if (!model->transformer_file)
     return FALSE;
   if (!is_diffusers && part->config) {
@@ -108,23 +96,9 @@ load_vae (SoraModel *model, GError **error)
 
   if (part->config && !sora_vae_config_load (config, part->config, error))
     return FALSE;
-  model->vae_file = sora_weight_file_open (part->weights, error);
+  model->vae_file = sora_weight_cache_open (model->parts.cache, part->weights, error);
   return model->vae_file && (part->config || sora_vae_config_from_shapes (config, model->vae_file, error))
       && sora_vae_validate (config, model->vae_file, error);
-}
-
-/* A file of its own, or in the text encoder's */
-static gboolean
-load_tokenizer (SoraModel *model, GError **error)
-{
-  const gchar *path = model->parts.tokenizer;
-  GBytes *inside = sora_weight_file_peek_octets (model->text_encoder_file, SORA_TOKENIZER_TENSOR);
-
-  if (inside && g_str_equal (path, model->parts.text_encoder.weights))
-    model->tokenizer = sora_tokenizer_new_from_data (g_bytes_get_data (inside, NULL), g_bytes_get_size (inside), path, error);
-  else
-    model->tokenizer = sora_tokenizer_new (path, error);
-  return model->tokenizer != NULL;
 }
 
 static gboolean
@@ -133,7 +107,7 @@ load_parts (SoraModel *model, GError **error)
   guint text_length = 0;
 
   return load_text_encoder (model, error) && load_transformer (model, &text_length, error) && load_vae (model, error)
-      && load_streaming (model, text_length, error) && load_tokenizer (model, error);
+      && sora_model_parts_load_streaming (&model->parts, &model->streaming, model->vae.latent_channels, text_length, error);
 }
 
 static gboolean
@@ -168,10 +142,8 @@ check_sizes (SoraModel *model, GError **error)
 static gboolean
 check_agreement (SoraModel *model, GError **error)
 {
-  guint latent_channels = model->vae.latent_channels, vocab_size = sora_tokenizer_get_vocab_size (model->tokenizer);
+  guint latent_channels = model->vae.latent_channels;
 
-  if (vocab_size > model->text_encoder.vocab_size)
-    return expect_equal (model, "the tokenizer's vocabulary", vocab_size, "the text encoder's", model->text_encoder.vocab_size, error);
   return expect_equal (model, "the transformer's text_dim", model->transformer.text_dim, "the text encoder's d_model",
           model->text_encoder.d_model, error)
       && expect_equal (model, "the transformer's in_channels", model->transformer.in_channels, "the VAE's latent_channels",
@@ -179,6 +151,25 @@ check_agreement (SoraModel *model, GError **error)
       && expect_equal (model, "the transformer's out_channels", model->transformer.out_channels, "the VAE's latent_channels",
           latent_channels, error)
       && check_sizes (model, error);
+}
+
+/* A file of its own, or in the text encoder's, whose vocabulary may be larger */
+static gboolean
+load_tokenizer (SoraModel *model, GError **error)
+{
+  const gchar *path = model->parts.tokenizer;
+  GBytes *inside = sora_weight_file_peek_octets (model->text_encoder_file, SORA_TOKENIZER_TENSOR);
+  guint vocab_size;
+
+  if (inside && g_str_equal (path, model->parts.text_encoder.weights))
+    model->tokenizer = sora_tokenizer_new_from_data (g_bytes_get_data (inside, NULL), g_bytes_get_size (inside), path, error);
+  else
+    model->tokenizer = sora_tokenizer_new (path, error);
+  if (!model->tokenizer)
+    return FALSE;
+  vocab_size = sora_tokenizer_get_vocab_size (model->tokenizer);
+  return vocab_size <= model->text_encoder.vocab_size
+      || expect_equal (model, "the tokenizer's vocabulary", vocab_size, "the text encoder's", model->text_encoder.vocab_size, error);
 }
 
 static void
@@ -198,6 +189,22 @@ model_free (SoraModel *model)
 }
 
 SoraModel *
+sora_model_open_headers (SoraModelParts *parts, GError **error)
+{
+  g_autoptr (SoraModel) model = g_new0 (SoraModel, 1);
+
+  g_atomic_ref_count_init (&model->ref_count);
+  g_mutex_init (&model->lock);
+  g_cond_init (&model->changed);
+  model->weights = g_ptr_array_new ();
+  model->parts = *parts;
+  if (!check_index (model, error) || !sora_model_parts_check (&model->parts, error) || !load_parts (model, error)
+      || !check_agreement (model, error))
+    return NULL;
+  return g_steal_pointer (&model);
+}
+
+SoraModel *
 sora_model_open_parts (const gchar *path, const gchar *text_encoder, const gchar *vae, const gchar *tokenizer, GError **error)
 {
   g_autoptr (SoraModel) model = NULL;
@@ -205,16 +212,8 @@ sora_model_open_parts (const gchar *path, const gchar *text_encoder, const gchar
 
   if (!sora_model_parts_find (&parts, path, text_encoder, vae, tokenizer, error))
     return NULL;
-  model = g_new0 (SoraModel, 1);
-  g_atomic_ref_count_init (&model->ref_count);
-  g_mutex_init (&model->lock);
-  g_cond_init (&model->changed);
-  model->weights = g_ptr_array_new ();
-  model->parts = parts;
-  if (!check_index (model, error) || !sora_model_parts_check (&model->parts, error) || !load_parts (model, error)
-      || !check_agreement (model, error))
-    return NULL;
-  return g_steal_pointer (&model);
+  model = sora_model_open_headers (&parts, error);
+  return model && load_tokenizer (model, error) ? g_steal_pointer (&model) : NULL;
 }
 
 SoraModel *

@@ -129,7 +129,7 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     { "negative-prompt", 'n', 0, G_OPTION_ARG_FILENAME, &args->negative_prompt, "what not to show", "TEXT" },
     { "image", 'i', 0, G_OPTION_ARG_FILENAME, &args->image, "a picture to begin with: the first frame", "FILE" },
     { "fit", 0, 0, G_OPTION_ARG_STRING, &args->fit_name, "of an image in other proportions: crop, letterbox or stretch (default: crop)", "HOW" },
-    { "model", 'm', 0, G_OPTION_ARG_FILENAME, &args->model, "model directory or transformer's file (default: the embedded model)", "PATH" },
+    { "model", 'm', 0, G_OPTION_ARG_FILENAME, &args->model, "a name of \"sora models\", a directory, or a transformer's file (default: the embedded model)", "MODEL" },
     SORA_COMMAND_PARTS (&args->text_encoder, &args->vae, &args->tokenizer),
     { "device", 'd', 0, G_OPTION_ARG_STRING, &args->device, "see \"sora devices\" (default: the first GPU, else a CPU)", "DEVICE" },
     { "seed", 's', 0, G_OPTION_ARG_INT64, &args->seed, "same seed, same frames (default: 0)", "N" },

@@ -27,7 +27,7 @@ sora_command_info (gint argc, gchar **argv, GError **error)
   g_autoptr (SoraModel) model = NULL;
   const gchar *path;
 
-  if (!sora_command_parse (&argc, &argv, "[MODEL]", "Checks every file of a model (default: the embedded model) and describes it.",
+  if (!sora_command_parse (&argc, &argv, "[MODEL]", "Checks every file of a model (a name of \"sora models\", or a path; default: the embedded model) and describes it.",
           entries, 1, error))
     return FALSE;
   path = argc > 1 ? argv[1] : NULL;

@@ -13,6 +13,7 @@ G_BEGIN_DECLS
 typedef struct _SoraDialect SoraDialect;
 
 struct _SoraWeightFile {
+  gatomicrefcount ref_count;
   gchar *path;
   GBytes *bytes;                /* the mapped file; NULL for an index */
   GPtrArray *shards;            /* SoraWeightFile, whose bytes and paths the tensors point to */

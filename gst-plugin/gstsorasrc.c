@@ -1071,8 +1071,8 @@ static void
 install_text_properties (GObjectClass *class)
 {
   g_object_class_install_property (class, PROP_MODEL, g_param_spec_string ("model", "Model",
-      "Model directory in diffusers' or Wan's own layout, or a transformer's file (NULL: the embedded model, looked for in "
-      "SORA_MODEL_PATH, XDG_DATA_HOME and the data directory)", NULL, READY_FLAGS));
+      "Model directory in diffusers' or Wan's own layout, a transformer's file, or a name that \"sora models\" lists (NULL: the embedded "
+      "model, looked for in SORA_MODEL_PATH, XDG_DATA_HOME and the data directory)", NULL, READY_FLAGS));
   g_object_class_install_property (class, PROP_TEXT_ENCODER, g_param_spec_string ("text-encoder", "Text encoder",
       "UMT5 weight file, or folder with config.json and weights (NULL or empty: the model's own, found beside it)", NULL, READY_FLAGS));
   g_object_class_install_property (class, PROP_VAE, g_param_spec_string ("vae", "VAE",

@@ -36,11 +36,12 @@ typedef struct {
  * sora_catalogue_walk:
  * @places: ended by %NULL
  * @n_required: of the first so many it is an error not to exist
+ * @max_entries: folders and weight files of one place; beyond, it is no place for models alone
  * @cache: keeps the files that were looked at
  *
  * Returns: (transfer full) (element-type SoraCandidate).
  */
-GPtrArray *sora_catalogue_walk (const gchar *const *places, guint n_required, SoraWeightCache *cache);
+GPtrArray *sora_catalogue_walk (const gchar *const *places, guint n_required, guint max_entries, SoraWeightCache *cache);
 
 /* Whether @path, which may be NULL, could only be a name: of no file, and without a folder */
 gboolean sora_catalogue_is_name (const gchar *path);

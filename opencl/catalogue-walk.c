@@ -7,14 +7,13 @@
 #include <string.h>
 
 #define MAX_DEPTH 6             /* folders below a place */
-#define MAX_ENTRIES 20000       /* folders and weight files of one place: beyond, it is no place for models alone */
 
 typedef struct {
   SoraWeightCache *cache;
   GPtrArray *candidates;
   GHashTable *seen;             /* set of "DEVICE:NODE" of the folders and files that were come by */
   guint place;
-  guint n_entries;              /* in this place so far */
+  guint n_entries, max_entries; /* in this place so far, and at most */
 } Walk;
 
 static void
@@ -54,10 +53,10 @@ static gboolean
 may_look (Walk *walk, const gchar *path)
 {
   walk->n_entries++;
-  if (walk->n_entries == MAX_ENTRIES)
+  if (walk->n_entries == walk->max_entries + 1)
     add_candidate (walk, path, g_error_new (SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED,
-            "More than %u folders and weight files, of which the rest from %s on is left out; name folders inside instead", MAX_ENTRIES, path));
-  return walk->n_entries < MAX_ENTRIES;
+            "More than %u folders and weight files: what comes from %s on is left out; name folders inside instead", walk->max_entries, path));
+  return walk->n_entries <= walk->max_entries;
 }
 
 static gboolean
@@ -191,10 +190,11 @@ look_at_folder (Walk *walk, const gchar *path, guint depth)
 }
 
 GPtrArray *
-sora_catalogue_walk (const gchar *const *places, guint n_required, SoraWeightCache *cache)
+sora_catalogue_walk (const gchar *const *places, guint n_required, guint max_entries, SoraWeightCache *cache)
 {
   g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  Walk walk = { .cache = cache, .candidates = g_ptr_array_new_with_free_func ((GDestroyNotify) candidate_free), .seen = seen };
+  Walk walk = { .cache = cache, .candidates = g_ptr_array_new_with_free_func ((GDestroyNotify) candidate_free), .seen = seen,
+    .max_entries = max_entries };
 
   for (guint i = 0; places[i]; i++) {
     walk.place = i;

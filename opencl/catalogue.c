@@ -7,6 +7,8 @@
 
 #include "model-private.h"
 
+#define MAX_ENTRIES 20000
+
 struct _SoraCatalogue {
   gatomicrefcount ref_count;
   GPtrArray *models;            /* SoraCatalogueModel */
@@ -129,10 +131,13 @@ describe (SoraCatalogueModel *model, SoraWeightCache *cache)
   }
   summarise_parts (model, &parts);
   set_family (model, &parts);
-  g_strfreev (model->missing);
-  model->missing = sora_model_parts_list_missing (&parts);
-  if (model->missing[0]) {
+  if (sora_model_parts_check_index (&parts, &model->error)) {
+    g_strfreev (model->missing);
+    model->missing = sora_model_parts_list_missing (&parts);
+  }
+  if (model->missing[0])
     describe_incomplete (model, &parts);
+  if (model->missing[0] || model->error) {
     sora_model_parts_clear (&parts);
   } else {
     opened = sora_model_open_headers (&parts, &model->error);
@@ -169,7 +174,7 @@ sora_catalogue_new (const gchar *const *places)
   g_autoptr (SoraWeightCache) cache = sora_weight_cache_new ();
   g_auto (GStrv) usual = places ? NULL : sora_model_places ();
   guint n_required = places ? g_strv_length ((gchar **) places) : g_strv_length (usual) - 2;
-  g_autoptr (GPtrArray) candidates = sora_catalogue_walk (places ? places : (const gchar *const *) usual, n_required, cache);
+  g_autoptr (GPtrArray) candidates = sora_catalogue_walk (places ? places : (const gchar *const *) usual, n_required, MAX_ENTRIES, cache);
 
   g_atomic_ref_count_init (&catalogue->ref_count);
   catalogue->models = g_ptr_array_new_with_free_func ((GDestroyNotify) model_free);

@@ -30,6 +30,8 @@ struct _SoraModel {
 /* Takes @parts over, also if it fails: a model without its tokenizer, which can be described, but not run. Files are opened through the
  * cache of @parts, if they have one. */
 SoraModel *sora_model_open_headers (SoraModelParts *parts, GError **error);
+/* Whether diffusers' index, which only says which pipeline it is, says one that can be run; other layouts have none. */
+gboolean sora_model_parts_check_index (const SoraModelParts *parts, GError **error);
 /* sora.json; without it Wan's defaults, as the layout has them. @latent_channels: the VAE's; @text_length: 0 = nothing says it */
 gboolean sora_model_parts_load_streaming (const SoraModelParts *parts, SoraStreamingConfig *config, guint latent_channels,
     guint text_length, GError **error);

@@ -8,15 +8,14 @@
 
 #include "weights/json.h"
 
-/* The index only says which pipeline it is. */
-static gboolean
-check_index (SoraModel *model, GError **error)
+gboolean
+sora_model_parts_check_index (const SoraModelParts *parts, GError **error)
 {
-  g_autofree gchar *path = g_build_filename (model->parts.path, "model_index.json", NULL);
+  g_autofree gchar *path = g_build_filename (parts->path, "model_index.json", NULL);
   const gchar *name = "";
   SoraJsonReader reader;
 
-  if (model->parts.layout != SORA_LAYOUT_DIFFUSERS)
+  if (parts->layout != SORA_LAYOUT_DIFFUSERS)
     return TRUE;
   sora_json_reader_open (&reader, path);
   sora_json_read_string (&reader, "_class_name", SORA_JSON_REQUIRED, &name);
@@ -198,7 +197,7 @@ sora_model_open_headers (SoraModelParts *parts, GError **error)
   g_cond_init (&model->changed);
   model->weights = g_ptr_array_new ();
   model->parts = *parts;
-  if (!check_index (model, error) || !sora_model_parts_check (&model->parts, error) || !load_parts (model, error)
+  if (!sora_model_parts_check_index (&model->parts, error) || !sora_model_parts_check (&model->parts, error) || !load_parts (model, error)
       || !check_agreement (model, error))
     return NULL;
   return g_steal_pointer (&model);

@@ -89,14 +89,16 @@ print_models (SoraCatalogue *catalogue)
     printf ("No models were found; SORA_MODEL_PATH says where to look\n");
 }
 
-/* JSON */
+/* JSON. Paths may be no UTF-8, which JSON is. */
 
 static void
 add_text (JsonBuilder *builder, const gchar *name, const gchar *text)
 {
+  g_autofree gchar *valid = text ? g_utf8_make_valid (text, -1) : NULL;
+
   json_builder_set_member_name (builder, name);
-  if (text)
-    json_builder_add_string_value (builder, text);
+  if (valid)
+    json_builder_add_string_value (builder, valid);
   else
     json_builder_add_null_value (builder);
 }
@@ -113,8 +115,10 @@ add_texts (JsonBuilder *builder, const gchar *name, const gchar *const *texts)
 {
   json_builder_set_member_name (builder, name);
   json_builder_begin_array (builder);
-  for (guint i = 0; texts[i]; i++)
-    json_builder_add_string_value (builder, texts[i]);
+  for (guint i = 0; texts[i]; i++) {
+    g_autofree gchar *valid = g_utf8_make_valid (texts[i], -1);
+    json_builder_add_string_value (builder, valid);
+  }
   json_builder_end_array (builder);
 }
 

@@ -7,6 +7,8 @@
 
 /* Rows of the tile that linear.cl computes where a full one does not fit */
 #define REST_ROWS 4
+#define SPAN 8
+#define ITEMS_PER_UNIT 32
 /* Floats that are packed on the host at a time, unless one panel has more: 512 KiB, which the caches hold twice */
 #define SLAB_FLOATS (1 << 17)
 
@@ -169,21 +171,29 @@ sora_linear_get_size (const SoraLinear *linear)
   return linear->size;
 }
 
-/* Global size: (tiles of rows, panels). */
+/* Tiles that a work-item computes one after the other: up to SPAN, as long as each compute unit has work-items enough to share evenly. */
+static cl_uint
+choose_span (SoraDevice *device, gsize tiles_m, gsize panels)
+{
+  return CLAMP (tiles_m * panels / (ITEMS_PER_UNIT * device->compute_units), 1, SPAN);
+}
+
+/* Global size: (spans of tiles of rows, panels). */
 static void
 packed_run (SoraQueue *queue, const SoraLinear *linear, SoraMatrix x, SoraMatrix y, cl_uint m,
     const SoraEpilogueArgs *epilogue)
 {
-  gsize tiles_m = m / linear->tile + (m % linear->tile + REST_ROWS - 1) / REST_ROWS;
+  gsize tiles_m = m / linear->tile + (m % linear->tile + REST_ROWS - 1) / REST_ROWS, panels = padded_n (linear) / linear->panel;
+  cl_uint span = choose_span (sora_queue_get_device (queue), tiles_m, panels);
   SoraLaunch launch = {
     .program = "linear", .options = linear->options, .kernel = "linear",
-    .dims = 2, .global = { tiles_m, padded_n (linear) / linear->panel }, .local = { 1, 1 },
+    .dims = 2, .global = { (tiles_m + span - 1) / span, panels }, .local = { 1, 1 },
     .flops = (guint64) 2 * m * linear->n * linear->k,
   };
 
   SORA_LAUNCH (queue, &launch, SORA_ARG (x.mem), SORA_ARG (x.offset), SORA_ARG (x.stride), SORA_ARG (linear->weight),
-      SORA_ARG (m), SORA_ARG (linear->n), SORA_ARG (linear->k), SORA_ARG (y.mem), SORA_ARG (y.offset), SORA_ARG (y.stride),
-      SORA_EPILOGUE_ARGS (*epilogue));
+      SORA_ARG (m), SORA_ARG (linear->n), SORA_ARG (linear->k), SORA_ARG (span), SORA_ARG (y.mem), SORA_ARG (y.offset),
+      SORA_ARG (y.stride), SORA_EPILOGUE_ARGS (*epilogue));
 }
 
 static SoraEpilogueArgs

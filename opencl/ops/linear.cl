@@ -124,54 +124,60 @@ store_some (VECTOR v, global float *to, uint count)
     to[i] = values[i];
 }
 
-/* Global size: (tiles of rows, panels). The tiles of a panel follow each other, so the panel stays in the caches. */
+/* Global size: (spans of tiles of rows, panels). A work-item computes up to @span tiles, so that what each one costs beside its
+ * products is paid once; they follow each other, as do the work-items of a panel, so the panel stays in the caches. */
 __attribute__ ((reqd_work_group_size (1, 1, 1)))
 kernel void
-linear (global const float *x, uint x_offset, uint x_stride, global const float *weight, uint m, uint n, uint k,
+linear (global const float *x, uint x_offset, uint x_stride, global const float *weight, uint m, uint n, uint k, uint span,
     global float *y, uint y_offset, uint y_stride, uint activation, uint operands,
     global const float *multiplier, uint multiplier_offset, uint multiplier_stride,
     global const float *gate, uint gate_offset, uint gate_stride, uint rows_per_frame, uint n_frames,
     global const float *residual, uint residual_offset, uint residual_stride)
 {
   VECTOR tile[TILE_M * 2];
-  uint tiles = m / TILE_M, index = get_global_id (0), first_column = get_global_id (1) * PANEL;
-  uint first = index < tiles ? index * TILE_M : tiles * TILE_M + (index - tiles) * REST_M;
-  uint rows = min (m - first, (uint) (index < tiles ? TILE_M : REST_M));
-  uint frame = operands & HAS_GATE ? first / rows_per_frame % n_frames : 0;
-  uint frame_row = operands & HAS_GATE ? first % rows_per_frame : 0;
+  uint tiles = m / TILE_M, all_tiles = tiles + (m % TILE_M + REST_M - 1) / REST_M;
+  uint begin = get_global_id (0) * span, end = min (begin + span, all_tiles), first_column = get_global_id (1) * PANEL;
   global const float *panel = weight + (ulong) first_column * k;
   global const float *bias = weight + (ulong) get_global_size (1) * PANEL * k + first_column;
   VECTOR bias0 = LOAD (0, bias), bias1 = LOAD (1, bias);
+  uint first = begin < tiles ? begin * TILE_M : tiles * TILE_M + (begin - tiles) * REST_M;
+  uint frame = operands & HAS_GATE ? first / rows_per_frame % n_frames : 0;
+  uint frame_row = operands & HAS_GATE ? first % rows_per_frame : 0;
 
   x += x_offset + (ulong) first * x_stride;
-  if (index < tiles)
-    multiply_tile (x, x_stride, panel, k, bias0, bias1, tile);
-  else
-    multiply_rest (x, x_stride, rows, panel, k, bias0, bias1, tile);
-
   y += y_offset + (ulong) first * y_stride + first_column;
   multiplier += multiplier_offset + (ulong) first * multiplier_stride + first_column;
   residual += residual_offset + (ulong) first * residual_stride + first_column;
   gate += gate_offset + first_column;
-  for (uint row = 0; row < rows; row++) {
-    for (uint part = 0; part < 2 && first_column + part * WIDTH < n; part++) {
-      uint column = part * WIDTH, count = n - first_column - column;
-      VECTOR v = activate (tile[2 * row + part], activation);
+  for (uint index = begin; index < end; index++) {
+    uint rows = index < tiles ? TILE_M : min (m - first, (uint) REST_M);
 
-      if (operands & HAS_MULTIPLIER)
-        v *= load_some (multiplier + column, count);
-      if (operands & HAS_GATE)
-        v *= load_some (gate + (ulong) frame * gate_stride + column, count);
-      if (operands & HAS_RESIDUAL)
-        v += load_some (residual + column, count);
-      store_some (v, y + column, count);
+    if (index < tiles)
+      multiply_tile (x, x_stride, panel, k, bias0, bias1, tile);
+    else
+      multiply_rest (x, x_stride, rows, panel, k, bias0, bias1, tile);
+    for (uint row = 0; row < rows; row++) {
+      for (uint part = 0; part < 2 && first_column + part * WIDTH < n; part++) {
+        uint column = part * WIDTH, count = n - first_column - column;
+        VECTOR v = activate (tile[2 * row + part], activation);
+
+        if (operands & HAS_MULTIPLIER)
+          v *= load_some (multiplier + column, count);
+        if (operands & HAS_GATE)
+          v *= load_some (gate + (ulong) frame * gate_stride + column, count);
+        if (operands & HAS_RESIDUAL)
+          v += load_some (residual + column, count);
+        store_some (v, y + column, count);
+      }
+      y += y_stride;
+      multiplier += multiplier_stride;
+      residual += residual_stride;
+      if (++frame_row == rows_per_frame) {
+        frame_row = 0;
+        frame = frame + 1 == n_frames ? 0 : frame + 1;
+      }
     }
-    y += y_stride;
-    multiplier += multiplier_stride;
-    residual += residual_stride;
-    if (++frame_row == rows_per_frame) {
-      frame_row = 0;
-      frame = frame + 1 == n_frames ? 0 : frame + 1;
-    }
+    first += rows;
+    x += (ulong) rows * x_stride;
   }
 }

@@ -78,8 +78,8 @@ fail_unknown (SoraCatalogue *catalogue, const gchar *name, GError **error)
   g_autofree gchar *near = list_near (catalogue, name);
 
   g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_NOT_FOUND,
-      "There is no model \"%s\", neither as a path nor as a name%s%s. \"sora models\" lists the %u that were found; SORA_MODEL_PATH says where to "
-      "look for more", name, near ? "; near are " : "", near ? near : "", sora_catalogue_get_n_models (catalogue));
+      "There is no model \"%s\", neither as a path nor as a name%s%s. \"sora models\" lists the %u that were found; SORA_MODEL_PATH says "
+      "where to look for more", name, near ? "; near are " : "", near ? near : "", sora_catalogue_get_n_models (catalogue));
 }
 
 static void

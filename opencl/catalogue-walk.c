@@ -55,7 +55,8 @@ may_look (Walk *walk, const gchar *path)
   walk->n_entries++;
   if (walk->n_entries == walk->max_entries + 1)
     add_candidate (walk, path, g_error_new (SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED,
-            "More than %u folders and weight files: what comes from %s on is left out; name folders inside instead", walk->max_entries, path));
+            "More than %u folders and weight files: what comes from %s on is left out; name folders inside instead",
+            walk->max_entries, path));
   return walk->n_entries <= walk->max_entries;
 }
 
@@ -135,7 +136,8 @@ is_wan_model (Walk *walk, const gchar *folder, GPtrArray *names)
     return FALSE;
   for (guint i = 0; i < names->len; i++) {
     g_autofree gchar *path = g_build_filename (folder, names->pdata[i], NULL);
-    g_autoptr (SoraWeightFile) file = sora_is_weight_file_name (names->pdata[i]) ? sora_weight_cache_open (walk->cache, path, NULL) : NULL;
+    gboolean readable = sora_is_weight_file_name (names->pdata[i]) && !sora_is_special_file (path);
+    g_autoptr (SoraWeightFile) file = readable ? sora_weight_cache_open (walk->cache, path, NULL) : NULL;
     n += file && sora_weights_recognise (file) == SORA_WEIGHTS_TRANSFORMER;
   }
   return n == 1;
@@ -157,7 +159,7 @@ look_inside (Walk *walk, const gchar *folder, GPtrArray *names, guint depth)
 
   for (guint i = 0; i < names->len; i++) {
     g_autofree gchar *path = g_build_filename (folder, names->pdata[i], NULL);
-    if (g_file_test (path, G_FILE_TEST_IS_DIR))
+    if (g_file_test (path, G_FILE_TEST_IS_DIR) || sora_is_special_file (path))
       continue;
     if (sora_is_weight_file_name (names->pdata[i]))
       look_at_file (walk, path);

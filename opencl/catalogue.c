@@ -83,7 +83,8 @@ set_abilities (SoraCatalogueModel *model, guint channels)
 static void
 describe_incomplete (SoraCatalogueModel *model, const SoraModelParts *parts)
 {
-  g_autoptr (SoraWeightFile) file = parts->transformer.weights ? sora_weight_cache_open (parts->cache, parts->transformer.weights, NULL) : NULL;
+  const gchar *path = parts->transformer.weights;
+  g_autoptr (SoraWeightFile) file = path ? sora_weight_cache_open (parts->cache, path, NULL) : NULL;
   SoraTransformerConfig config;
   guint text_length;
   gboolean known;

@@ -98,6 +98,12 @@ sora_is_weight_file_name (const gchar *name)
   return FALSE;
 }
 
+gboolean
+sora_is_special_file (const gchar *path)
+{
+  return g_file_test (path, G_FILE_TEST_EXISTS) && !g_file_test (path, G_FILE_TEST_IS_REGULAR) && !g_file_test (path, G_FILE_TEST_IS_DIR);
+}
+
 static gint
 compare_paths (gconstpointer a, gconstpointer b)
 {
@@ -115,7 +121,7 @@ add_weight_files (GPtrArray *paths, const gchar *folder, guint depth)
     if (g_file_test (path, G_FILE_TEST_IS_DIR)) {
       if (depth > 0)
         add_weight_files (paths, path, depth - 1);
-    } else if (sora_is_weight_file_name (name)) {
+    } else if (sora_is_weight_file_name (name) && !sora_is_special_file (path)) {
       g_ptr_array_add (paths, g_steal_pointer (&path));
     }
   }
@@ -213,7 +219,8 @@ find_root (const gchar *folder)
 
 /* Sets @part's weights: beside the transformer in @folder, or in the first of @names in ComfyUI's folder @root that has what is @wanted */
 static void
-find_part (SoraModelPart *part, const gchar *folder, const gchar *root, const gchar *const *names, const Wanted *wanted, SoraWeightCache *cache)
+find_part (SoraModelPart *part, const gchar *folder, const gchar *root, const gchar *const *names, const Wanted *wanted,
+    SoraWeightCache *cache)
 {
   g_autoptr (GPtrArray) beside = list_weight_files (folder, 0);
 

@@ -66,6 +66,8 @@ const gchar *sora_layout_name (SoraLayout layout);
 gchar **sora_model_places (void);
 /* Whether @name is one of a weight file, or of an index of shards, but no shard's */
 gboolean sora_is_weight_file_name (const gchar *name);
+/* Whether @path is a pipe or something else that is neither file nor folder, and may block whoever opens it; a link to nowhere is none. */
+gboolean sora_is_special_file (const gchar *path);
 /* Whether @folder is of Wan's own layout: with its config.json */
 gboolean sora_is_wan_folder (const gchar *folder);
 /* ComfyUI's folders for transformers, then NULL */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Times the stages of a model one by one, for scripts/bench-peers: stages MODEL WIDTHxHEIGHT FRAMES DEVICE PROMPT prints "NAME SECONDS".
  *
- * The public API alone: a stream hands what it computes to its tap once it is there, so the time between two of them is a stage's. The model
- * runs without guidance, so that a step is one evaluation of the transformer. */
+ * The public API alone: a stream hands what it computes to its tap once it is there, so the time between two of them is a stage's. The
+ * model runs without guidance, so that a step is one evaluation of the transformer. */
 #include <sora/sora.h>
 #include <stdio.h>
 #include <string.h>

@@ -162,7 +162,8 @@ test_embedded (void)
   g_assert_cmpstr (sora_catalogue_model_get_types (model)[0], ==, "BF16");
   g_assert_cmpuint (model->clip_frames, ==, 0);
   sora_stream_get_memory (stream, &stream_bytes, &weight_bytes);
-  g_test_message ("%" G_GUINT64_FORMAT " bytes expected, %" G_GUINT64_FORMAT " taken", sora_catalogue_model_get_memory (model), weight_bytes);
+  g_test_message ("%" G_GUINT64_FORMAT " bytes expected, %" G_GUINT64_FORMAT " taken", sora_catalogue_model_get_memory (model),
+      weight_bytes);
   g_assert_cmpuint (sora_catalogue_model_get_memory (model), >, weight_bytes / 2);
   g_assert_cmpuint (sora_catalogue_model_get_memory (model), <, weight_bytes * 11 / 10);
 }
@@ -253,7 +254,8 @@ put_narrow_encoder (const gchar *model, const gchar *name)
     g_string_append_printf (header, "%s\"%s\":{\"dtype\":\"F8_E4M3\",\"shape\":[", i > 0 ? "," : "", tensor->name);
     for (guint j = 0; j < tensor->n_dims; j++)
       g_string_append_printf (header, "%s%" G_GUINT64_FORMAT, j > 0 ? "," : "", tensor->shape[j]);
-    g_string_append_printf (header, "],\"data_offsets\":[%" G_GUINT64_FORMAT ",%" G_GUINT64_FORMAT "]}", offset, offset + tensor->n_elements);
+    g_string_append_printf (header, "],\"data_offsets\":[%" G_GUINT64_FORMAT ",%" G_GUINT64_FORMAT "]}", offset,
+        offset + tensor->n_elements);
     offset += tensor->n_elements;
   }
   g_string_append_c (header, '}');
@@ -377,13 +379,16 @@ test_broken (void)
 
 /* --- folders ---------------------------------------------------------------------------------------------------- */
 
-/* Whatever leads to the same folder or file, it is listed once, and nothing goes round in circles. */
+/* Whatever leads to the same folder or file, it is listed once, nothing goes round in circles, and nothing waits for a pipe. */
 static void
 test_links (void)
 {
+  g_autofree gchar *pipe = place ("links", "pipe.safetensors"), *pipe_beside = place ("links/a/wan", "a.safetensors");
   g_autoptr (SoraCatalogue) catalogue = NULL;
 
   put_wan ("links/a/wan");
+  g_assert_cmpint (mkfifo (pipe, 0600), ==, 0);
+  g_assert_cmpint (mkfifo (pipe_beside, 0600), ==, 0);
   link_to ("..", "links", "a/up");
   link_to ("a", "links", "b");
   link_to ("a/wan/diffusion_pytorch_model.safetensors", "links", "file.safetensors");

@@ -240,7 +240,9 @@ sora_catalogue_model_get_n_parameters (const SoraCatalogueModel *model)
 guint64
 sora_catalogue_model_get_memory (const SoraCatalogueModel *model)
 {
-  return model->transformer.memory + model->text_encoder.memory + model->vae.memory;
+  guint64 resident = model->transformer.memory + model->vae.memory;
+
+  return model->text_encoder.is_large ? MAX (model->text_encoder.memory, resident) : model->text_encoder.memory + resident;
 }
 
 const gchar *const *

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "weights/weight-type.h"
+
 /* Published sizes of Wan, by width, layers and channels */
 static const struct {
   guint dim, n_layers, channels;
@@ -45,20 +47,38 @@ is_on_device (SoraWeightsKind kind, const gchar *name)
   }
 }
 
+/* As the stages store it: matrices as @type says, all else as fp32 */
+static guint64
+count_bytes (const SoraTensor *tensor, SoraWeightsKind kind, SoraWeightType type)
+{
+  gboolean is_matrix = (kind == SORA_WEIGHTS_TRANSFORMER || kind == SORA_WEIGHTS_TEXT_ENCODER) && tensor->n_dims != 1 && tensor->n_dims != 3;
+
+  switch (is_matrix ? sora_weight_type_for_tensors (type, 1, &tensor) : SORA_WEIGHT_TYPE_FP32) {
+    case SORA_WEIGHT_TYPE_FP16:
+    case SORA_WEIGHT_TYPE_BF16:
+      return 2 * tensor->n_elements;
+    case SORA_WEIGHT_TYPE_Q8:
+      return tensor->n_elements / 32 * 34;
+    default:
+      return tensor->n_elements * sizeof (gfloat);
+  }
+}
+
 void
 sora_part_summary_init_file (SoraPartSummary *part, SoraWeightFile *file)
 {
   g_autoptr (GPtrArray) names = sora_weight_file_get_names (file);
   SoraWeightsKind kind = sora_weights_recognise (file);
+  SoraWeightType type = sora_weight_type_for_file (SORA_WEIGHT_TYPE_AUTO, file, G_MAXUINT64);
 
   *part = (SoraPartSummary) { .path = g_strdup (sora_weight_file_get_path (file)), .kind = kind, .family = find_family (file, kind),
-    .bytes = sora_weight_file_get_bytes (file) };
+    .bytes = sora_weight_file_get_bytes (file), .is_large = sora_weight_file_is_large (file, G_MAXUINT64) };
   for (guint i = 0; i < names->len; i++) {
     const SoraTensor *tensor = sora_weight_file_peek (file, names->pdata[i]);
     part->n_parameters += tensor->n_elements;
     part->dtypes[tensor->dtype] = TRUE;
     if (is_on_device (kind, names->pdata[i]))
-      part->memory += tensor->n_elements * sizeof (gfloat);
+      part->memory += count_bytes (tensor, kind, type);
   }
 }
 

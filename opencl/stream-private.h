@@ -20,7 +20,10 @@ struct _SoraStreamOptions {
   gsize n_noise;                /* floats */
   guint8 *image;                /* [image_height, image_width, 3]; NULL: none */
   guint image_width, image_height;
-  gboolean profile;
+  SoraWeightType weight_type;
+  SoraTextEncoderPolicy text_encoder_policy;
+  guint64 max_memory;           /* bytes; 0: of the device */
+  gboolean profile, stage_times;
 };
 
 SoraStreamOptions *sora_stream_options_copy (const SoraStreamOptions *options);

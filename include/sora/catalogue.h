@@ -71,7 +71,8 @@ SORA_API const gchar *sora_catalogue_model_get_path (const SoraCatalogueModel *m
 SORA_API const gchar *sora_catalogue_model_get_family (const SoraCatalogueModel *model);
 /* of all parts that were found */
 SORA_API guint64 sora_catalogue_model_get_n_parameters (const SoraCatalogueModel *model);
-/* bytes that the weights of all parts that were found take on a device; what a stream needs besides depends on its size */
+/* bytes that the weights of the parts that were found take on a device at once, stored as is the default: a large text encoder is there before
+ * the others, not with them. What a stream needs besides depends on its size; weights for which there is too little memory are streamed */
 SORA_API guint64 sora_catalogue_model_get_memory (const SoraCatalogueModel *model);
 /* the types of the weights on disk, the transformer's first, ended by NULL: "BF16", "Q4_K" */
 SORA_API const gchar *const *sora_catalogue_model_get_types (const SoraCatalogueModel *model);

@@ -58,20 +58,27 @@ class Ours:
                 note(f"{model['name']} is left out: {model['error'] or '; '.join(model['missing'])}")
         return ready
 
-    def stages(self, model):
-        args = self.args
-        text, _, _ = run([os.path.join(args.build, "tests/bench/stages"), model["path"], f"{args.width}x{args.height}", str(args.frames),
-                          args.device, PROMPT])
-        return {name: float(value) for name, value in (line.split() for line in text.splitlines() if line.count(" ") == 1)
-                if name in STAGES}
-
-    def whole(self, model):
+    def generate(self, model, guidance):
         args = self.args
         with tempfile.TemporaryDirectory() as folder:
-            _, seconds, memory = run([
-                os.path.join(args.build, "opencl/tool/sora"), "generate", "--quiet", "--model", model["path"], "--device", args.device,
-                "--size", f"{args.width}x{args.height}", "--frames", str(args.frames), "--steps", str(args.steps), "--guidance-scale", "5",
-                "--sampler", "euler", "--prompt", PROMPT, "--output", os.path.join(folder, "video.y4m")])
+            return run([
+                os.path.join(args.build, "opencl/tool/sora"), "generate", "--quiet", "--stats", "--model", model["path"], "--device", args.device,
+                "--size", f"{args.width}x{args.height}", "--frames", str(args.frames), "--steps", str(args.steps), "--guidance-scale",
+                str(guidance), "--sampler", "euler", "--prompt", PROMPT, "--output", os.path.join(folder, "video.y4m")])
+
+    def stages(self, model):
+        """Without guidance, so that a step is one evaluation; the quicker of two runs, as with PyTorch."""
+        runs = []
+        for _ in range(2):
+            text, _, _ = self.generate(model, 1)
+            stats = dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
+            runs.append({"text-encoder": float(stats["text_encoder_seconds"]),
+                         "transformer": float(stats["transformer_seconds"]) / self.args.steps,
+                         "vae-decoder": float(stats["vae_seconds"])})
+        return {stage: min(run[stage] for run in runs) for stage in STAGES}
+
+    def whole(self, model):
+        _, seconds, memory = self.generate(model, 5)
         return {"whole": seconds, "memory": memory}
 
 

@@ -40,6 +40,10 @@ text-encoder Default: null
 text-encoder UMT5 weight file
 vae Default: null
 vae changeable only in NULL or READY state
+weight-type bf16
+weight-type changeable only in NULL or READY state
+text-encoder-policy release
+max-memory Default: 0
 device Default: null
 prompt Default: ""
 negative-prompt Default: ""

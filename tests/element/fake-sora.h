@@ -37,6 +37,9 @@ typedef struct {
   gchar *prompt, *negative_prompt;
   guint steps;
   SoraSamplerType sampler;
+  SoraWeightType weight_type;
+  SoraTextEncoderPolicy text_encoder_policy;
+  guint64 max_memory;
   gdouble shift, guidance_begin, guidance_end;
   FakeSoraImage image;                   /* likewise */
 } FakeSoraCalls;

@@ -212,11 +212,12 @@ test_families (void)
     guint dim, n_layers, channels;
     SoraAbilities abilities;
     guint width;
+    gdouble bytes;              /* in memory, each of nearly all weights */
   } table[] = {
-    { "a", "Wan 2.1 T2V-1.3B", 1536, 30, 16, SORA_ABILITY_TEXT, 832 },
-    { "b", "Wan 2.2 TI2V-5B", 3072, 30, 48, SORA_ABILITY_TEXT | SORA_ABILITY_IMAGE, 1280 },
-    { "c", "Wan T2V-14B", 5120, 40, 16, SORA_ABILITY_TEXT, 832 },
-    { "d", "Wan", 256, 2, 16, SORA_ABILITY_TEXT, 832 },
+    { "a", "Wan 2.1 T2V-1.3B", 1536, 30, 16, SORA_ABILITY_TEXT, 832, 2 },
+    { "b", "Wan 2.2 TI2V-5B", 3072, 30, 48, SORA_ABILITY_TEXT | SORA_ABILITY_IMAGE, 1280, 2 },
+    { "c", "Wan T2V-14B", 5120, 40, 16, SORA_ABILITY_TEXT, 832, 2 },
+    { "d", "Wan", 256, 2, 16, SORA_ABILITY_TEXT, 832, 4 },
   };
   g_autoptr (SoraCatalogue) catalogue = NULL;
 
@@ -233,6 +234,8 @@ test_families (void)
     g_assert_cmpuint (sora_catalogue_model_get_abilities (model), ==, table[i].abilities);
     sora_catalogue_model_get_size (model, 0, &width, &height);
     g_assert_cmpuint (width, ==, table[i].width);
+    g_assert_cmpfloat_with_epsilon ((gdouble) sora_catalogue_model_get_memory (model) / sora_catalogue_model_get_n_parameters (model),
+        table[i].bytes, 0.01);
     g_assert_cmpuint (g_strv_length ((gchar **) sora_catalogue_model_get_missing (model)), ==, 3);
   }
 }

@@ -16,6 +16,7 @@ struct _SoraCatalogueModel {
   guint place;                  /* number of the place that it was found in */
   gchar *family;
   SoraPartSummary transformer, text_encoder, vae;
+  SoraPartSummary transformer_2, image_encoder; /* which few models have */
   gchar *tokenizer;             /* path; NULL: missing */
   GPtrArray *types;             /* (element-type utf8): static names, then NULL */
   SoraStreamingConfig streaming;        /* zeroes if nothing says it */

@@ -6,6 +6,8 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
+#include "model-experts.h"
+
 #define MAX_DEPTH 6             /* folders below a place */
 
 typedef struct {
@@ -68,6 +70,15 @@ has_entry (const gchar *folder, const gchar *name)
   return g_file_test (path, G_FILE_TEST_EXISTS);
 }
 
+/* Of two experts in two files the one for high noise stands for both. */
+static gboolean
+is_second_expert (const gchar *path)
+{
+  g_autofree gchar *other = sora_expert_is_low (path) ? sora_expert_get_other (path) : NULL;
+
+  return other && g_file_test (other, G_FILE_TEST_EXISTS);
+}
+
 /* A weight file: a model if it is a transformer, and if nobody can tell. */
 static void
 look_at_file (Walk *walk, const gchar *path)
@@ -78,7 +89,7 @@ look_at_file (Walk *walk, const gchar *path)
   if (!is_new (walk, path) || !may_look (walk, path))
     return;
   file = sora_weight_cache_open (walk->cache, path, &error);
-  if (error || sora_weights_recognise (file) == SORA_WEIGHTS_TRANSFORMER)
+  if (error || (sora_weights_recognise (file) == SORA_WEIGHTS_TRANSFORMER && !is_second_expert (path)))
     add_candidate (walk, path, error);
 }
 
@@ -126,7 +137,7 @@ list_names (const gchar *folder, GError **error)
   return names;
 }
 
-/* Whether the one transformer in @folder and Wan's config.json are one model */
+/* Whether the one transformer in @folder and Wan's config.json are one model, or its two folders for experts are */
 static gboolean
 is_wan_model (Walk *walk, const gchar *folder, GPtrArray *names)
 {
@@ -138,6 +149,7 @@ is_wan_model (Walk *walk, const gchar *folder, GPtrArray *names)
     g_autofree gchar *path = g_build_filename (folder, names->pdata[i], NULL);
     gboolean readable = sora_is_weight_file_name (names->pdata[i]) && !sora_is_special_file (path);
     g_autoptr (SoraWeightFile) file = readable ? sora_weight_cache_open (walk->cache, path, NULL) : NULL;
+    n += g_str_equal (names->pdata[i], "high_noise_model");
     n += file && sora_weights_recognise (file) == SORA_WEIGHTS_TRANSFORMER;
   }
   return n == 1;

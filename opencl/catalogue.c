@@ -17,7 +17,7 @@ struct _SoraCatalogue {
 static void
 model_free (SoraCatalogueModel *model)
 {
-  SoraPartSummary *parts[] = { &model->transformer, &model->text_encoder, &model->vae };
+  SoraPartSummary *parts[] = { &model->transformer, &model->transformer_2, &model->text_encoder, &model->vae, &model->image_encoder };
 
   for (guint i = 0; i < G_N_ELEMENTS (parts); i++)
     sora_part_summary_clear (parts[i]);
@@ -48,15 +48,19 @@ static void
 summarise_parts (SoraCatalogueModel *model, const SoraModelParts *parts)
 {
   sora_part_summary_init (&model->transformer, parts->transformer.weights, parts->cache);
+  sora_part_summary_init (&model->transformer_2, parts->transformer_2.weights, parts->cache);
   sora_part_summary_init (&model->text_encoder, parts->text_encoder.weights, parts->cache);
   sora_part_summary_init (&model->vae, parts->vae.weights, parts->cache);
+  sora_part_summary_init (&model->image_encoder, parts->image_encoder.weights, parts->cache);
   model->tokenizer = g_strdup (parts->tokenizer);
   add_types (model, &model->transformer);
+  add_types (model, &model->transformer_2);
   add_types (model, &model->text_encoder);
   add_types (model, &model->vae);
+  add_types (model, &model->image_encoder);
 }
 
-/* The embedded model is what is called so and has our sora.json; all others go by their transformer. */
+/* The embedded model is what is called so and has our sora.json; all others go by their transformer, of which two make a model of Wan 2.2. */
 static void
 set_family (SoraCatalogueModel *model, const SoraModelParts *parts)
 {
@@ -64,50 +68,37 @@ set_family (SoraCatalogueModel *model, const SoraModelParts *parts)
 
   if (config && g_str_equal (model->name, "embedded") && g_file_test (config, G_FILE_TEST_EXISTS))
     model->family = g_strdup ("embedded");
+  else if (model->transformer_2.family && g_str_equal (model->transformer_2.family, "Wan T2V-14B"))
+    model->family = g_strdup ("Wan 2.2 T2V-A14B");
   else
     model->family = g_strdup (model->transformer.family ? model->transformer.family : "unknown");
 }
 
-/* A model that streams goes on from clean latents of the past, and an image is one; of others Wan 2.2 TI2V (48 channels) knows images. */
+/* A model that streams goes on from clean latents of the past, and an image is one; of others Wan 2.2 TI2V (48 channels) knows images, and
+ * those that are given one with the latents, of which those that see it as a sentence too take a last one only if they have places for two. */
 static void
-set_abilities (SoraCatalogueModel *model, guint channels)
+set_abilities (SoraCatalogueModel *model, const SoraTransformerConfig *config)
 {
-  model->abilities = SORA_ABILITY_TEXT;
+  gboolean goes_on = config->in_channels > config->out_channels;
+
+  if (!goes_on)
+    model->abilities |= SORA_ABILITY_TEXT;
   if (model->streaming.causal)
-    model->abilities |= SORA_ABILITY_STREAM | SORA_ABILITY_IMAGE;
-  else if (channels == 48)
+    model->abilities |= SORA_ABILITY_STREAM;
+  if (goes_on || model->streaming.causal || config->in_channels == 48)
     model->abilities |= SORA_ABILITY_IMAGE;
-}
-
-/* Where parts are missing, the transformer alone says what there is to know. */
-static void
-describe_incomplete (SoraCatalogueModel *model, const SoraModelParts *parts)
-{
-  const gchar *path = parts->transformer.weights;
-  g_autoptr (SoraWeightFile) file = path ? sora_weight_cache_open (parts->cache, path, NULL) : NULL;
-  SoraTransformerConfig config;
-  guint text_length;
-  gboolean known;
-
-  if (!file)
-    return;
-  if (parts->transformer.config && parts->layout == SORA_LAYOUT_DIFFUSERS)
-    known = sora_transformer_config_load (&config, parts->transformer.config, &model->error);
-  else if (parts->transformer.config)
-    known = sora_transformer_config_read_wan (&config, file, parts->transformer.config, &text_length, &model->error);
-  else
-    known = sora_transformer_config_from_shapes (&config, file, &model->error);
-  if (known && sora_model_parts_load_streaming (parts, &model->streaming, config.in_channels, 0, &model->error))
-    set_abilities (model, config.in_channels);
+  if (goes_on && (config->image_dim == 0 || config->image_positions > 0))
+    model->abilities |= SORA_ABILITY_LAST_IMAGE;
 }
 
 static void
-describe_complete (SoraCatalogueModel *model, SoraModel *opened)
+describe_opened (SoraCatalogueModel *model, SoraModel *opened)
 {
   model->streaming = opened->streaming;
   model->streaming.name = g_strdup (opened->streaming.name);
-  model->clip_frames = sora_model_get_clip_frames (opened);
-  set_abilities (model, opened->transformer.in_channels);
+  set_abilities (model, &opened->transformer);
+  if (opened->vae_file)
+    model->clip_frames = sora_model_get_clip_frames (opened);
 }
 
 /* What is at the path is no model that can be run; a file's header may say more than why. */
@@ -124,6 +115,7 @@ static void
 describe (SoraCatalogueModel *model, SoraWeightCache *cache)
 {
   g_autoptr (SoraModel) opened = NULL;
+  gdouble boundary_ratio = 0;
   SoraModelParts parts;
 
   if (!sora_model_parts_find_cached (&parts, model->path, cache, &model->error)) {
@@ -132,19 +124,15 @@ describe (SoraCatalogueModel *model, SoraWeightCache *cache)
   }
   summarise_parts (model, &parts);
   set_family (model, &parts);
-  if (sora_model_parts_check_index (&parts, &model->error)) {
-    g_strfreev (model->missing);
-    model->missing = sora_model_parts_list_missing (&parts);
-  }
-  if (model->missing[0])
-    describe_incomplete (model, &parts);
-  if (model->missing[0] || model->error) {
+  if (!sora_model_parts_read_index (&parts, &boundary_ratio, &model->error)) {
     sora_model_parts_clear (&parts);
-  } else {
-    opened = sora_model_open_headers (&parts, &model->error);
-    if (opened)
-      describe_complete (model, opened);
+    return;
   }
+  g_strfreev (model->missing);
+  model->missing = sora_model_parts_list_missing (&parts);
+  opened = sora_model_open_headers (&parts, model->missing[0] != NULL, &model->error);
+  if (opened)
+    describe_opened (model, opened);
 }
 
 static SoraCatalogueModel *
@@ -234,13 +222,14 @@ sora_catalogue_model_get_family (const SoraCatalogueModel *model)
 guint64
 sora_catalogue_model_get_n_parameters (const SoraCatalogueModel *model)
 {
-  return model->transformer.n_parameters + model->text_encoder.n_parameters + model->vae.n_parameters;
+  return model->transformer.n_parameters + model->transformer_2.n_parameters + model->text_encoder.n_parameters + model->vae.n_parameters
+      + model->image_encoder.n_parameters;
 }
 
 guint64
 sora_catalogue_model_get_memory (const SoraCatalogueModel *model)
 {
-  guint64 resident = model->transformer.memory + model->vae.memory;
+  guint64 resident = model->transformer.memory + model->transformer_2.memory + model->vae.memory;
 
   return model->text_encoder.is_large ? MAX (model->text_encoder.memory, resident) : model->text_encoder.memory + resident;
 }

@@ -19,28 +19,44 @@ append_summary (GString *text, const SoraPartSummary *part)
 }
 
 static void
+append_file (GString *text, SoraWeightFile *file)
+{
+  g_auto (SoraPartSummary) part = { 0 };
+
+  sora_part_summary_init_file (&part, file);
+  append_summary (text, &part);
+}
+
+static void
 append_stages (GString *text, SoraModel *model)
 {
   const SoraTextEncoderConfig *encoder = &model->text_encoder;
   const SoraTransformerConfig *transformer = &model->transformer;
   const SoraVaeConfig *vae = &model->vae;
-  g_auto (SoraPartSummary) encoder_part = { 0 }, transformer_part = { 0 }, vae_part = { 0 };
+  g_auto (SoraPartSummary) transformer_part = { 0 };
 
-  sora_part_summary_init_file (&encoder_part, model->text_encoder_file);
   sora_part_summary_init_file (&transformer_part, model->transformer_file);
-  sora_part_summary_init_file (&vae_part, model->vae_file);
   g_string_append_printf (text, "tokenizer     sentencepiece, %u pieces; up to %u tokens\n",
       sora_tokenizer_get_vocab_size (model->tokenizer), model->streaming.text_length);
   g_string_append_printf (text, "text encoder  UMT5, %u layers, %u wide, %u heads: ", encoder->num_layers, encoder->d_model,
       encoder->num_heads);
-  append_summary (text, &encoder_part);
+  append_file (text, model->text_encoder_file);
   g_string_append_printf (text, "transformer   %s, %u layers, %u heads of %u, feed-forward %u: ",
       transformer_part.family, transformer->num_layers, transformer->num_attention_heads,
       transformer->attention_head_dim, transformer->ffn_dim);
   append_summary (text, &transformer_part);
+  if (model->transformer_2_file) {
+    g_string_append_printf (text, "              for timesteps below %g: ", 1000 * model->streaming.boundary_ratio);
+    append_file (text, model->transformer_2_file);
+  }
   g_string_append_printf (text, "VAE           %s, %u channels, a latent covers %ux%u pixels of %u frames: ",
       vae->kind == SORA_VAE_WAN ? "Wan" : "TAEHV", vae->latent_channels, vae->spatial_scale, vae->spatial_scale, vae->time_scale);
-  append_summary (text, &vae_part);
+  append_file (text, model->vae_file);
+  if (model->image_encoder_file) {
+    g_string_append_printf (text, "image encoder CLIP, %u layers, %u wide, %u heads: ", model->image_encoder.num_hidden_layers,
+        model->image_encoder.hidden_size, model->image_encoder.num_attention_heads);
+    append_file (text, model->image_encoder_file);
+  }
 }
 
 static void
@@ -72,6 +88,16 @@ append_defaults (GString *text, SoraModel *model)
   g_string_append_printf (text, "\nframe rate    %d/%d\n", streaming->frame_rate[0], streaming->frame_rate[1]);
   g_string_append_printf (text, "sampler       %s, %u steps, shift %g, guidance scale %g\n",
       sampler_words[streaming->sampler], streaming->steps, streaming->shift, streaming->guidance_scale);
+  if (model->transformer_2_file)
+    g_string_append_printf (text, "              guidance scale %g of the second expert\n", streaming->guidance_scale_2);
+}
+
+static const gchar *
+kind_words (SoraModel *model)
+{
+  if (model->transformer.image_positions > 0)
+    return "first and last image to video";
+  return sora_model_get_condition_channels (model) > 0 ? "image to video" : "text to video";
 }
 
 gchar *
@@ -82,6 +108,10 @@ sora_model_describe (SoraModel *model)
   g_string_append_printf (text, "name          %s\n", model->streaming.name);
   g_string_append_printf (text, "path          %s\n", model->parts.path);
   g_string_append_printf (text, "layout        %s\n", sora_layout_name (model->parts.layout));
+  g_string_append_printf (text, "kind          %s%s%s\n", kind_words (model), model->transformer_2_file ? ", two experts" : "",
+      model->streaming.causal ? ", causal" : "");
+  if (model->streaming.causal)
+    g_string_append_printf (text, "              by %s\n", sora_model_get_causal_reason (model));
   append_stages (text, model);
   append_time (text, model);
   append_defaults (text, model);
@@ -112,8 +142,12 @@ sora_model_parts_describe (const SoraModelParts *parts)
 
   g_string_append_printf (text, "path          %s\nlayout        %s\n", parts->path, sora_layout_name (parts->layout));
   append_part (text, "transformer", parts->transformer.weights);
+  if (parts->transformer_2.weights)
+    append_part (text, "", parts->transformer_2.weights);
   append_part (text, "text encoder", parts->text_encoder.weights);
   append_part (text, "VAE", parts->vae.weights);
+  if (parts->image_encoder.weights)
+    append_part (text, "image encoder", parts->image_encoder.weights);
   g_string_append_printf (text, "tokenizer     %s\n", parts->tokenizer ? parts->tokenizer : "missing");
   return g_string_free (text, FALSE);
 }

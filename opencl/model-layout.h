@@ -2,6 +2,7 @@
 /* Finds a model's parts on disk, in the layouts that users have: which file is the transformer, the text encoder, the VAE, the tokenizer. */
 #pragma once
 
+#include <sora/model.h>
 #include "weights/config-shapes.h"
 #include "weights/weight-cache.h"
 
@@ -27,25 +28,26 @@ typedef struct {
   SoraWeightCache *cache;       /* borrowed, of files that were looked at; or NULL */
   SoraLayout layout;
   gchar *path;                  /* of the model: a folder, or the transformer's file */
-  gchar *folder;                /* where model_index.json, sora.json and the like are; NULL: nowhere */
+  gchar *folder;                /* where model_index.json, scheduler and the like are; NULL: nowhere */
+  gchar *streaming;             /* sora.json, or NAME.sora.json beside a transformer's file; NULL: there is none */
+  gboolean causal;              /* whether the transformer is said to be causal */
   SoraModelPart transformer, text_encoder, vae;
+  SoraModelPart image_encoder;  /* CLIP's, which only some models need */
+  SoraModelPart transformer_2;  /* of two experts the one for low noise, transformer being the other; no weights: there is one transformer */
   gchar *tokenizer;             /* a sentencepiece model, or the text encoder's weights, which have one in them; NULL: missing */
 } SoraModelParts;
 
 /**
  * sora_model_parts_find:
- * @path: (nullable): a folder, a transformer's file, a name of the catalogue, or %NULL or "" for the embedded model
- * @text_encoder, @vae, @tokenizer: (nullable): what is not to be looked for: a file, or for the first two a folder of diffusers' layout
- *     with config.json; "" is %NULL
+ * @files: what is named; the rest is looked for. The path may be a name of the catalogue
  *
  * Looks at what files hold: a file is a part if its tensors are. Of the text encoders and VAEs that fit a transformer the best is taken:
  * of the kinds that can be run the first; then the nearest place (beside the transformer, then ComfyUI's folders in their order); there
  * the most bits a weight, as far as 16; then the first by path. What is not found stays %NULL, see sora_model_parts_check().
  *
- * Returns: %FALSE, with nothing to clear and a #SoraModelError, if there is no transformer at @path, or one of a kind that cannot be run.
+ * Returns: %FALSE, with nothing to clear and a #SoraModelError, if there is no transformer, or one of a kind that cannot be run.
  */
-gboolean sora_model_parts_find (SoraModelParts *parts, const gchar *path, const gchar *text_encoder, const gchar *vae,
-    const gchar *tokenizer, GError **error);
+gboolean sora_model_parts_find (SoraModelParts *parts, const SoraModelFiles *files, GError **error);
 /* The same for a path, with nothing named; files are opened through @cache, which must outlive @parts. */
 gboolean sora_model_parts_find_cached (SoraModelParts *parts, const gchar *path, SoraWeightCache *cache, GError **error);
 /* Whether all parts are there; the error says which is missing, and where it may be put. */
@@ -68,7 +70,7 @@ gchar **sora_model_places (void);
 gboolean sora_is_weight_file_name (const gchar *name);
 /* Whether @path is a pipe or something else that is neither file nor folder, and may block whoever opens it; a link to nowhere is none. */
 gboolean sora_is_special_file (const gchar *path);
-/* Whether @folder is of Wan's own layout: with its config.json */
+/* Whether @folder is of Wan's own layout: with its config.json, or a folder for each of two experts */
 gboolean sora_is_wan_folder (const gchar *folder);
 /* ComfyUI's folders for transformers, then NULL */
 extern const gchar *const sora_transformer_folders[];

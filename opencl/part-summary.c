@@ -9,12 +9,15 @@
 
 /* Published sizes of Wan, by width, layers and channels */
 static const struct {
-  guint dim, n_layers, channels;
+  guint dim, n_layers, channels;        /* channels: in */
+  gboolean has_image;           /* attends to an image's embeddings */
   const gchar *name;
 } families[] = {
-  { 1536, 30, 16, "Wan 2.1 T2V-1.3B" },
-  { 5120, 40, 16, "Wan T2V-14B" },
-  { 3072, 30, 48, "Wan 2.2 TI2V-5B" },
+  { 1536, 30, 16, FALSE, "Wan 2.1 T2V-1.3B" },
+  { 5120, 40, 16, FALSE, "Wan T2V-14B" },       /* of Wan 2.2 T2V-A14B each expert */
+  { 3072, 30, 48, FALSE, "Wan 2.2 TI2V-5B" },
+  { 5120, 40, 36, TRUE, "Wan 2.1 I2V-14B" },
+  { 5120, 40, 36, FALSE, "Wan 2.2 I2V-A14B" },
 };
 
 static const gchar *
@@ -26,7 +29,7 @@ find_family (SoraWeightFile *file, SoraWeightsKind kind)
     return sora_weights_kind_name (kind);
   for (guint i = 0; sora_transformer_config_from_shapes (&config, file, NULL) && i < G_N_ELEMENTS (families); i++) {
     if (config.num_attention_heads * config.attention_head_dim == families[i].dim && config.num_layers == families[i].n_layers
-        && config.in_channels == families[i].channels)
+        && config.in_channels == families[i].channels && (config.image_dim > 0) == families[i].has_image)
       return families[i].name;
   }
   return "Wan";

@@ -22,14 +22,16 @@ typedef struct _SoraCatalogueModel SoraCatalogueModel;
 
 /**
  * SoraAbilities:
- * @SORA_ABILITY_TEXT: video from text
+ * @SORA_ABILITY_TEXT: video from text alone
  * @SORA_ABILITY_IMAGE: was trained to go on from a picture, the first frame
+ * @SORA_ABILITY_LAST_IMAGE: takes a picture for the last frame
  * @SORA_ABILITY_STREAM: video without end, block after block
  */
 typedef enum {
   SORA_ABILITY_TEXT = 1 << 0,
   SORA_ABILITY_IMAGE = 1 << 1,
-  SORA_ABILITY_STREAM = 1 << 2,
+  SORA_ABILITY_LAST_IMAGE = 1 << 2,
+  SORA_ABILITY_STREAM = 1 << 3,
 } SoraAbilities;
 
 /**

@@ -377,9 +377,10 @@ decode (Walk *walk, const SoraFeatureMap *latent, SoraByteFrames rgb)
   end_latent (walk);
 }
 
-/* @latents: [n, height, width, latent_channels], of which number @index is written */
+/* @n_grey: of the first frames, which are the middle between black and white; @latents: [n, height, width, latent_channels], of which
+ * number @index is written */
 static void
-encode (Walk *walk, SoraByteFrames rgb, cl_mem latents, guint index)
+encode (Walk *walk, SoraByteFrames rgb, guint n_grey, cl_mem latents, guint index)
 {
   const SoraWanVaeState *state = walk->state;
   const SoraVaeConfig *c = state->half->config;
@@ -391,6 +392,7 @@ encode (Walk *walk, SoraByteFrames rgb, cl_mem latents, guint index)
           walk->frames), FIRST);
   if (begin_step (walk)) {
     sora_pixel_unshuffle_run (walk->queue, &rgb, &walk->x, walk->frames);
+    sora_queue_zero (walk->queue, walk->x.mem, 0, n_grey * sora_feature_map_frame (&walk->x) * sizeof (gfloat));
     end_step (walk);
   }
   run_layers (walk);
@@ -435,7 +437,7 @@ sora_wan_vae_state_new (const SoraWanVaeHalf *half, guint height, guint width, S
   if (half->decodes)
     decode (&walk, &latent, byte_frames (state, NULL, 0));
   else
-    encode (&walk, byte_frames (state, NULL, 0), NULL, 0);
+    encode (&walk, byte_frames (state, NULL, 0), 0, NULL, 0);
   for (guint i = 0; i < N_REGIONS; i++) {
     sora_arena_add (arena, &state->regions[i], walk.floats[i]);
     state->largest = MAX (state->largest, walk.floats[i]);
@@ -492,6 +494,16 @@ sora_wan_vae_encode (SoraWanVaeState *state, SoraQueue *queue, cl_mem rgb, guint
   for (guint i = 0; i < n_latents; i++) {
     Walk walk = { state, queue };
 
-    encode (&walk, byte_frames (state, rgb, i), latents, i);
+    encode (&walk, byte_frames (state, rgb, i), 0, latents, i);
   }
+}
+
+void
+sora_wan_vae_encode_greyed (SoraWanVaeState *state, SoraQueue *queue, cl_mem rgb, guint n_grey, cl_mem latent)
+{
+  Walk walk = { state, queue };
+
+  g_return_if_fail (!state->is_first);
+
+  encode (&walk, byte_frames (state, rgb, 0), n_grey, latent, 0);
 }

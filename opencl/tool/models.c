@@ -11,7 +11,8 @@ static const struct {
   SoraAbilities ability;
   const gchar *name;
 } abilities[] = {
-  { SORA_ABILITY_TEXT, "text" }, { SORA_ABILITY_IMAGE, "image" }, { SORA_ABILITY_STREAM, "stream" },
+  { SORA_ABILITY_TEXT, "text" }, { SORA_ABILITY_IMAGE, "image" }, { SORA_ABILITY_LAST_IMAGE, "last image" },
+  { SORA_ABILITY_STREAM, "stream" },
 };
 
 static gboolean
@@ -167,9 +168,11 @@ add_parts (JsonBuilder *builder, const SoraCatalogueModel *model)
   json_builder_set_member_name (builder, "parts");
   json_builder_begin_object (builder);
   add_text (builder, "transformer", model->transformer.path);
+  add_text (builder, "transformer_2", model->transformer_2.path);
   add_text (builder, "text_encoder", model->text_encoder.path);
   add_text (builder, "vae", model->vae.path);
   add_text (builder, "tokenizer", model->tokenizer);
+  add_text (builder, "image_encoder", model->image_encoder.path);
   json_builder_end_object (builder);
 }
 
@@ -187,7 +190,8 @@ add_model (JsonBuilder *builder, const SoraCatalogueModel *model)
   add_pictures (builder, model);
   add_number (builder, "parameters", sora_catalogue_model_get_n_parameters (model));
   add_texts (builder, "types", sora_catalogue_model_get_types (model));
-  add_number (builder, "bytes", model->transformer.bytes + model->text_encoder.bytes + model->vae.bytes);
+  add_number (builder, "bytes", model->transformer.bytes + model->transformer_2.bytes + model->text_encoder.bytes + model->vae.bytes
+      + model->image_encoder.bytes);
   add_number (builder, "weight_memory", sora_catalogue_model_get_memory (model));
   add_parts (builder, model);
   add_texts (builder, "missing", (const gchar *const *) model->missing);

@@ -79,6 +79,22 @@ static const Rule umt5_gguf_rules[] = {
   { NULL }
 };
 
+/* Wan's CLIP, the image half of which is below "visual."; queries, keys and values are one layer, as in no other */
+static const Rule clip_rules[] = {
+  { "cls_embedding", "embeddings.class_embedding" },
+  { "pos_embedding", "embeddings.position_embedding.weight" },
+  { "patch_embedding", "embeddings.patch_embedding" },
+  { "pre_norm", "pre_layrnorm" },
+  { "post_norm", "post_layernorm" },
+  { "transformer.#.norm1", "encoder.layers.#.layer_norm1" },
+  { "transformer.#.attn.to_qkv", "encoder.layers.#.self_attn.qkv_proj" },
+  { "transformer.#.attn.proj", "encoder.layers.#.self_attn.out_proj" },
+  { "transformer.#.norm2", "encoder.layers.#.layer_norm2" },
+  { "transformer.#.mlp.0", "encoder.layers.#.mlp.fc1" },
+  { "transformer.#.mlp.2", "encoder.layers.#.mlp.fc2" },
+  { NULL }
+};
+
 static const Rule no_rules[] = { { NULL } };
 
 struct _SoraDialect {
@@ -92,6 +108,8 @@ static const SoraDialect dialects[] = {
   { "blocks.0.pos_embedding.embedding.weight", umt5_rules },
   { "enc.blk.0.attn_q.weight", umt5_gguf_rules },
   { "encoder.block.0.layer.0.SelfAttention.q.weight", no_rules },
+  { "cls_embedding", clip_rules },
+  { "embeddings.class_embedding", no_rules },
 };
 
 /* Before every name of the model; the first that the marker has counts, so averaged weights (ema) come before the last ones. */
@@ -100,6 +118,7 @@ static const gchar *const prefixes[] = {
   "generator_ema.model.", "generator_ema.model._fsdp_wrapped_module.", "generator_ema.",        /* training's checkpoints */
   "generator.model.", "generator.model._fsdp_wrapped_module.", "generator.", "state_dict.model.", "state_dict.",
   "text_encoders.umt5xxl.transformer.", /* ComfyUI, all in one file */
+  "visual.", "vision_model.",   /* the image half of CLIP, Wan's and transformers' */
 };
 
 /* Shapes in diffusers, of tensors that some writers of GGUF, which knows 4 dimensions and drops leading ones, have folded */
@@ -110,6 +129,15 @@ static const struct {
   { "scale_shift_table", 3 },
   { "blocks.#.scale_shift_table", 3 },
   { "vace_blocks.#.scale_shift_table", 3 },
+};
+
+/* Shapes in transformers, of tensors that Wan's CLIP has leading ones before */
+static const struct {
+  const gchar *name;
+  guint n_dims;
+} wrapped[] = {
+  { "embeddings.class_embedding", 1 },
+  { "embeddings.position_embedding.weight", 2 },
 };
 
 /* A number that # stands for, in a name */
@@ -223,6 +251,17 @@ restore_leading_ones (SoraTensor *tensor, guint n_dims)
   tensor->n_dims = n_dims;
 }
 
+static void
+drop_leading_ones (SoraWeightFile *file, const gchar *name, guint n_dims)
+{
+  SoraTensor *tensor = g_hash_table_lookup (file->tensors, name);
+
+  while (tensor && tensor->n_dims > n_dims && tensor->shape[0] == 1) {
+    tensor->n_dims--;
+    memmove (tensor->shape, tensor->shape + 1, tensor->n_dims * sizeof (*tensor->shape));
+  }
+}
+
 /* Wan's patch embedding is a convolution [outputs, inputs, 1, 2, 2], whose outputs its bias counts. */
 static void
 unfold_patch_embedding (SoraWeightFile *file)
@@ -257,6 +296,8 @@ unfold_shapes (SoraWeightFile *file)
     }
   }
   unfold_patch_embedding (file);
+  for (guint i = 0; i < G_N_ELEMENTS (wrapped); i++)
+    drop_leading_ones (file, wrapped[i].name, wrapped[i].n_dims);
 }
 
 gboolean
@@ -285,4 +326,10 @@ sora_weight_file_spell (SoraWeightFile *file, const gchar *name)
   if (!file->dialect || (!original && !*file->prefix))
     return NULL;
   return g_strconcat (file->prefix, original ? original : name, NULL);
+}
+
+const gchar *
+sora_weight_file_get_prefix (SoraWeightFile *file)
+{
+  return file->dialect ? file->prefix : "";
 }

@@ -11,7 +11,6 @@
 
 gchar *scratch;
 
-#define LINEAR(ours, wans, out, in) { ours ".weight", wans ".weight", 2, { out, in } }, { ours ".bias", wans ".bias", 1, { out } }
 #define ATTENTION(ours, wans) \
   LINEAR ("blocks.0." ours ".to_q", "blocks.0." wans ".q", DIM, DIM), LINEAR ("blocks.0." ours ".to_k", "blocks.0." wans ".k", DIM, DIM), \
   LINEAR ("blocks.0." ours ".to_v", "blocks.0." wans ".v", DIM, DIM), \
@@ -52,10 +51,10 @@ static const gchar vae_config[] = "{\"_class_name\": \"TAEHV\", \"patch_size\": 
     "\"encoder_space_downscale\": [true, true, true], \"decoder_widths\": [16, 8, 8, 8], \"decoder_blocks\": [1, 0, 0],"
     "\"decoder_time_upscale\": [false, true, true], \"decoder_space_upscale\": [true, true, true], \"frames_to_trim\": 3,"
     "\"latents_mean\": [0, 0, 0, 0], \"latents_std\": [1, 1, 1, 1]}";
-static const gchar transformer_config[] = "{\"_class_name\": \"WanTransformer3DModel\", \"num_attention_heads\": 1,"
+const gchar transformer_config[] = "{\"_class_name\": \"WanTransformer3DModel\", \"num_attention_heads\": 1,"
     "\"attention_head_dim\": 128, \"in_channels\": 4, \"out_channels\": 4, \"text_dim\": 24, \"freq_dim\": 32, \"ffn_dim\": 48,"
     "\"num_layers\": 1}";
-static const gchar wan_config[] = "{\"_class_name\": \"WanModel\", \"dim\": 128, \"eps\": 1e-06, \"ffn_dim\": 48, \"freq_dim\": 32,"
+const gchar wan_config[] = "{\"_class_name\": \"WanModel\", \"dim\": 128, \"eps\": 1e-06, \"ffn_dim\": 48, \"freq_dim\": 32,"
     "\"in_dim\": 4, \"model_type\": \"t2v\", \"num_heads\": 1, \"num_layers\": 1, \"out_dim\": 4, \"text_len\": 512}";
 static const gchar scheduler_config[] = "{\"_class_name\": \"UniPCMultistepScheduler\", \"prediction_type\": \"flow_prediction\","
     "\"use_flow_sigmas\": true, \"flow_shift\": 3.0}";
@@ -182,17 +181,4 @@ put_comfy (const gchar *model)
   put_tiny (model, "text_encoders/spiece.model", "tokenizer/spiece.model");
   put_weights (model, "vae/a_wider_one.safetensors", wider, G_N_ELEMENTS (wider), "", FALSE, NULL);
   put_taehv (model, "vae_approx/taew2_1.safetensors");
-}
-
-void
-remove_tree (const gchar *path)
-{
-  g_autoptr (GDir) dir = g_file_test (path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open (path, 0, NULL);
-  const gchar *name;
-
-  while (dir && (name = g_dir_read_name (dir))) {
-    g_autofree gchar *inner = g_build_filename (path, name, NULL);
-    remove_tree (inner);
-  }
-  g_remove (path);
 }

@@ -21,8 +21,12 @@ typedef struct {
   gint64 shape[5];
 } Tensor;
 
+#define LINEAR(ours, wans, out, in) { ours ".weight", wans ".weight", 2, { out, in } }, { ours ".bias", wans ".bias", 1, { out } }
+
 #define N_TRANSFORMER 42
 extern const Tensor transformer[N_TRANSFORMER];
+/* Wan's config.json and diffusers' of it */
+extern const gchar wan_config[], transformer_config[];
 
 /* (transfer full): the file @name of @model, a folder in the scratch folder; all folders are made */
 gchar *place (const gchar *model, const gchar *name);
@@ -41,8 +45,5 @@ void put_wan (const gchar *model);
 #define COMFY_FILE "diffusion_models/wan/tiny_t2v.safetensors"
 /* With what else lies in such folders: something damaged, another encoder and another VAE, of other widths */
 void put_comfy (const gchar *model);
-
-/* Not through symbolic links */
-void remove_tree (const gchar *path);
 
 G_END_DECLS

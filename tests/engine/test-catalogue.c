@@ -240,6 +240,40 @@ test_families (void)
   }
 }
 
+/* Two experts are one model, in two files and in Wan's folder, and what each kind of image-to-video model takes is told. */
+static void
+test_kinds (void)
+{
+  static const struct {
+    const gchar *name;
+    SoraAbilities abilities;
+  } expected[] = {
+    { "a14b", SORA_ABILITY_TEXT }, { "t2v_high_noise", SORA_ABILITY_TEXT }, { "i2v", SORA_ABILITY_IMAGE | SORA_ABILITY_LAST_IMAGE },
+  };
+  g_autoptr (SoraCatalogue) catalogue = NULL;
+  Tensor wide[N_TRANSFORMER];
+
+  put_wan ("kinds/a14b");
+  {
+    g_autofree gchar *whole = place ("kinds/a14b", "diffusion_pytorch_model.safetensors"), *config = place ("kinds/a14b", "config.json");
+    g_assert_cmpint (g_unlink (whole), ==, 0);
+    g_assert_cmpint (g_unlink (config), ==, 0);
+  }
+  put_transformer ("kinds/a14b", "high_noise_model/diffusion_pytorch_model.safetensors", "", TRUE);
+  put_transformer ("kinds/a14b", "low_noise_model/diffusion_pytorch_model.safetensors", "", TRUE);
+  put_transformer ("kinds/t2v", "t2v_high_noise.safetensors", "", TRUE);
+  put_transformer ("kinds/t2v", "t2v_low_noise.safetensors", "", TRUE);
+  memcpy (wide, transformer, sizeof (wide));
+  wide[0].shape[1] = CHANNELS + 4 + CHANNELS;   /* a mask for each frame of a latent, and latents */
+  put_weights ("kinds/z", "i2v.safetensors", wide, N_TRANSFORMER, "", TRUE, NULL);
+  catalogue = look ("kinds", NULL);
+  assert_names (catalogue, "a14b t2v_high_noise i2v");
+  for (guint i = 0; i < G_N_ELEMENTS (expected); i++)
+    g_assert_cmpuint (sora_catalogue_model_get_abilities (find (catalogue, expected[i].name)), ==, expected[i].abilities);
+  assert_ready (find (catalogue, "a14b"));
+  g_assert_true (g_str_has_suffix (find (catalogue, "a14b")->transformer_2.path, "low_noise_model/diffusion_pytorch_model.safetensors"));
+}
+
 /* --- the best of several ---------------------------------------------------------------------------------------- */
 
 /* The tiny text encoder with 8 bits a weight, all 0 */
@@ -372,7 +406,7 @@ test_broken (void)
   assert_error (find (catalogue, "index"), SORA_MODEL_ERROR_NOT_FOUND, "index-00001-of-00002.safetensors");
   assert_error (find (catalogue, "lonely-00001-of-00002"), SORA_MODEL_ERROR_NOT_FOUND, "lonely.safetensors.index.json, is not beside it");
   assert_error (find (catalogue, "vace"), SORA_MODEL_ERROR_UNSUPPORTED, "VACE");
-  assert_error (find (catalogue, "flux"), SORA_MODEL_ERROR_UNSUPPORTED, "only WanPipeline is supported, found FluxPipeline");
+  assert_error (find (catalogue, "flux"), SORA_MODEL_ERROR_UNSUPPORTED, "are supported, found FluxPipeline");
   assert_error (find (catalogue, "width"), SORA_MODEL_ERROR_WEIGHT, "expected [40, 128], found [48, 128]");
   assert_error (find (catalogue, "nowhere"), SORA_MODEL_ERROR_NOT_FOUND, "nowhere");
   g_assert_cmpuint (sora_catalogue_model_get_abilities (find (catalogue, "cut")), ==, 0);
@@ -570,6 +604,7 @@ main (int argc, char **argv)
   g_test_add_func ("/catalogue/layouts", test_layouts);
   g_test_add_func ("/catalogue/embedded", test_embedded);
   g_test_add_func ("/catalogue/families", test_families);
+  g_test_add_func ("/catalogue/kinds", test_kinds);
   g_test_add_func ("/catalogue/best", test_best);
   g_test_add_func ("/catalogue/missing", test_missing);
   g_test_add_func ("/catalogue/missing-in-folder", test_missing_in_folder);

@@ -60,7 +60,8 @@ summarise_parts (SoraCatalogueModel *model, const SoraModelParts *parts)
   add_types (model, &model->image_encoder);
 }
 
-/* The embedded model is what is called so and has our sora.json; all others go by their transformer, of which two make a model of Wan 2.2. */
+/* The embedded model is what is called so and has our sora.json; all others go by their transformer, of which two make a model of
+ * Wan 2.2. */
 static void
 set_family (SoraCatalogueModel *model, const SoraModelParts *parts)
 {
@@ -75,7 +76,8 @@ set_family (SoraCatalogueModel *model, const SoraModelParts *parts)
 }
 
 /* A model that streams goes on from clean latents of the past, and an image is one; of others Wan 2.2 TI2V (48 channels) knows images, and
- * those that are given one with the latents, of which those that see it as a sentence too take a last one only if they have places for two. */
+ * those that are given one with the latents. Of these, those that attend to its embeddings too take a last one only if they have places
+ * for two. */
 static void
 set_abilities (SoraCatalogueModel *model, const SoraTransformerConfig *config)
 {

@@ -32,7 +32,8 @@ struct _SoraModel {
 };
 
 /* Takes @parts over, also if it fails: a model without its tokenizer, which can be described, but not run. Files are opened through the
- * cache of @parts, if they have one. @partial: parts may be missing, and only the transformers, and what they say of generation, are read. */
+ * cache of @parts, if they have one. @partial: parts may be missing, and only the transformers, and what they say of generation, are
+ * read. */
 SoraModel *sora_model_open_headers (SoraModelParts *parts, gboolean partial, GError **error);
 /* Whether diffusers' index, which other layouts have none of, says a pipeline that can be run; *@boundary_ratio is set where a second
  * transformer takes over from the first, if it has one. */

@@ -54,7 +54,8 @@ is_on_device (SoraWeightsKind kind, const gchar *name)
 static guint64
 count_bytes (const SoraTensor *tensor, SoraWeightsKind kind, SoraWeightType type)
 {
-  gboolean is_matrix = (kind == SORA_WEIGHTS_TRANSFORMER || kind == SORA_WEIGHTS_TEXT_ENCODER) && tensor->n_dims != 1 && tensor->n_dims != 3;
+  gboolean is_matrix = (kind == SORA_WEIGHTS_TRANSFORMER || kind == SORA_WEIGHTS_TEXT_ENCODER) && tensor->n_dims != 1
+      && tensor->n_dims != 3;
 
   switch (is_matrix ? sora_weight_type_for_tensors (type, 1, &tensor) : SORA_WEIGHT_TYPE_FP32) {
     case SORA_WEIGHT_TYPE_FP16:

@@ -23,7 +23,7 @@ typedef struct _SoraCatalogueModel SoraCatalogueModel;
 /**
  * SoraAbilities:
  * @SORA_ABILITY_TEXT: video from text alone
- * @SORA_ABILITY_IMAGE: was trained to go on from a picture, the first frame
+ * @SORA_ABILITY_IMAGE: was trained to go on from a picture, the first frame, or streams, and takes it as its past
  * @SORA_ABILITY_LAST_IMAGE: takes a picture for the last frame
  * @SORA_ABILITY_STREAM: video without end, block after block
  */
@@ -73,8 +73,9 @@ SORA_API const gchar *sora_catalogue_model_get_path (const SoraCatalogueModel *m
 SORA_API const gchar *sora_catalogue_model_get_family (const SoraCatalogueModel *model);
 /* of all parts that were found */
 SORA_API guint64 sora_catalogue_model_get_n_parameters (const SoraCatalogueModel *model);
-/* bytes that the weights of the parts that were found take on a device at once, stored as is the default: a large text encoder is there before
- * the others, not with them. What a stream needs besides depends on its size; weights for which there is too little memory are streamed */
+/* bytes that the weights of the parts that were found take on a device at once, stored as is the default: a large text encoder is there
+ * before the others, not with them. What a stream needs besides depends on its size; weights for which there is too little memory are
+ * streamed, or take turns */
 SORA_API guint64 sora_catalogue_model_get_memory (const SoraCatalogueModel *model);
 /* the types of the weights on disk, the transformer's first, ended by NULL: "BF16", "Q4_K" */
 SORA_API const gchar *const *sora_catalogue_model_get_types (const SoraCatalogueModel *model);

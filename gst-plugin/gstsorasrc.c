@@ -1208,8 +1208,8 @@ static void
 install_text_properties (GObjectClass *class)
 {
   g_object_class_install_property (class, PROP_MODEL, g_param_spec_string ("model", "Model",
-      "Model directory in diffusers' or Wan's own layout, or a transformer's file (NULL: the embedded model, looked for in "
-      "SORA_MODEL_PATH, XDG_DATA_HOME and the data directory)", NULL, READY_FLAGS));
+      "Model directory in diffusers' or Wan's own layout, a transformer's file, or a name that \"sora models\" lists (NULL: the embedded "
+      "model, looked for in SORA_MODEL_PATH, XDG_DATA_HOME and the data directory)", NULL, READY_FLAGS));
   g_object_class_install_property (class, PROP_TRANSFORMER_2, g_param_spec_string ("transformer-2", "Second transformer",
       "Of a model with two experts (Wan 2.2 A14B) the one for low noise (NULL or empty: found in the model, or beside it under its name "
       "with low for high)", NULL, READY_FLAGS));

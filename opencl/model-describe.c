@@ -2,55 +2,29 @@
 /* A model in words: stages with sizes, types and bytes, and the defaults of generation. */
 
 #include "model-private.h"
-
-/* Published sizes of Wan, by width, layers and channels */
-static const struct {
-  guint dim, n_layers, channels;        /* channels: in */
-  gboolean has_image;           /* attends to an image's embeddings */
-  const gchar *name;
-} families[] = {
-  { 1536, 30, 16, FALSE, "Wan 2.1 T2V-1.3B" },
-  { 5120, 40, 16, FALSE, "Wan T2V-14B" },       /* of Wan 2.2 T2V-A14B each expert */
-  { 3072, 30, 48, FALSE, "Wan 2.2 TI2V-5B" },
-  { 5120, 40, 36, TRUE, "Wan 2.1 I2V-14B" },
-  { 5120, 40, 36, FALSE, "Wan 2.2 I2V-A14B" },
-};
-
-static const gchar *
-find_family (SoraWeightFile *file)
-{
-  SoraTransformerConfig config;
-
-  if (sora_weights_recognise (file) != SORA_WEIGHTS_TRANSFORMER)
-    return sora_weights_kind_name (sora_weights_recognise (file));
-  for (guint i = 0; sora_transformer_config_from_shapes (&config, file, NULL) && i < G_N_ELEMENTS (families); i++) {
-    if (config.num_attention_heads * config.attention_head_dim == families[i].dim && config.num_layers == families[i].n_layers
-        && config.in_channels == families[i].channels && (config.image_dim > 0) == families[i].has_image)
-      return families[i].name;
-  }
-  return "Wan";
-}
+#include "part-summary.h"
 
 /* "2.5 M parameters, 4.9 MB, BF16", and the file in a line of its own */
 static void
-append_file (GString *text, SoraWeightFile *file)
+append_summary (GString *text, const SoraPartSummary *part)
 {
-  g_autoptr (GPtrArray) names = sora_weight_file_get_names (file);
-  g_autofree gchar *size = g_format_size (sora_weight_file_get_bytes (file));
-  gboolean used[SORA_N_DTYPES] = { FALSE };
-  guint64 n = 0;
+  g_autofree gchar *size = g_format_size (part->bytes), *parameters = sora_format_parameters (part->n_parameters);
 
-  for (guint i = 0; i < names->len; i++) {
-    const SoraTensor *tensor = sora_weight_file_peek (file, g_ptr_array_index (names, i));
-    n += tensor->n_elements;
-    used[tensor->dtype] = TRUE;
-  }
-  g_string_append_printf (text, n < 1e6 ? "%.1f K parameters, %s" : "%.1f M parameters, %s", n / (n < 1e6 ? 1e3 : 1e6), size);
-  for (guint i = 0; i < G_N_ELEMENTS (used); i++) {
-    if (used[i])
+  g_string_append_printf (text, "%s, %s", parameters, size);
+  for (guint i = 0; i < SORA_N_DTYPES; i++) {
+    if (part->dtypes[i])
       g_string_append_printf (text, ", %s", sora_dtype_name (i));
   }
-  g_string_append_printf (text, "\n              %s\n", sora_weight_file_get_path (file));
+  g_string_append_printf (text, "\n              %s\n", part->path);
+}
+
+static void
+append_file (GString *text, SoraWeightFile *file)
+{
+  g_auto (SoraPartSummary) part = { 0 };
+
+  sora_part_summary_init_file (&part, file);
+  append_summary (text, &part);
 }
 
 static void
@@ -59,16 +33,18 @@ append_stages (GString *text, SoraModel *model)
   const SoraTextEncoderConfig *encoder = &model->text_encoder;
   const SoraTransformerConfig *transformer = &model->transformer;
   const SoraVaeConfig *vae = &model->vae;
+  g_auto (SoraPartSummary) transformer_part = { 0 };
 
+  sora_part_summary_init_file (&transformer_part, model->transformer_file);
   g_string_append_printf (text, "tokenizer     sentencepiece, %u pieces; up to %u tokens\n",
       sora_tokenizer_get_vocab_size (model->tokenizer), model->streaming.text_length);
   g_string_append_printf (text, "text encoder  UMT5, %u layers, %u wide, %u heads: ", encoder->num_layers, encoder->d_model,
       encoder->num_heads);
   append_file (text, model->text_encoder_file);
   g_string_append_printf (text, "transformer   %s, %u layers, %u heads of %u, feed-forward %u: ",
-      find_family (model->transformer_file), transformer->num_layers, transformer->num_attention_heads,
+      transformer_part.family, transformer->num_layers, transformer->num_attention_heads,
       transformer->attention_head_dim, transformer->ffn_dim);
-  append_file (text, model->transformer_file);
+  append_summary (text, &transformer_part);
   if (model->transformer_2_file) {
     g_string_append_printf (text, "              for timesteps below %g: ", 1000 * model->streaming.boundary_ratio);
     append_file (text, model->transformer_2_file);
@@ -145,17 +121,17 @@ sora_model_describe (SoraModel *model)
 static void
 append_part (GString *text, const gchar *what, const gchar *path)
 {
-  g_autoptr (GError) error = NULL;
-  g_autoptr (SoraWeightFile) file = path ? sora_weight_file_open (path, &error) : NULL;
+  g_auto (SoraPartSummary) part = { 0 };
 
+  sora_part_summary_init (&part, path, NULL);
   g_string_append_printf (text, "%-13s ", what);
-  if (!path) {
+  if (!part.path) {
     g_string_append (text, "missing\n");
-  } else if (!file) {
-    g_string_append_printf (text, "%s\n", error->message);
+  } else if (part.error) {
+    g_string_append_printf (text, "%s\n", part.error->message);
   } else {
-    g_string_append_printf (text, "%s: ", find_family (file));
-    append_file (text, file);
+    g_string_append_printf (text, "%s: ", part.family);
+    append_summary (text, &part);
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "catalogue-private.h"
 #include "model-experts.h"
 
 /* Folders that are looked into, and how deep */
@@ -42,37 +43,49 @@ find_file (const gchar *folder, const gchar *name)
   return g_file_test (path, G_FILE_TEST_EXISTS) ? g_steal_pointer (&path) : NULL;
 }
 
-/* The first of the places where the embedded model may be; each that was tried is noted in @tried. */
+gchar **
+sora_model_places (void)
+{
+  g_autoptr (GStrvBuilder) places = g_strv_builder_new ();
+  const gchar *variable = g_getenv ("SORA_MODEL_PATH");
+  g_auto (GStrv) entries = g_strsplit (variable ? variable : "", G_SEARCHPATH_SEPARATOR_S, -1);
+  g_autofree gchar *home = g_build_filename (g_get_user_data_dir (), "sora", "models", NULL);
+  g_autofree gchar *installed = g_build_filename (SORA_DATA_DIR, "models", NULL);
+
+  for (guint i = 0; entries[i]; i++) {
+    if (*entries[i])
+      g_strv_builder_add (places, entries[i]);
+  }
+  g_strv_builder_add (places, home);
+  g_strv_builder_add (places, installed);
+  return g_strv_builder_end (places);
+}
+
+/* The embedded model in the first place that has it; an entry of SORA_MODEL_PATH (all but the last two) may be the model itself. Each that
+ * was tried is noted in @tried. */
 static gchar *
 find_embedded (GString *tried)
 {
-  const gchar *variable = g_getenv ("SORA_MODEL_PATH");
-  gchar *places[] = {
-    variable && *variable ? g_strdup (variable) : NULL,
-    variable && *variable ? g_build_filename (variable, "embedded", NULL) : NULL,
-    g_build_filename (g_get_user_data_dir (), "sora", "models", "embedded", NULL),
-    g_build_filename (SORA_DATA_DIR, "models", "embedded", NULL),
-  };
-  gchar *found = NULL;
+  g_auto (GStrv) places = sora_model_places ();
+  guint n = g_strv_length (places);
 
-  for (guint i = 0; i < G_N_ELEMENTS (places); i++) {
-    g_autofree gchar *place = places[i];
-    g_autofree gchar *index = place && !found ? g_build_filename (place, "model_index.json", NULL) : NULL;
-    if (!index)
+  for (guint i = 0; i < 2 * n; i++) {
+    g_autofree gchar *place = i % 2 ? g_build_filename (places[i / 2], "embedded", NULL) : g_strdup (places[i / 2]);
+    g_autofree gchar *index = g_build_filename (place, "model_index.json", NULL);
+    if (i % 2 == 0 && i / 2 + 2 >= n)
       continue;
     if (g_file_test (index, G_FILE_TEST_EXISTS))
-      found = g_steal_pointer (&place);
-    else
-      g_string_append_printf (tried, "%s%s", tried->len > 0 ? ", " : "", place);
+      return g_steal_pointer (&place);
+    g_string_append_printf (tried, "%s%s", tried->len > 0 ? ", " : "", place);
   }
-  return found;
+  return NULL;
 }
 
 /* Lists of weight files */
 
 /* A shard is no file of its own: its index is. */
-static gboolean
-is_weight_file (const gchar *name)
+gboolean
+sora_is_weight_file_name (const gchar *name)
 {
   static const gchar *const suffixes[] = { ".safetensors", ".safetensors.index.json", ".gguf", ".pth", ".pt" };
 
@@ -83,6 +96,12 @@ is_weight_file (const gchar *name)
       return TRUE;
   }
   return FALSE;
+}
+
+gboolean
+sora_is_special_file (const gchar *path)
+{
+  return g_file_test (path, G_FILE_TEST_EXISTS) && !g_file_test (path, G_FILE_TEST_IS_REGULAR) && !g_file_test (path, G_FILE_TEST_IS_DIR);
 }
 
 static gint
@@ -102,7 +121,7 @@ add_weight_files (GPtrArray *paths, const gchar *folder, guint depth)
     if (g_file_test (path, G_FILE_TEST_IS_DIR)) {
       if (depth > 0)
         add_weight_files (paths, path, depth - 1);
-    } else if (is_weight_file (name)) {
+    } else if (sora_is_weight_file_name (name) && !sora_is_special_file (path)) {
       g_ptr_array_add (paths, g_steal_pointer (&path));
     }
   }
@@ -131,27 +150,61 @@ has_width (SoraWeightFile *file, SoraWeightsKind kind, guint width)
   return sora_text_encoder_config_from_shapes (&encoder, file, NULL) && encoder.d_model == width;
 }
 
-/* The first of @paths that is of @kind and for a transformer of @width (an encoder's) or @channels (the VAE's), 0 = any:
- * (transfer full), or NULL. Files that cannot be read are no part, but the first such error is kept for whoever finds nothing. */
-static gchar *
-find_kind (GPtrArray *paths, SoraWeightsKind kind, guint width, guint channels, GError **unreadable)
+/* Bits a weight on average; more than 16 are no better. */
+static guint
+count_bits (SoraWeightFile *file)
 {
+  g_autoptr (GPtrArray) names = sora_weight_file_get_names (file);
+  guint64 n = 0;
+
+  for (guint i = 0; i < names->len; i++)
+    n += sora_weight_file_peek (file, names->pdata[i])->n_elements;
+  return n > 0 ? MIN (8 * (gdouble) sora_weight_file_get_bytes (file) / n + 0.5, 16) : 0;
+}
+
+/* What a part must be */
+typedef struct {
+  SoraWeightsKind kind;
+  guint width;                  /* an encoder's; 0: any */
+  guint channels;               /* the VAE's; 0: any */
+} Wanted;
+
+static gboolean
+fits (SoraWeightFile *file, const Wanted *wanted)
+{
+  return sora_weights_recognise (file) == wanted->kind
+      && (!wanted->channels || sora_weights_get_latent_channels (file) == wanted->channels)
+      && (!wanted->width || has_width (file, wanted->kind, wanted->width));
+}
+
+/* The one of @paths, which lie in the same place, that has the most bits of those that are @wanted; the first of equals: (transfer full),
+ * or NULL. Files that cannot be read are no part, but why the first could not is kept in @unreadable for whoever finds nothing. */
+static gchar *
+find_best (GPtrArray *paths, const Wanted *wanted, SoraWeightCache *cache, gchar **unreadable)
+{
+  const gchar *best = NULL;
+  guint most_bits = 0;
+
   for (guint i = 0; i < paths->len; i++) {
     g_autoptr (GError) cause = NULL;
-    g_autoptr (SoraWeightFile) file = sora_weight_file_open (paths->pdata[i], &cause);
-    if (!file && unreadable && !*unreadable)
-      *unreadable = g_steal_pointer (&cause);
-    if (!file || sora_weights_recognise (file) != kind || (channels && sora_weights_get_latent_channels (file) != channels)
-        || (width && !has_width (file, kind, width)))
+    g_autoptr (SoraWeightFile) file = sora_weight_cache_open (cache, paths->pdata[i], &cause);
+    guint bits;
+    if (!file && !*unreadable)
+      *unreadable = g_strdup (cause->message);
+    if (!file || !fits (file, wanted))
       continue;
-    return g_strdup (paths->pdata[i]);
+    bits = count_bits (file);
+    if (!best || bits > most_bits) {
+      best = paths->pdata[i];
+      most_bits = bits;
+    }
   }
-  return NULL;
+  return g_strdup (best);
 }
 
 /* Where the parts of a transformer may lie */
 
-static const gchar *const transformer_folders[] = { "diffusion_models", "unet", "checkpoints", "transformer", NULL };
+const gchar *const sora_transformer_folders[] = { "diffusion_models", "unet", "checkpoints", "transformer", NULL };
 static const gchar *const text_encoder_folders[] = { "text_encoders", "clip", "text_encoder", NULL };
 static const gchar *const image_encoder_folders[] = { "clip_vision", "image_encoder", NULL };
 static const gchar *const vae_folders[] = { "vae", "vae_approx", NULL };
@@ -167,7 +220,7 @@ find_root (const gchar *folder)
   for (guint i = 0; i <= MAX_DEPTH; i++) {
     g_autofree gchar *name = g_path_get_basename (place);
     gchar *parent = g_path_get_dirname (place);
-    if (g_strv_contains (transformer_folders, name))
+    if (g_strv_contains (sora_transformer_folders, name))
       return parent;
     g_free (place);
     place = parent;
@@ -175,18 +228,19 @@ find_root (const gchar *folder)
   return NULL;
 }
 
-/* Weight files beside the transformer, then those in @names of ComfyUI's folder: (transfer full) */
-static GPtrArray *
-list_candidates (const gchar *folder, const gchar *root, const gchar *const *names)
+/* Sets @part's weights: beside the transformer in @folder, or in the first of @names in ComfyUI's folder @root that has what is @wanted */
+static void
+find_part (SoraModelPart *part, const gchar *folder, const gchar *root, const gchar *const *names, const Wanted *wanted,
+    SoraWeightCache *cache)
 {
-  GPtrArray *paths = list_weight_files (folder, 0);
+  g_autoptr (GPtrArray) beside = list_weight_files (folder, 0);
 
-  for (guint i = 0; root && names[i]; i++) {
+  part->weights = find_best (beside, wanted, cache, &part->unreadable);
+  for (guint i = 0; root && names[i] && !part->weights; i++) {
     g_autofree gchar *sibling = g_build_filename (root, names[i], NULL);
-    g_autoptr (GPtrArray) more = list_weight_files (sibling, MAX_DEPTH);
-    g_ptr_array_extend_and_steal (paths, g_steal_pointer (&more));
+    g_autoptr (GPtrArray) paths = list_weight_files (sibling, MAX_DEPTH);
+    part->weights = find_best (paths, wanted, cache, &part->unreadable);
   }
-  return paths;
 }
 
 static gchar *
@@ -202,9 +256,9 @@ find_tokenizer_near (const gchar *folder)
 }
 
 static gboolean
-has_tokenizer (const gchar *weights)
+has_tokenizer (const gchar *weights, SoraWeightCache *cache)
 {
-  g_autoptr (SoraWeightFile) file = weights ? sora_weight_file_open (weights, NULL) : NULL;
+  g_autoptr (SoraWeightFile) file = weights ? sora_weight_cache_open (cache, weights, NULL) : NULL;
 
   return file && sora_weight_file_peek_octets (file, SORA_TOKENIZER_TENSOR);
 }
@@ -213,7 +267,7 @@ has_tokenizer (const gchar *weights)
 static void
 find_tokenizer (SoraModelParts *parts, const gchar *folder)
 {
-  if (!parts->tokenizer && has_tokenizer (parts->text_encoder.weights))
+  if (!parts->tokenizer && has_tokenizer (parts->text_encoder.weights, parts->cache))
     parts->tokenizer = g_strdup (parts->text_encoder.weights);
   if (!parts->tokenizer)
     parts->tokenizer = find_tokenizer_near (folder);
@@ -230,17 +284,16 @@ find_others (SoraModelParts *parts, const SoraTransformerConfig *transformer, co
   g_autofree gchar *root = find_root (folder);
 
   if (!parts->text_encoder.weights) {
-    g_autoptr (GPtrArray) paths = list_candidates (folder, root, text_encoder_folders);
-    parts->text_encoder.weights = find_kind (paths, SORA_WEIGHTS_TEXT_ENCODER, transformer->text_dim, 0, NULL);
+    const Wanted wanted = { SORA_WEIGHTS_TEXT_ENCODER, .width = transformer->text_dim };
+    find_part (&parts->text_encoder, folder, root, text_encoder_folders, &wanted, parts->cache);
   }
-  if (!parts->vae.weights) {
-    g_autoptr (GPtrArray) paths = list_candidates (folder, root, vae_folders);
-    for (guint i = 0; i < G_N_ELEMENTS (vae_kinds) && !parts->vae.weights; i++)
-      parts->vae.weights = find_kind (paths, vae_kinds[i], 0, transformer->out_channels, NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (vae_kinds) && !parts->vae.weights; i++) {
+    const Wanted wanted = { vae_kinds[i], .channels = transformer->out_channels };
+    find_part (&parts->vae, folder, root, vae_folders, &wanted, parts->cache);
   }
   if (!parts->image_encoder.weights && transformer->image_dim > 0) {
-    g_autoptr (GPtrArray) paths = list_candidates (folder, root, image_encoder_folders);
-    parts->image_encoder.weights = find_kind (paths, SORA_WEIGHTS_IMAGE_ENCODER, transformer->image_dim, 0, NULL);
+    const Wanted wanted = { SORA_WEIGHTS_IMAGE_ENCODER, .width = transformer->image_dim };
+    find_part (&parts->image_encoder, folder, root, image_encoder_folders, &wanted, parts->cache);
   }
   find_tokenizer (parts, folder);
 }
@@ -359,7 +412,7 @@ static gboolean
 complete_files (SoraModelParts *parts, GError **error)
 {
   g_autofree gchar *home = find_home (parts->transformer.weights);
-  g_autoptr (SoraWeightFile) file = sora_weight_file_open (parts->transformer.weights, error);
+  g_autoptr (SoraWeightFile) file = sora_weight_cache_open (parts->cache, parts->transformer.weights, error);
   SoraTransformerConfig config;
   guint text_length;
 
@@ -373,9 +426,17 @@ complete_files (SoraModelParts *parts, GError **error)
   return TRUE;
 }
 
+gboolean
+sora_is_wan_folder (const gchar *folder)
+{
+  g_autofree gchar *config = find_wan_config (folder), *expert = g_build_filename (folder, "high_noise_model", NULL);
+
+  return config != NULL || g_file_test (expert, G_FILE_TEST_IS_DIR);
+}
+
 /* Names of all transformers in @folder, as a list for a message: (transfer full), NULL if there are none; *@first is one of them. */
 static gchar *
-list_transformers (const gchar *folder, guint depth, gchar **first, guint *n, GError **unreadable)
+list_transformers (const gchar *folder, guint depth, SoraWeightCache *cache, gchar **first, guint *n, GError **unreadable)
 {
   g_autoptr (GPtrArray) paths = list_weight_files (folder, depth);
   g_autoptr (GString) list = g_string_new (NULL);
@@ -383,7 +444,7 @@ list_transformers (const gchar *folder, guint depth, gchar **first, guint *n, GE
   *n = 0;
   for (guint i = 0; i < paths->len; i++) {
     g_autoptr (GError) cause = NULL;
-    g_autoptr (SoraWeightFile) file = sora_weight_file_open (paths->pdata[i], &cause);
+    g_autoptr (SoraWeightFile) file = sora_weight_cache_open (cache, paths->pdata[i], &cause);
     if (!file && !*unreadable)
       *unreadable = g_steal_pointer (&cause);
     if (!file || sora_weights_recognise (file) != SORA_WEIGHTS_TRANSFORMER)
@@ -423,9 +484,9 @@ find_in_folder (SoraModelParts *parts, const gchar *path, GError **error)
   g_autofree gchar *first = NULL, *inner_first = NULL, *expert = find_file (path, "high_noise_model"), *list = NULL, *inner = NULL;
   guint n, n_inner;
 
-  list = list_transformers (path, 0, &first, &n, &unreadable);
+  list = list_transformers (path, 0, parts->cache, &first, &n, &unreadable);
   if (!list && expert)
-    list = list_transformers (expert, 0, &first, &n, &unreadable);
+    list = list_transformers (expert, 0, parts->cache, &first, &n, &unreadable);
   if (n == 1 || (n == 2 && are_experts (first, list)))
     return find_from_weights (parts, g_steal_pointer (&first), error);
   if (n > 1)
@@ -434,7 +495,7 @@ find_in_folder (SoraModelParts *parts, const gchar *path, GError **error)
     g_propagate_error (error, g_steal_pointer (&unreadable));
     return FALSE;
   }
-  inner = list_transformers (path, MAX_DEPTH, &inner_first, &n_inner, &unreadable);
+  inner = list_transformers (path, MAX_DEPTH, parts->cache, &inner_first, &n_inner, &unreadable);
   if (inner)
     return fail (error, SORA_MODEL_ERROR_NOT_FOUND,
         "%s is not a model (it has no model_index.json), but has transformers in it; name one of them: %s", path, inner);
@@ -496,11 +557,28 @@ set_named_part (SoraModelPart *part, const gchar *path, GError **error)
 gboolean
 sora_model_parts_find (SoraModelParts *parts, const SoraModelFiles *files, GError **error)
 {
+  g_autofree gchar *named = NULL;
+
+  if (sora_catalogue_is_name (files->path) && !(named = sora_catalogue_resolve (files->path, error)))
+    return FALSE;
   *parts = (SoraModelParts) { .tokenizer = files->tokenizer && *files->tokenizer ? g_strdup (files->tokenizer) : NULL,
     .causal = files->causal };
   if (set_named_part (&parts->text_encoder, files->text_encoder, error) && set_named_part (&parts->vae, files->vae, error)
       && set_named_part (&parts->transformer_2, files->transformer_2, error)
-      && set_named_part (&parts->image_encoder, files->image_encoder, error) && find_transformer (parts, files->path, error)) {
+      && set_named_part (&parts->image_encoder, files->image_encoder, error)
+      && find_transformer (parts, named ? named : files->path, error)) {
+    find_streaming (parts);
+    return TRUE;
+  }
+  sora_model_parts_clear (parts);
+  return FALSE;
+}
+
+gboolean
+sora_model_parts_find_cached (SoraModelParts *parts, const gchar *path, SoraWeightCache *cache, GError **error)
+{
+  *parts = (SoraModelParts) { .cache = cache };
+  if (find_transformer (parts, path, error)) {
     find_streaming (parts);
     return TRUE;
   }
@@ -516,6 +594,7 @@ sora_model_parts_clear (SoraModelParts *parts)
   for (guint i = 0; i < G_N_ELEMENTS (each); i++) {
     g_free (each[i]->weights);
     g_free (each[i]->config);
+    g_free (each[i]->unreadable);
   }
   g_free (parts->path);
   g_free (parts->folder);
@@ -524,36 +603,108 @@ sora_model_parts_clear (SoraModelParts *parts)
   memset (parts, 0, sizeof (*parts));
 }
 
+/* What is missing */
+
 /* In diffusers' layout each part has its place. */
-static gboolean
-check_diffusers_part (const SoraModelParts *parts, const SoraModelPart *part, const gchar *name, const gchar *stem, GError **error)
+static void
+list_missing_in_folder (const SoraModelParts *parts, GStrvBuilder *missing)
 {
-  if (part->weights)
-    return TRUE;
-  return fail (error, SORA_MODEL_ERROR_NOT_FOUND, "%s/%s has neither %s.safetensors nor %s.safetensors.index.json", parts->path, name,
-      stem, stem);
+  const struct {
+    const SoraModelPart *part;
+    const gchar *name, *stem;
+  } places[] = {
+    { &parts->text_encoder, "text_encoder", "model" },
+    { &parts->transformer, "transformer", "diffusion_pytorch_model" },
+    { &parts->vae, "vae", "diffusion_pytorch_model" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (places); i++) {
+    g_autofree gchar *text = g_strdup_printf ("%s has neither %s.safetensors nor %s.safetensors.index.json", places[i].name,
+        places[i].stem, places[i].stem);
+    if (!places[i].part->weights)
+      g_strv_builder_add (missing, text);
+  }
+}
+
+static void
+add_missing (GStrvBuilder *missing, const SoraModelPart *part, const gchar *what)
+{
+  g_autofree gchar *text = g_strdup_printf ("%s%s%s", what, part->unreadable ? ". This file could not be read: " : "",
+      part->unreadable ? part->unreadable : "");
+
+  g_strv_builder_add (missing, text);
 }
 
 /* In the others they may lie in several. */
-static gboolean
-check_files (const SoraModelParts *parts, GError **error)
+static void
+list_missing_files (const SoraModelParts *parts, GStrvBuilder *missing)
 {
   if (!parts->text_encoder.weights)
-    return fail (error, SORA_MODEL_ERROR_NOT_FOUND, "%s: the text encoder is missing. No UMT5 that fits lies beside the transformer or in "
-        "ComfyUI's text_encoders; put one there (umt5-xxl, an encoder for Wan), or name it as the text encoder", parts->path);
+    add_missing (missing, &parts->text_encoder, "the text encoder is missing. No UMT5 that fits lies beside the transformer or in "
+        "ComfyUI's text_encoders; put one there (umt5-xxl, an encoder for Wan), or name it as the text encoder");
   if (!parts->vae.weights)
-    return fail (error, SORA_MODEL_ERROR_NOT_FOUND, "%s: the VAE is missing. None that fits lies beside the transformer or in ComfyUI's vae; "
-        "put one there (taew2_1 for Wan 2.1, taew2_2 for Wan 2.2 TI2V), or name it as the VAE", parts->path);
-  return parts->tokenizer || fail (error, SORA_MODEL_ERROR_NOT_FOUND, "%s: the tokenizer is missing. Put UMT5's spiece.model (from "
-      "google/umt5-xxl) beside the text encoder or the transformer, or name it as the tokenizer", parts->path);
+    add_missing (missing, &parts->vae, "the VAE is missing. None that fits lies beside the transformer or in ComfyUI's vae; "
+        "put one there (taew2_1 for Wan 2.1, taew2_2 for Wan 2.2 TI2V), or name it as the VAE");
+  if (!parts->tokenizer)
+    g_strv_builder_add (missing, "the tokenizer is missing. Put UMT5's spiece.model (from google/umt5-xxl) beside the text encoder or the "
+        "transformer, or name it as the tokenizer");
+}
+
+gchar **
+sora_model_parts_list_missing (const SoraModelParts *parts)
+{
+  g_autoptr (GStrvBuilder) missing = g_strv_builder_new ();
+
+  if (parts->layout == SORA_LAYOUT_DIFFUSERS)
+    list_missing_in_folder (parts, missing);
+  else
+    list_missing_files (parts, missing);
+  return g_strv_builder_end (missing);
 }
 
 gboolean
 sora_model_parts_check (const SoraModelParts *parts, GError **error)
 {
-  if (parts->layout != SORA_LAYOUT_DIFFUSERS)
-    return check_files (parts, error);
-  return check_diffusers_part (parts, &parts->text_encoder, "text_encoder", "model", error)
-      && check_diffusers_part (parts, &parts->transformer, "transformer", "diffusion_pytorch_model", error)
-      && check_diffusers_part (parts, &parts->vae, "vae", "diffusion_pytorch_model", error);
+  g_auto (GStrv) missing = sora_model_parts_list_missing (parts);
+
+  return !missing[0] || fail (error, SORA_MODEL_ERROR_NOT_FOUND, "%s: %s", parts->path, missing[0]);
+}
+
+/* How the files are called */
+
+/* "wan" of models--someone--wan, where the hub's cache has @folder as snapshots/REVISION: (transfer full), else NULL */
+static gchar *
+make_name_in_cache (const gchar *folder)
+{
+  g_autofree gchar *parent = g_path_get_dirname (folder), *parent_name = g_path_get_basename (parent);
+  g_autofree gchar *repository = g_path_get_dirname (parent), *name = g_path_get_basename (repository);
+
+  if (!g_str_equal (parent_name, "snapshots") || !g_str_has_prefix (name, "models--"))
+    return NULL;
+  return g_strdup (g_strrstr (name, "--") + 2);
+}
+
+static gchar *
+make_folder_name (const gchar *folder)
+{
+  gchar *name = make_name_in_cache (folder);
+
+  return name ? name : g_path_get_basename (folder);
+}
+
+/* What every model's file is called says nothing: there the folder's name counts. */
+gchar *
+sora_model_path_make_name (const gchar *path)
+{
+  static const gchar *const suffixes[] = { ".index.json", ".safetensors", ".gguf", ".pth", ".pt" };
+  g_autofree gchar *full = g_canonicalize_filename (path, NULL), *folder = g_path_get_dirname (full);
+  g_autofree gchar *name = g_path_get_basename (full);
+
+  if (g_file_test (path, G_FILE_TEST_IS_DIR))
+    return make_folder_name (full);
+  for (guint i = 0; i < G_N_ELEMENTS (suffixes); i++) {
+    if (g_str_has_suffix (name, suffixes[i]))
+      name[strlen (name) - strlen (suffixes[i])] = '\0';
+  }
+  return g_str_equal (name, "diffusion_pytorch_model") ? make_folder_name (folder) : g_steal_pointer (&name);
 }

@@ -32,6 +32,14 @@ struct _SoraModel {
   GPtrArray *residents;         /* SoraResident: those that streams use at present */
 };
 
+/* Takes @parts over, also if it fails: a model without its tokenizer, which can be described, but not run. Files are opened through the
+ * cache of @parts, if they have one. @partial: parts may be missing, and only the transformers, and what they say of generation, are
+ * read. */
+SoraModel *sora_model_open_headers (SoraModelParts *parts, gboolean partial, GError **error);
+/* Whether diffusers' index, which other layouts have none of, says a pipeline that can be run; *@boundary_ratio is set where a second
+ * transformer takes over from the first, if it has one. */
+gboolean sora_model_parts_read_index (const SoraModelParts *parts, gdouble *boundary_ratio, GError **error);
+
 /* Channels that the transformer is given with the latents, in which an image-to-video model has its image: a mask for each frame of a latent, and
  * latents. 0: it is given the latents alone. */
 guint sora_model_get_condition_channels (SoraModel *model);

@@ -19,15 +19,14 @@ has_part (SoraJsonReader *reader, const gchar *name)
       && !json_array_get_null_element (json_node_get_array (part), 0);
 }
 
-/* Which pipeline it is, and where a second transformer takes over from the first. */
-static gboolean
-read_index (SoraModel *model, GError **error)
+gboolean
+sora_model_parts_read_index (const SoraModelParts *parts, gdouble *boundary_ratio, GError **error)
 {
-  g_autofree gchar *path = g_build_filename (model->parts.path, "model_index.json", NULL);
+  g_autofree gchar *path = g_build_filename (parts->path, "model_index.json", NULL);
   const gchar *name = "";
   SoraJsonReader reader;
 
-  if (model->parts.layout != SORA_LAYOUT_DIFFUSERS)
+  if (parts->layout != SORA_LAYOUT_DIFFUSERS)
     return TRUE;
   sora_json_reader_open (&reader, path);
   sora_json_read_string (&reader, "_class_name", SORA_JSON_REQUIRED, &name);
@@ -35,23 +34,12 @@ read_index (SoraModel *model, GError **error)
     sora_json_reader_fail (&reader, SORA_MODEL_ERROR_UNSUPPORTED,
         "\"_class_name\": only WanPipeline and WanImageToVideoPipeline are supported, found %s", name);
   if (has_part (&reader, "transformer_2")) {
-    sora_json_read_double (&reader, "boundary_ratio", SORA_JSON_REQUIRED, 0, 1, &model->boundary_ratio);
-    if (!model->parts.transformer_2.weights)
+    sora_json_read_double (&reader, "boundary_ratio", SORA_JSON_REQUIRED, 0, 1, boundary_ratio);
+    if (!parts->transformer_2.weights)
       sora_json_reader_fail (&reader, SORA_MODEL_ERROR_NOT_FOUND, "it has a second transformer, but %s/transformer_2 has neither "
-          "diffusion_pytorch_model.safetensors nor an index of one", model->parts.path);
+          "diffusion_pytorch_model.safetensors nor an index of one", parts->path);
   }
   return sora_json_reader_close (&reader, error);
-}
-
-/* "wan2.1_t2v_1.3B_fp16" of .../wan2.1_t2v_1.3B_fp16.safetensors; a folder's whole name */
-static gchar *
-make_name (const SoraModelParts *parts)
-{
-  gchar *name = g_path_get_basename (parts->path), *dot = strrchr (name, '.');
-
-  if (dot && dot > name && !g_file_test (parts->path, G_FILE_TEST_IS_DIR))
-    *dot = '\0';
-  return name;
 }
 
 guint
@@ -107,7 +95,7 @@ init_streaming (SoraModel *model, guint text_length, GError **error)
   g_autofree gchar *scheduler = parts->layout == SORA_LAYOUT_DIFFUSERS
       ? g_build_filename (parts->folder, "scheduler", "scheduler_config.json", NULL) : NULL;
 
-  if (!sora_streaming_config_init_wan (streaming, model->vae.latent_channels, scheduler, error))
+  if (!sora_streaming_config_init_wan (streaming, model->transformer.out_channels, scheduler, error))
     return FALSE;
   streaming->text_length = text_length ? text_length : streaming->text_length;
   if (model->transformer_2_file)
@@ -138,7 +126,7 @@ load_streaming (SoraModel *model, guint text_length, GError **error)
     return FALSE;
   complete_experts (model);
   if (!model->streaming.name)
-    model->streaming.name = make_name (&model->parts);
+    model->streaming.name = sora_model_path_make_name (model->parts.path);
   return TRUE;
 }
 
@@ -150,16 +138,17 @@ load_text_encoder (SoraModel *model, GError **error)
 
   if (part->config && !sora_text_encoder_config_load (config, part->config, error))
     return FALSE;
-  model->text_encoder_file = sora_weight_file_open (part->weights, error);
+  model->text_encoder_file = sora_weight_cache_open (model->parts.cache, part->weights, error);
   return model->text_encoder_file
       && (part->config || sora_text_encoder_config_from_shapes (config, model->text_encoder_file, error))
       && sora_text_encoder_validate (config, model->text_encoder_file, error);
 }
 
 static gboolean
-load_transformer_part (const SoraModelPart *part, SoraTransformerConfig *config, SoraWeightFile **file, guint *text_length, GError **error)
+load_transformer_part (SoraModel *model, const SoraModelPart *part, SoraTransformerConfig *config, SoraWeightFile **file, guint *text_length,
+    GError **error)
 {
-  *file = sora_weight_file_open (part->weights, error);
+  *file = sora_weight_cache_open (model->parts.cache, part->weights, error);
   return *file && sora_transformer_config_read (config, *file, part->config, text_length, error)
       && sora_transformer_validate (config, *file, error);
 }
@@ -199,11 +188,11 @@ load_transformers (SoraModel *model, guint *text_length, GError **error)
 {
   const SoraModelParts *parts = &model->parts;
 
-  if (!load_transformer_part (&parts->transformer, &model->transformer, &model->transformer_file, text_length, error))
+  if (!load_transformer_part (model, &parts->transformer, &model->transformer, &model->transformer_file, text_length, error))
     return FALSE;
   if (!parts->transformer_2.weights)
     return TRUE;
-  return load_transformer_part (&parts->transformer_2, &model->transformer_2, &model->transformer_2_file, text_length, error)
+  return load_transformer_part (model, &parts->transformer_2, &model->transformer_2, &model->transformer_2_file, text_length, error)
       && check_experts (model, &model->transformer_2, error);
 }
 
@@ -215,7 +204,7 @@ load_vae (SoraModel *model, GError **error)
 
   if (part->config && !sora_vae_config_load (config, part->config, error))
     return FALSE;
-  model->vae_file = sora_weight_file_open (part->weights, error);
+  model->vae_file = sora_weight_cache_open (model->parts.cache, part->weights, error);
   return model->vae_file && (part->config || sora_vae_config_from_shapes (config, model->vae_file, error))
       && sora_vae_validate (config, model->vae_file, error);
 }
@@ -237,23 +226,9 @@ load_image_encoder (SoraModel *model, GError **error)
   }
   if (part->config && !sora_clip_config_load (config, part->config, error))
     return FALSE;
-  model->image_encoder_file = sora_weight_file_open (part->weights, error);
+  model->image_encoder_file = sora_weight_cache_open (model->parts.cache, part->weights, error);
   return model->image_encoder_file && (part->config || sora_clip_config_from_shapes (config, model->image_encoder_file, error))
       && sora_clip_encoder_validate (config, model->image_encoder_file, error);
-}
-
-/* A file of its own, or in the text encoder's */
-static gboolean
-load_tokenizer (SoraModel *model, GError **error)
-{
-  const gchar *path = model->parts.tokenizer;
-  GBytes *inside = sora_weight_file_peek_octets (model->text_encoder_file, SORA_TOKENIZER_TENSOR);
-
-  if (inside && g_str_equal (path, model->parts.text_encoder.weights))
-    model->tokenizer = sora_tokenizer_new_from_data (g_bytes_get_data (inside, NULL), g_bytes_get_size (inside), path, error);
-  else
-    model->tokenizer = sora_tokenizer_new (path, error);
-  return model->tokenizer != NULL;
 }
 
 static gboolean
@@ -262,8 +237,16 @@ load_parts (SoraModel *model, GError **error)
   guint text_length = 0;
 
   return load_text_encoder (model, error) && load_transformers (model, &text_length, error) && load_vae (model, error)
-      && load_image_encoder (model, error)
-      && load_streaming (model, text_length, error) && load_tokenizer (model, error);
+      && load_image_encoder (model, error) && load_streaming (model, text_length, error);
+}
+
+/* The same without the other parts, which may be missing */
+static gboolean
+load_generation (SoraModel *model, GError **error)
+{
+  guint text_length = 0;
+
+  return load_transformers (model, &text_length, error) && load_streaming (model, text_length, error);
 }
 
 static gboolean
@@ -350,16 +333,33 @@ check_clips (SoraModel *model, GError **error)
 static gboolean
 check_agreement (SoraModel *model, GError **error)
 {
-  guint latent_channels = model->vae.latent_channels, vocab_size = sora_tokenizer_get_vocab_size (model->tokenizer);
+  guint latent_channels = model->vae.latent_channels;
 
-  if (vocab_size > model->text_encoder.vocab_size)
-    return expect_equal (model, "the tokenizer's vocabulary", vocab_size, "the text encoder's", model->text_encoder.vocab_size, error);
   return expect_equal (model, "the transformer's text_dim", model->transformer.text_dim, "the text encoder's d_model",
           model->text_encoder.d_model, error)
       && check_in_channels (model, error) && check_image_encoder (model, error) && check_clips (model, error)
       && expect_equal (model, "the transformer's out_channels", model->transformer.out_channels, "the VAE's latent_channels",
           latent_channels, error)
       && check_sizes (model, error);
+}
+
+/* A file of its own, or in the text encoder's, whose vocabulary may be larger */
+static gboolean
+load_tokenizer (SoraModel *model, GError **error)
+{
+  const gchar *path = model->parts.tokenizer;
+  GBytes *inside = sora_weight_file_peek_octets (model->text_encoder_file, SORA_TOKENIZER_TENSOR);
+  guint vocab_size;
+
+  if (inside && g_str_equal (path, model->parts.text_encoder.weights))
+    model->tokenizer = sora_tokenizer_new_from_data (g_bytes_get_data (inside, NULL), g_bytes_get_size (inside), path, error);
+  else
+    model->tokenizer = sora_tokenizer_new (path, error);
+  if (!model->tokenizer)
+    return FALSE;
+  vocab_size = sora_tokenizer_get_vocab_size (model->tokenizer);
+  return vocab_size <= model->text_encoder.vocab_size
+      || expect_equal (model, "the tokenizer's vocabulary", vocab_size, "the text encoder's", model->text_encoder.vocab_size, error);
 }
 
 static void
@@ -381,6 +381,25 @@ model_free (SoraModel *model)
 }
 
 SoraModel *
+sora_model_open_headers (SoraModelParts *parts, gboolean partial, GError **error)
+{
+  g_autoptr (SoraModel) model = g_new0 (SoraModel, 1);
+
+  g_atomic_ref_count_init (&model->ref_count);
+  g_mutex_init (&model->lock);
+  g_cond_init (&model->changed);
+  model->residents = g_ptr_array_new ();
+  model->parts = *parts;
+  if (!sora_model_parts_read_index (&model->parts, &model->boundary_ratio, error))
+    return NULL;
+  if (partial)
+    return load_generation (model, error) ? g_steal_pointer (&model) : NULL;
+  if (!sora_model_parts_check (&model->parts, error) || !load_parts (model, error) || !check_agreement (model, error))
+    return NULL;
+  return g_steal_pointer (&model);
+}
+
+SoraModel *
 sora_model_open_files (const SoraModelFiles *files, GError **error)
 {
   g_autoptr (SoraModel) model = NULL;
@@ -388,16 +407,8 @@ sora_model_open_files (const SoraModelFiles *files, GError **error)
 
   if (!sora_model_parts_find (&parts, files, error))
     return NULL;
-  model = g_new0 (SoraModel, 1);
-  g_atomic_ref_count_init (&model->ref_count);
-  g_mutex_init (&model->lock);
-  g_cond_init (&model->changed);
-  model->residents = g_ptr_array_new ();
-  model->parts = parts;
-  if (!read_index (model, error) || !sora_model_parts_check (&model->parts, error) || !load_parts (model, error)
-      || !check_agreement (model, error))
-    return NULL;
-  return g_steal_pointer (&model);
+  model = sora_model_open_headers (&parts, FALSE, error);
+  return model && load_tokenizer (model, error) ? g_steal_pointer (&model) : NULL;
 }
 
 SoraModel *

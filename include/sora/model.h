@@ -16,8 +16,8 @@ typedef struct _SoraModel SoraModel;
 
 /**
  * sora_model_open:
- * @path: (nullable): a model; or %NULL or "" for the embedded model, looked for in SORA_MODEL_PATH, XDG_DATA_HOME/sora/models/embedded and
- *   the installed data directory, in that order
+ * @path: (nullable): a model; the name of one in the usual places, see sora_catalogue_new(); or %NULL or "" for the embedded model, looked for
+ *   in each entry of SORA_MODEL_PATH (or as the entry), XDG_DATA_HOME/sora/models and the installed data directory, in that order
  *
  * As sora_model_open_parts(), with everything found beside the transformer.
  */
@@ -33,8 +33,8 @@ SORA_API SoraModel *sora_model_open_parts (const gchar *path, const gchar *text_
 
 /**
  * SoraModelFiles:
- * @path: as above: a directory in diffusers' layout or in Wan's own, or a transformer's file; of two experts the one for high noise, or
- *   either if both are called alike
+ * @path: as above: a directory in diffusers' layout or in Wan's own, a transformer's file (of two experts the one for high noise, or either if
+ *   both are called alike), or a name, which is one without a "/" of nothing that exists as a path
  * @transformer_2: the expert for low noise, a weight file or a folder
  * @text_encoder: a UMT5 weight file, or a folder with config.json and weights
  * @vae: likewise the VAE

@@ -2,6 +2,7 @@
 /* libsora: text-to-video diffusion in OpenCL. Includes the whole public API. */
 #pragma once
 
+#include <sora/catalogue.h>
 #include <sora/device.h>
 #include <sora/error.h>
 #include <sora/lora.h>

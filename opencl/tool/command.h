@@ -8,6 +8,7 @@ G_BEGIN_DECLS
 
 /* Each gets its own arguments, the subcommand's name first, and returns FALSE with an error that main() prints. */
 gboolean sora_command_devices (gint argc, gchar **argv, GError **error);
+gboolean sora_command_models (gint argc, gchar **argv, GError **error);
 gboolean sora_command_info (gint argc, gchar **argv, GError **error);
 gboolean sora_command_generate (gint argc, gchar **argv, GError **error);
 gboolean sora_command_tune (gint argc, gchar **argv, GError **error);

@@ -173,7 +173,7 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     { "image", 'i', 0, G_OPTION_ARG_FILENAME, &args->image, "a picture to begin with: the first frame", "FILE" },
     { "last-image", 0, 0, G_OPTION_ARG_FILENAME, &args->last_image, "a picture to end with, of models that take one", "FILE" },
     { "fit", 0, 0, G_OPTION_ARG_STRING, &args->fit_name, "of an image in other proportions: crop, letterbox or stretch (default: crop)", "HOW" },
-    { "model", 'm', 0, G_OPTION_ARG_FILENAME, &args->model, "model directory or transformer's file (default: the embedded model)", "PATH" },
+    { "model", 'm', 0, G_OPTION_ARG_FILENAME, &args->model, "a name of \"sora models\", a directory, or a transformer's file (default: the embedded model)", "MODEL" },
     SORA_COMMAND_PARTS (&args->parts),
     { "lora", 'l', 0, G_OPTION_ARG_FILENAME_ARRAY, &args->loras, "a LoRA that changes the model, and its weight (default: 1); may be given again",
       "FILE[:WEIGHT]" },

@@ -49,7 +49,8 @@ sora_command_info (gint argc, gchar **argv, GError **error)
   SoraModelFiles files;
   GError *cause = NULL;
 
-  if (!sora_command_parse (&argc, &argv, "[MODEL]", "Checks every file of a model (default: the embedded model), or a LoRA, and describes it.",
+  if (!sora_command_parse (&argc, &argv, "[MODEL]", "Checks every file of a model (a name of \"sora models\", or a path; default: the embedded model), or a LoRA, "
+          "and describes it.",
           entries, 1, error))
     return FALSE;
   files = sora_command_parts_get_files (&parts, argc > 1 ? argv[1] : NULL);

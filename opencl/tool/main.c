@@ -12,6 +12,7 @@ static const struct {
   gboolean (*run) (gint argc, gchar **argv, GError **error);
 } commands[] = {
   { "devices", "list the OpenCL devices", sora_command_devices },
+  { "models", "list the models that are found", sora_command_models },
   { "info", "describe a model", sora_command_info },
   { "generate", "make a video from a prompt", sora_command_generate },
   { "tune", "measure which linear kernels suit a device best", sora_command_tune },

@@ -13,6 +13,7 @@ G_BEGIN_DECLS
 typedef struct _SoraDialect SoraDialect;
 
 struct _SoraWeightFile {
+  gatomicrefcount ref_count;
   gchar *path;
   GBytes *bytes;                /* the file; NULL for an index */
   gboolean is_mapped;           /* bytes are read from the file whenever they are used, and may be forgotten */

@@ -44,6 +44,7 @@ SoraWeightFile *
 sora_weight_file_new (const gchar *path)
 {
   SoraWeightFile *file = g_new0 (SoraWeightFile, 1);
+  g_atomic_ref_count_init (&file->ref_count);
   file->path = g_strdup (path);
   file->shards = g_ptr_array_new_with_free_func ((GDestroyNotify) sora_weight_file_free);
   file->tensors = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) sora_tensor_free);
@@ -54,10 +55,17 @@ sora_weight_file_new (const gchar *path)
   return file;
 }
 
+SoraWeightFile *
+sora_weight_file_ref (SoraWeightFile *file)
+{
+  g_atomic_ref_count_inc (&file->ref_count);
+  return file;
+}
+
 void
 sora_weight_file_free (SoraWeightFile *file)
 {
-  if (!file)
+  if (!file || !g_atomic_ref_count_dec (&file->ref_count))
     return;
   g_hash_table_unref (file->tensors);
   g_hash_table_unref (file->foreign);

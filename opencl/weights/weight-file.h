@@ -21,6 +21,8 @@ typedef struct _SoraWeightFile SoraWeightFile;
 SoraWeightFile *sora_weight_file_open (const gchar *path, GError **error);
 /* The same from memory, which is kept; @path is for messages, and is where shards lie. */
 SoraWeightFile *sora_weight_file_open_bytes (GBytes *bytes, const gchar *path, GError **error);
+SoraWeightFile *sora_weight_file_ref (SoraWeightFile *file);
+/* Lets go of it; the last holder frees it. */
 void sora_weight_file_free (SoraWeightFile *file);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraWeightFile, sora_weight_file_free)
 

@@ -30,7 +30,7 @@ SoraModel *open_tiny_model (void);
 /* (transfer full): a copy of the tiny model, to be changed and then removed with remove_copy() */
 gchar *copy_model (void);
 void remove_copy (const gchar *path);
-/* A folder with all that is in it */
+/* A folder with all that is in it, but not through symbolic links */
 void remove_tree (const gchar *path);
 /* Replaces @old, which is there once. */
 void replace_in_file (const gchar *folder, const gchar *name, const gchar *old, const gchar *new);

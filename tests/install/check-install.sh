@@ -19,7 +19,7 @@ check () {      # check DESCRIPTION COMMAND...
 }
 
 only_public_symbols () {
-  hidden=$(nm -D --defined-only "$lib/libsora.so.0" | awk '$2 ~ /[A-Z]/ && $3 !~ /^sora_(device|lora|model|stream|block)_/ { print $3 }' | tr '\n' ' ')
+  hidden=$(nm -D --defined-only "$lib/libsora.so.0" | awk '$2 ~ /[A-Z]/ && $3 !~ /^sora_(catalogue|device|lora|model|stream|block)_/ { print $3 }' | tr '\n' ' ')
   [ -z "$hidden" ] || { echo "# not public: $hidden"; return 1; }
   nm -D --defined-only "$lib/libsora.so.0" | grep -q ' sora_stream_new$'
 }
@@ -29,7 +29,7 @@ plugin_in_place () {
 }
 
 headers_in_place () {
-  for header in sora error device lora model sampler stream; do
+  for header in sora error catalogue device lora model sampler stream; do
     [ -f "$root/$includedir/sora/$header.h" ] || return 1
   done
 }
@@ -49,6 +49,6 @@ check 'the plugin lies in the plugins directory' plugin_in_place
 check 'headers' headers_in_place
 check 'the command' test -x "$root/bin/sora"
 check 'the model' test -f "$root/$datadir/gst-sora/models/embedded/sora.json"
-check 'a program builds with sora.pc and opens the installed model' builds_and_runs
+check 'a program builds with sora.pc, finds the installed model and opens it' builds_and_runs
 echo "1..$n"
 exit $failures

@@ -4,6 +4,7 @@
 #include <gdk-pixbuf/gdk-pixbuf.h>
 #include <gio/gio.h>
 #include <glib/gstdio.h>
+#include <json-glib/json-glib.h>
 #include <math.h>
 #include <string.h>
 
@@ -368,6 +369,52 @@ test_info_parts (void)
   g_assert_nonnull (strstr (err, "spiece.model: not a weight file"));
 }
 
+/* The golden files as a place for models: one model, and what is none but cannot be told */
+static void
+test_models (void)
+{
+  const gchar *place = g_getenv ("SORA_TEST_GOLDEN");
+  const gchar *const models[] = { "models", place, NULL }, *const json[] = { "models", "--json", model, NULL };
+  const gchar *const nothing[] = { "models", folder, NULL };
+  g_autofree gchar *out = NULL, *json_out = NULL, *nothing_out = NULL;
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  JsonObject *object;
+
+  g_assert_cmpint (run (models, &out, NULL), ==, 0);
+  g_assert_nonnull (strstr (out, "\ntiny-model: Wan; text, image, stream\n    96x64, 64x96 at 16 frames/s, without end\n"));
+  g_assert_nonnull (strstr (out, "\nlegacy: unknown; cannot be run\n"));
+  g_assert_nonnull (strstr (out, "\n    error: "));
+  g_assert_cmpint (run (json, &json_out, NULL), ==, 0);
+  g_assert_true (json_parser_load_from_data (parser, json_out, -1, NULL));
+  g_assert_cmpuint (json_array_get_length (json_node_get_array (json_parser_get_root (parser))), ==, 1);
+  object = json_array_get_object_element (json_node_get_array (json_parser_get_root (parser)), 0);
+  g_assert_cmpstr (json_object_get_string_member (object, "name"), ==, "tiny-model");
+  g_assert_cmpstr (json_object_get_string_member (object, "title"), ==, "tiny");
+  g_assert_cmpstr (json_object_get_string_member (object, "path"), ==, model);
+  g_assert_true (json_object_get_boolean_member (object, "ready"));
+  g_assert_true (json_object_get_null_member (object, "error"));
+  g_assert_cmpint (run (nothing, &nothing_out, NULL), ==, 0);
+  g_assert_true (g_str_has_prefix (nothing_out, "No models were found"));
+}
+
+/* SORA_MODEL_PATH makes names of what lies there. */
+static void
+test_model_names (void)
+{
+  g_autofree gchar *output = in_folder ("n.rgb"), *info_out = NULL, *wrong_out = NULL, *err = NULL;
+  const gchar *const info[] = { "info", "Tiny-Model", NULL }, *const wrong[] = { "info", "tinymodel", NULL };
+  const gchar *const make[] = { "generate", "--model", "tiny", "--prompt", "x", "--frames", "1", "--output", output, NULL };
+
+  g_setenv ("SORA_MODEL_PATH", g_getenv ("SORA_TEST_GOLDEN"), TRUE);
+  g_assert_cmpint (run (info, &info_out, NULL), ==, 0);
+  g_assert_nonnull (strstr (info_out, model));
+  g_assert_cmpint (run (make, NULL, NULL), ==, 0);
+  g_assert_cmpint (run (wrong, &wrong_out, &err), ==, 1);
+  g_assert_cmpstr (wrong_out, ==, "");
+  g_assert_nonnull (strstr (err, "near are \"tiny-model\""));
+  g_unsetenv ("SORA_MODEL_PATH");
+}
+
 static void
 test_errors (void)
 {
@@ -408,6 +455,7 @@ test_errors (void)
     { { "generate", "--prompt", "x", "--output", "x.y4m", "--guidance-interval", "0:1x" }, "BEGIN:END" },
     { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", model, "--guidance-interval", "0.5:0.4" }, "the end of guidance is 0.4" },
     { { "info", "/nonexistent" }, "/nonexistent" },
+    { { "models", "--xml" }, "--xml" },
   };
 
   g_assert_true (g_file_set_contents (no_picture, "text", -1, NULL));
@@ -456,6 +504,8 @@ main (int argc, char **argv)
   g_test_add_func ("/tool/loras", test_loras);
   g_test_add_func ("/tool/info", test_info);
   g_test_add_func ("/tool/info-parts", test_info_parts);
+  g_test_add_func ("/tool/models", test_models);
+  g_test_add_func ("/tool/model-names", test_model_names);
   g_test_add_func ("/tool/errors", test_errors);
   status = g_test_run ();
   remove_folder ();

@@ -119,17 +119,22 @@ list_weight_files (const gchar *folder, guint depth)
   return paths;
 }
 
-/* The first of @paths that is of @kind and for a transformer of @width (the text encoder's) or @channels (the VAE's), 0 = any:
- * (transfer full), or NULL. Files that cannot be read are no part, but the first such error is kept for whoever finds nothing. */
+static gboolean
+name_has (const gchar *path, const gchar *word)
+{
+  g_autofree gchar *name = g_path_get_basename (path), *lower = g_ascii_strdown (name, -1);
+
+  return strstr (lower, word) != NULL;
+}
+
+/* The first of @paths that is of @kind and for a transformer of @width (the text encoder's) or @channels (the VAE's), 0 = any, and has
+ * @word in its name: (transfer full), or NULL. Files that cannot be read are no part. */
 static gchar *
-find_kind (GPtrArray *paths, SoraWeightsKind kind, guint width, guint channels, GError **unreadable)
+find_kind (GPtrArray *paths, SoraWeightsKind kind, guint width, guint channels, const gchar *word)
 {
   for (guint i = 0; i < paths->len; i++) {
-    g_autoptr (GError) cause = NULL;
-    g_autoptr (SoraWeightFile) file = sora_weight_file_open (paths->pdata[i], &cause);
+    g_autoptr (SoraWeightFile) file = name_has (paths->pdata[i], word) ? sora_weight_file_open (paths->pdata[i], NULL) : NULL;
     SoraTextEncoderConfig encoder;
-    if (!file && unreadable && !*unreadable)
-      *unreadable = g_steal_pointer (&cause);
     if (!file || sora_weights_recognise (file) != kind || (channels && sora_weights_get_latent_channels (file) != channels)
         || (width && (!sora_text_encoder_config_from_shapes (&encoder, file, NULL) || encoder.d_model != width)))
       continue;
@@ -143,8 +148,12 @@ find_kind (GPtrArray *paths, SoraWeightsKind kind, guint width, guint channels, 
 static const gchar *const transformer_folders[] = { "diffusion_models", "unet", "checkpoints", "transformer", NULL };
 static const gchar *const text_encoder_folders[] = { "text_encoders", "clip", "text_encoder", NULL };
 static const gchar *const vae_folders[] = { "vae", "vae_approx", NULL };
-/* in the order of preference, those first that can be run */
-static const SoraWeightsKind vae_kinds[] = { SORA_WEIGHTS_TAEHV, SORA_WEIGHTS_WAN_VAE };
+/* In the order of preference: Wan's own first, as the transformer was trained with it. Other models' VAEs, Qwen-Image's for one, have the
+ * same tensors with other numbers, and are told by their names only. */
+static const struct {
+  SoraWeightsKind kind;
+  const gchar *word;            /* in the file's name */
+} vae_kinds[] = { { SORA_WEIGHTS_WAN_VAE, "wan" }, { SORA_WEIGHTS_TAEHV, "" }, { SORA_WEIGHTS_WAN_VAE, "" } };
 
 /* The folder that holds the one with transformers that @folder is, or is in: ComfyUI's "models". (transfer full), or NULL */
 static gchar *
@@ -219,12 +228,12 @@ find_others (SoraModelParts *parts, const SoraTransformerConfig *transformer, co
 
   if (!parts->text_encoder.weights) {
     g_autoptr (GPtrArray) paths = list_candidates (folder, root, text_encoder_folders);
-    parts->text_encoder.weights = find_kind (paths, SORA_WEIGHTS_TEXT_ENCODER, transformer->text_dim, 0, NULL);
+    parts->text_encoder.weights = find_kind (paths, SORA_WEIGHTS_TEXT_ENCODER, transformer->text_dim, 0, "");
   }
   if (!parts->vae.weights) {
     g_autoptr (GPtrArray) paths = list_candidates (folder, root, vae_folders);
     for (guint i = 0; i < G_N_ELEMENTS (vae_kinds) && !parts->vae.weights; i++)
-      parts->vae.weights = find_kind (paths, vae_kinds[i], 0, transformer->in_channels, NULL);
+      parts->vae.weights = find_kind (paths, vae_kinds[i].kind, 0, transformer->in_channels, vae_kinds[i].word);
   }
   find_tokenizer (parts, folder);
 }
@@ -464,7 +473,7 @@ check_files (const SoraModelParts *parts, GError **error)
         "ComfyUI's text_encoders; put one there (umt5-xxl, an encoder for Wan), or name it as the text encoder", parts->path);
   if (!parts->vae.weights)
     return fail (error, SORA_MODEL_ERROR_NOT_FOUND, "%s: the VAE is missing. None that fits lies beside the transformer or in ComfyUI's vae; "
-        "put one there (taew2_1 for Wan 2.1, taew2_2 for Wan 2.2 TI2V), or name it as the VAE", parts->path);
+        "put one there (wan_2.1_vae or taew2_1 for Wan 2.1, wan2.2_vae or taew2_2 for Wan 2.2 TI2V), or name it as the VAE", parts->path);
   return parts->tokenizer || fail (error, SORA_MODEL_ERROR_NOT_FOUND, "%s: the tokenizer is missing. Put UMT5's spiece.model (from "
       "google/umt5-xxl) beside the text encoder or the transformer, or name it as the tokenizer", parts->path);
 }

@@ -88,6 +88,8 @@ gboolean sora_streaming_config_init_wan (SoraStreamingConfig *config, guint late
 gboolean sora_text_encoder_config_load (SoraTextEncoderConfig *config, const gchar *path, GError **error);
 gboolean sora_transformer_config_load (SoraTransformerConfig *config, const gchar *path, GError **error);
 gboolean sora_vae_config_load (SoraVaeConfig *config, const gchar *path, GError **error);
+/* What follows from the layers of an AutoencoderKLWan and its patches. Returns: (nullable): what is wrong with them */
+const gchar *sora_vae_config_complete_wan (SoraVaeConfig *config);
 void sora_streaming_config_clear (SoraStreamingConfig *config);
 void sora_vae_config_clear (SoraVaeConfig *config);
 

@@ -92,6 +92,9 @@ static const SoraDialect dialects[] = {
   { "blocks.0.pos_embedding.embedding.weight", umt5_rules },
   { "enc.blk.0.attn_q.weight", umt5_gguf_rules },
   { "encoder.block.0.layer.0.SelfAttention.q.weight", no_rules },
+  /* Wan's VAE, whose two spellings its stage knows: the numbers in one follow from all sizes, not from those in the other */
+  { "decoder.middle.0.residual.0.gamma", no_rules },
+  { "decoder.mid_block.resnets.0.norm1.gamma", no_rules },
 };
 
 /* Before every name of the model; the first that the marker has counts, so averaged weights (ema) come before the last ones. */
@@ -99,7 +102,7 @@ static const gchar *const prefixes[] = {
   "", "model.diffusion_model.", "diffusion_model.", "model.", "transformer.",   /* ComfyUI, diffusers */
   "generator_ema.model.", "generator_ema.model._fsdp_wrapped_module.", "generator_ema.",        /* training's checkpoints */
   "generator.model.", "generator.model._fsdp_wrapped_module.", "generator.", "state_dict.model.", "state_dict.",
-  "text_encoders.umt5xxl.transformer.", /* ComfyUI, all in one file */
+  "text_encoders.umt5xxl.transformer.", "first_stage_model.", "vae.",   /* ComfyUI, all in one file */
 };
 
 /* Shapes in diffusers, of tensors that some writers of GGUF, which knows 4 dimensions and drops leading ones, have folded */

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "stages/tokenizer.h"
 #include "weights/json.h"
 
 /* Folders that are looked into, and how deep */
@@ -203,7 +204,7 @@ has_tokenizer (const gchar *weights)
 {
   g_autoptr (SoraWeightFile) file = weights ? sora_weight_file_open (weights, NULL) : NULL;
 
-  return file && sora_weight_file_peek_octets (file, SORA_TOKENIZER_TENSOR);
+  return file && sora_tokenizer_is_inside (file);
 }
 
 /* In the text encoder's file, beside the transformer, or beside the text encoder */

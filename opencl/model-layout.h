@@ -17,9 +17,6 @@ typedef struct {
   gchar *config;                /* the JSON that describes them; NULL: their shapes do */
 } SoraModelPart;
 
-/* The tensor of bytes that ComfyUI's text encoders have a sentencepiece model in */
-#define SORA_TOKENIZER_TENSOR "spiece_model"
-
 /* What was found. Plain data, of no file that is open. */
 typedef struct {
   SoraLayout layout;

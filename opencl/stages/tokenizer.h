@@ -4,6 +4,7 @@
 
 #include <glib.h>
 #include <sora/error.h>
+#include "weights/weight-file.h"
 
 G_BEGIN_DECLS
 
@@ -13,6 +14,10 @@ typedef struct _SoraTokenizer SoraTokenizer;
 SoraTokenizer *sora_tokenizer_new (const gchar *spiece_path, GError **error);
 /* From the same in memory, which is not kept; @path is for messages. */
 SoraTokenizer *sora_tokenizer_new_from_data (const void *data, gsize length, const gchar *path, GError **error);
+/* Whether a text encoder's @file has a tokenizer in it, as a tensor of bytes (ComfyUI) or of T5's kind in the metadata (GGUF); and that
+ * tokenizer, which does not need @file any more. */
+gboolean sora_tokenizer_is_inside (SoraWeightFile *file);
+SoraTokenizer *sora_tokenizer_new_from_inside (SoraWeightFile *file, GError **error);
 void sora_tokenizer_free (SoraTokenizer *tokenizer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraTokenizer, sora_tokenizer_free)
 

@@ -94,16 +94,24 @@ put_text (const gchar *model, const gchar *name, const gchar *text)
   g_assert_true (g_file_set_contents (path, text, -1, NULL));
 }
 
-/* A file of the tiny model */
+/* A golden file */
 static void
-put_tiny (const gchar *model, const gchar *name, const gchar *tiny_name)
+put_golden (const gchar *model, const gchar *name, const gchar *golden)
 {
-  g_autofree gchar *path = place (model, name), *tiny = golden_path ("tiny-model"), *source = g_build_filename (tiny, tiny_name, NULL);
-  g_autofree gchar *data = NULL;
+  g_autofree gchar *path = place (model, name), *source = golden_path (golden), *data = NULL;
   gsize size;
 
   g_assert_true (g_file_get_contents (source, &data, &size, NULL));
   g_assert_true (g_file_set_contents (path, data, size, NULL));
+}
+
+/* A file of the tiny model */
+static void
+put_tiny (const gchar *model, const gchar *name, const gchar *tiny_name)
+{
+  g_autofree gchar *golden = g_build_filename ("tiny-model", tiny_name, NULL);
+
+  put_golden (model, name, golden);
 }
 
 /* Numbers that depend on our name alone, and of a size at which activations keep theirs, but colours vary little about the middle of
@@ -350,6 +358,28 @@ test_tokenizer_inside (void)
   expected = sora_tokenizer_encode (reference, PROMPT, 64, &n_expected, NULL);
   g_assert_cmpmem (tokens, n * sizeof (*tokens), expected, n_expected * sizeof (*expected));
   g_assert_cmpuint (n, >, 3);
+}
+
+/* A text encoder in GGUF, whose metadata have the tokenizer in pieces: the same frames as with files of their own. */
+static void
+test_tokenizer_in_gguf (void)
+{
+  g_autofree gchar *with = g_build_filename (scratch, "with-gguf", NULL), *without = g_build_filename (scratch, "without-gguf", NULL);
+  g_autofree gchar *pieces = place ("with-gguf", "google/umt5-xxl/spiece.model"), *encoder = place ("with-gguf", "umt5-tiny-encoder.gguf");
+  g_autofree gchar *other = place ("with-gguf", "models_t5_umt5-xxl-enc-bf16.pth");
+  g_autoptr (SoraModel) model = NULL, reference = NULL;
+  g_autoptr (SoraBlock) expected = NULL;
+
+  put_wan ("without-gguf");
+  put_wan ("with-gguf");
+  put_golden ("with-gguf", "umt5-tiny-encoder.gguf", "text-encoder-tiny.gguf");
+  g_assert_cmpint (g_unlink (pieces), ==, 0);
+  g_assert_cmpint (g_unlink (other), ==, 0);
+  reference = open_model (without);
+  expected = generate (reference);
+  model = open_model (with);
+  g_assert_cmpstr (model->parts.tokenizer, ==, encoder);
+  assert_same (model, expected, SORA_LAYOUT_WAN);
 }
 
 /* A named part of a model that has one of its own */
@@ -637,6 +667,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/layouts/replaced-part", test_replaced_part);
   g_test_add_func ("/layouts/tokenizer-inside", test_tokenizer_inside);
+  g_test_add_func ("/layouts/tokenizer-in-gguf", test_tokenizer_in_gguf);
   g_test_add_func ("/layouts/shards", test_shards);
   g_test_add_func ("/layouts/heads", test_heads);
   g_test_add_func ("/layouts/contradictions", test_contradictions);

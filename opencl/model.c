@@ -123,7 +123,10 @@ load_tokenizer (SoraModel *model, GError **error)
     model->tokenizer = sora_tokenizer_new_from_inside (model->text_encoder_file, error);
   else
     model->tokenizer = sora_tokenizer_new (path, error);
-  return model->tokenizer != NULL;
+  if (!model->tokenizer)
+    return FALSE;
+  sora_tokenizer_set_cleaning (model->tokenizer, model->streaming.prompt_cleaning);
+  return TRUE;
 }
 
 static gboolean

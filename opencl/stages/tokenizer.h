@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Prompt to token ids: Wan's cleaning of white space, then sentencepiece, then T5's end token. */
+/* Prompt to token ids: cleaning, then sentencepiece, then T5's end token. */
 #pragma once
 
 #include <glib.h>
 #include <sora/error.h>
+#include "weights/config.h"
 #include "weights/weight-file.h"
 
 G_BEGIN_DECLS
@@ -21,6 +22,8 @@ SoraTokenizer *sora_tokenizer_new_from_inside (SoraWeightFile *file, GError **er
 void sora_tokenizer_free (SoraTokenizer *tokenizer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraTokenizer, sora_tokenizer_free)
 
+/* How prompts are cleaned, of white space at first; to be set before the tokenizer is shared. */
+void sora_tokenizer_set_cleaning (SoraTokenizer *tokenizer, SoraPromptCleaning cleaning);
 guint sora_tokenizer_get_vocab_size (SoraTokenizer *tokenizer);
 
 /**

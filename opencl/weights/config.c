@@ -71,6 +71,15 @@ read_choice (SoraJsonReader *reader, const gchar *name, const gchar *const *choi
 /* sora.json */
 
 static void
+read_prompt_cleaning (SoraStreamingConfig *config, SoraJsonReader *reader)
+{
+  static const gchar *const cleanings[] = { "whitespace", "wan", NULL };
+
+  if (sora_json_reader_has (reader, "prompt_cleaning"))
+    config->prompt_cleaning = read_choice (reader, "prompt_cleaning", cleanings, SORA_MODEL_ERROR_FORMAT);
+}
+
+static void
 read_sizes (SoraStreamingConfig *config, SoraJsonReader *reader)
 {
   JsonNode *node = sora_json_reader_has (reader, "sizes") ? json_object_get_member (reader->object, "sizes") : NULL;
@@ -154,6 +163,7 @@ sora_streaming_config_load (SoraStreamingConfig *config, const gchar *path, GErr
   read_sizes (config, &reader);
   read_sampling (config, &reader);
   sora_json_read_uint (&reader, "text_length", NEED, 1, 8192, &config->text_length);
+  read_prompt_cleaning (config, &reader);
   config->name = g_strdup (name);
   if (sora_json_reader_close (&reader, error))
     return TRUE;
@@ -172,6 +182,7 @@ set_wan_defaults (SoraStreamingConfig *config, guint latent_channels)
   *config = (SoraStreamingConfig) {
     .default_latents = ti2v ? 31 : 21,
     .text_length = 512,
+    .prompt_cleaning = SORA_PROMPT_WAN,
     .frame_rate = { ti2v ? 24 : 16, 1 },
     .n_sizes = 2,
     .sampler = SORA_SAMPLER_UNIPC,

@@ -10,6 +10,9 @@ G_BEGIN_DECLS
 
 typedef enum { SORA_PREDICTION_FLOW, SORA_PREDICTION_SAMPLE } SoraPredictionType;
 
+/* runs of white space only, or as Wan's pipelines do */
+typedef enum { SORA_PROMPT_WHITESPACE, SORA_PROMPT_WAN } SoraPromptCleaning;
+
 /* what a SoraSamplerType is called, then NULL */
 extern const gchar *const sora_sampler_names[];
 
@@ -23,6 +26,7 @@ typedef struct {
   gdouble context_timestep;     /* 0 ... 1000 */
   gdouble context_noise;        /* sigma, 0 ... 1 */
   guint text_length;            /* rows that the cross-attention sees */
+  SoraPromptCleaning prompt_cleaning;
   gint frame_rate[2];
   guint n_sizes, sizes[SORA_MAX_SIZES][2];      /* width, height in pixels */
   guint default_latents;

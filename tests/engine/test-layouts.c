@@ -366,7 +366,7 @@ test_tokenizer_in_gguf (void)
 {
   g_autofree gchar *with = g_build_filename (scratch, "with-gguf", NULL), *without = g_build_filename (scratch, "without-gguf", NULL);
   g_autofree gchar *pieces = place ("with-gguf", "google/umt5-xxl/spiece.model"), *encoder = place ("with-gguf", "umt5-tiny-encoder.gguf");
-  g_autofree gchar *other = place ("with-gguf", "models_t5_umt5-xxl-enc-bf16.pth");
+  g_autofree gchar *other = place ("with-gguf", "models_t5_umt5-xxl-enc-bf16.pth"), *text = NULL;
   g_autoptr (SoraModel) model = NULL, reference = NULL;
   g_autoptr (SoraBlock) expected = NULL;
 
@@ -379,6 +379,8 @@ test_tokenizer_in_gguf (void)
   expected = generate (reference);
   model = open_model (with);
   g_assert_cmpstr (model->parts.tokenizer, ==, encoder);
+  text = sora_model_describe (model);
+  g_assert_nonnull (strstr (text, "up to 512 tokens; prompts cleaned as Wan's\n              "));
   assert_same (model, expected, SORA_LAYOUT_WAN);
 }
 

@@ -241,7 +241,7 @@ plan_memory (SoraStream *stream, GError **error)
   };
   stream->text_state = sora_text_encoder_state_new (stream->weights->text_encoder, own->text_length, stream->arena);
   stream->decoder_state = sora_vae_decoder_state_new (stream->weights->vae, stream->latent_height, stream->latent_width,
-      n_decoded, stream->arena);
+      n_decoded, NULL, stream->arena);
   sora_arena_add (stream->arena, &stream->embeddings, own->text_length * model->transformer.text_dim);
   sora_arena_add (stream->arena, &stream->latents, latent_floats (stream, stream->block_latents));
   sora_arena_add (stream->arena, &stream->decoded, latent_floats (stream, n_decoded));

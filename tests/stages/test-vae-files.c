@@ -144,7 +144,7 @@ decode (Result *result, SoraVae *vae, SoraQueue *queue)
   gsize frame = (gsize) HEIGHT * WIDTH * c->spatial_scale * c->spatial_scale * 3;
   g_autofree gfloat *random = sora_test_random (1, count_latents (c), 2);
   g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (queue));
-  SoraVaeDecoderState *state = sora_vae_decoder_state_new (vae, HEIGHT, WIDTH, N, arena);
+  SoraVaeDecoderState *state = sora_vae_decoder_state_new (vae, HEIGHT, WIDTH, N, NULL, arena);
   cl_mem latents = sora_test_upload (queue, random, count_latents (c)), rgb = sora_queue_alloc (queue, N * c->time_scale * frame);
   g_autoptr (GError) error = NULL;
 
@@ -167,7 +167,7 @@ encode (Result *result, SoraVae *vae, SoraQueue *queue)
   gsize n = (gsize) N * c->time_scale * HEIGHT * WIDTH * c->spatial_scale * c->spatial_scale * 3;
   g_autofree guint8 *frames = g_malloc (n);
   g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (queue));
-  SoraVaeEncoderState *state = sora_vae_encoder_state_new (vae, HEIGHT, WIDTH, N, arena);
+  SoraVaeEncoderState *state = sora_vae_encoder_state_new (vae, HEIGHT, WIDTH, N, FALSE, arena);
   cl_mem latents = sora_test_alloc (queue, count_latents (c)), rgb = sora_queue_alloc (queue, n);
 
   for (gsize i = 0; i < n; i++)

@@ -46,6 +46,7 @@ sora_stream_image_plan (SoraStreamImage *image, guint height, guint width, SoraA
   image->frame_bytes = 3 * pixels * image->config->spatial_scale * image->config->spatial_scale;
   sora_arena_add (arena, &image->latent, pixels * image->config->latent_channels);
   mark = sora_arena_mark (arena);
+  g_clear_pointer (&image->state, sora_vae_encoder_state_free);
   image->state = sora_vae_encoder_state_new (image->encoder, height, width, 1, TRUE, arena);
   sora_arena_rewind (arena, mark);
 }

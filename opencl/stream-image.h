@@ -13,7 +13,7 @@ typedef struct _SoraStreamImage SoraStreamImage;
 SoraStreamImage *sora_stream_image_new (SoraModel *model, SoraQueue *queue, GError **error);
 void sora_stream_image_free (SoraStreamImage *image);
 
-/* Declares the latent, of @height x @width, and overlays the encoder's activations on whatever is declared after this call, which must
+/* Declares the latent (once more, if all was declared before in an arena that is no longer), of @height x @width, and overlays the encoder's activations on whatever is declared after this call, which must
  * not be written before sora_stream_image_encode() and must not rely on being zero after it. */
 void sora_stream_image_plan (SoraStreamImage *image, guint height, guint width, SoraArena *arena);
 

@@ -14,6 +14,7 @@ sora_stream_options_new (void)
   options->guidance_scale = -1;
   options->guidance_end = 1;
   options->shift = -1;
+  options->vae_tile = -1;
   return options;
 }
 
@@ -129,6 +130,12 @@ sora_stream_options_set_image (SoraStreamOptions *options, const guint8 *rgb, gu
   options->image_height = height;
   for (guint y = 0; y < height; y++)
     memcpy (options->image + y * row, rgb + y * stride, row);
+}
+
+void
+sora_stream_options_set_vae_tile (SoraStreamOptions *options, gint pixels)
+{
+  options->vae_tile = pixels;
 }
 
 void

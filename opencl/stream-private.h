@@ -20,6 +20,7 @@ struct _SoraStreamOptions {
   gsize n_noise;                /* floats */
   guint8 *image;                /* [image_height, image_width, 3]; NULL: none */
   guint image_width, image_height;
+  gint vae_tile;                /* pixels; 0: the whole picture; -1: by the device's memory */
   gboolean profile;
 };
 

@@ -9,7 +9,7 @@
 #include "stream-image.h"
 #include "stream-private.h"
 
-/* Latents that the VAE decodes a call: the activations of more would only take memory. */
+/* Latents that the VAE decodes a call, if not in tiles: the activations of more would only take memory. */
 #define MAX_DECODED_LATENTS 2
 
 #define MAX_GUIDANCE_SCALE 100
@@ -34,8 +34,9 @@ struct _SoraStream {
   SoraArena *arena;
   cl_mem embeddings;            /* [text_length, text_dim] */
   cl_mem latents;               /* [block_latents, latent_height, latent_width, channels] */
-  cl_mem decoded;               /* [≤ MAX_DECODED_LATENTS, latent_height, latent_width, channels], what the VAE is given */
-  cl_mem rgb;                   /* bytes [≤ MAX_DECODED_LATENTS · time_scale, height, width, 3] */
+  guint vae_tile;               /* pixels; 0: the VAE decodes the whole picture at once */
+  cl_mem decoded;               /* [latents that it decodes a call, latent_height, latent_width, channels], what it is given */
+  cl_mem rgb;                   /* bytes [as many · time_scale, height, width, 3] */
   cl_mem flag;                  /* int: 1 once latents were not finite */
 
   guint64 next_block;
@@ -125,6 +126,17 @@ check_image (const SoraStreamOptions *options, GError **error)
   return FALSE;
 }
 
+static gboolean
+check_vae_tile (const SoraStreamOptions *options, GError **error)
+{
+  if (options->vae_tile == -1 || options->vae_tile == 0 || (options->vae_tile >= 16 && options->vae_tile <= 16384))
+    return TRUE;
+  g_set_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION,
+      "the VAE's tiles are to have %d pixels a side, but must have 16 to 16384 (0 for the whole picture, -1 by the device's memory)",
+      options->vae_tile);
+  return FALSE;
+}
+
 /* Puts the model's own values where the options leave the choice, and checks the rest. */
 static gboolean
 resolve_options (SoraModel *model, SoraStreamOptions *options, GError **error)
@@ -141,7 +153,7 @@ resolve_options (SoraModel *model, SoraStreamOptions *options, GError **error)
     options->shift = own->shift;
   if (options->length == 0)
     options->length = sora_model_get_clip_frames (model);
-  return check_sampler (options, error) && check_size (model, options, error) && check_image (options, error)
+  return check_sampler (options, error) && check_vae_tile (options, error) && check_size (model, options, error) && check_image (options, error)
       && check_length (model, options, error)
       && check_range ("steps", options->steps, 1, 1000, error)
       && check_range ("guidance scale", options->guidance_scale, 0, MAX_GUIDANCE_SCALE, error)
@@ -221,14 +233,15 @@ check_maps (SoraStream *stream, GError **error)
   return FALSE;
 }
 
-/* Every stage states its regions; then they are allocated at once. The transformer comes last, as the image's encoder shares its memory. */
-static gboolean
-plan_memory (SoraStream *stream, GError **error)
+/* Every stage states its regions. The transformer comes last, as the image's encoder shares its memory. @tile: see the options */
+static void
+declare_memory (SoraStream *stream, guint tile)
 {
   SoraModel *model = stream->model;
   const SoraStreamingConfig *own = &model->streaming;
-  guint n_decoded = MIN (stream->block_latents, MAX_DECODED_LATENTS);
-  gsize rgb_bytes = (gsize) n_decoded * model->vae.time_scale * 3 * stream->options->width * stream->options->height;
+  const SoraVaeTiling tiling = { tile, own->causal ? 0 : stream->block_latents };
+  guint n_decoded = tile > 0 ? stream->block_latents : MIN (stream->block_latents, MAX_DECODED_LATENTS);
+  gsize rgb_bytes;
 
   declare_sampler (stream);
   SoraTransformerShape shape = {
@@ -241,7 +254,9 @@ plan_memory (SoraStream *stream, GError **error)
   };
   stream->text_state = sora_text_encoder_state_new (stream->weights->text_encoder, own->text_length, stream->arena);
   stream->decoder_state = sora_vae_decoder_state_new (stream->weights->vae, stream->latent_height, stream->latent_width,
-      n_decoded, NULL, stream->arena);
+      n_decoded, &tiling, stream->arena);
+  n_decoded = sora_vae_decoder_state_get_chunk (stream->decoder_state);
+  rgb_bytes = (gsize) n_decoded * model->vae.time_scale * 3 * stream->options->width * stream->options->height;
   sora_arena_add (stream->arena, &stream->embeddings, own->text_length * model->transformer.text_dim);
   sora_arena_add (stream->arena, &stream->latents, latent_floats (stream, stream->block_latents));
   sora_arena_add (stream->arena, &stream->decoded, latent_floats (stream, n_decoded));
@@ -250,6 +265,49 @@ plan_memory (SoraStream *stream, GError **error)
   if (stream->image)
     sora_stream_image_plan (stream->image, stream->latent_height, stream->latent_width, stream->arena);
   stream->transformer_state = sora_transformer_state_new (stream->weights->transformer, &shape, stream->arena);
+}
+
+/* What declare_memory() has made */
+static void
+drop_memory (SoraStream *stream)
+{
+  g_clear_pointer (&stream->text_state, sora_text_encoder_state_free);
+  g_clear_pointer (&stream->transformer_state, sora_transformer_state_free);
+  g_clear_pointer (&stream->decoder_state, sora_vae_decoder_state_free);
+  g_clear_pointer (&stream->sampler, sora_sampler_free);
+  g_clear_pointer (&stream->arena, sora_arena_free);
+}
+
+/* Whether what was declared goes into the device's memory beside the weights, with a tenth to spare for drivers and others, and the VAE's
+ * largest map into one piece of it. */
+static gboolean
+fits_memory (SoraStream *stream, SoraDevice *device)
+{
+  guint64 largest = sora_vae_decoder_state_get_largest (stream->decoder_state);
+  guint64 bytes = sora_arena_get_size (stream->arena) + sora_model_weights_get_size (stream->weights);
+
+  if (device->type == CL_DEVICE_TYPE_CPU)
+    bytes += sora_vae_decoder_state_get_host_size (stream->decoder_state);
+  return bytes <= device->global_memory / 10 * 9 && largest <= G_MAXINT32 && largest * sizeof (gfloat) <= device->max_allocation;
+}
+
+/* Declared, and declared again with smaller tiles of the VAE until it fits, where they are to be chosen; then all is allocated at once. */
+static gboolean
+plan_memory (SoraStream *stream, SoraDevice *device, GError **error)
+{
+  static const guint tiles[] = { 0, 512, 384, 256, 192, 128, 96, 64 };
+  gboolean is_chosen = stream->options->vae_tile >= 0, has_tiles = stream->model->vae.kind == SORA_VAE_WAN;
+
+  for (guint i = 0; i < G_N_ELEMENTS (tiles); i++) {
+    guint tile = is_chosen && has_tiles ? (guint) stream->options->vae_tile : tiles[i];
+
+    drop_memory (stream);
+    stream->arena = sora_arena_new (device);
+    declare_memory (stream, tile);
+    stream->vae_tile = sora_vae_decoder_state_is_tiled (stream->decoder_state) ? tile : 0;
+    if (is_chosen || !has_tiles || fits_memory (stream, device))
+      break;
+  }
   return check_maps (stream, error) && sora_arena_commit (stream->arena, error);
 }
 
@@ -305,8 +363,7 @@ stream_set_up (SoraStream *stream, SoraDevice *device, GCancellable *cancellable
   sora_queue_set_cancellable (stream->queue, cancellable);
   if (!load_weights (stream, cancellable, error))
     return FALSE;
-  stream->arena = sora_arena_new (device);
-  if (!plan_memory (stream, error) || !encode_image (stream, error))
+  if (!plan_memory (stream, device, error) || !encode_image (stream, error))
     return FALSE;
   report (stream, 1, "building kernels");
   prepare_state (stream);
@@ -351,12 +408,8 @@ sora_stream_free (SoraStream *stream)
     sora_queue_set_cancellable (stream->queue, NULL);
     sora_queue_finish (stream->queue, NULL);
   }
-  g_clear_pointer (&stream->text_state, sora_text_encoder_state_free);
-  g_clear_pointer (&stream->transformer_state, sora_transformer_state_free);
-  g_clear_pointer (&stream->decoder_state, sora_vae_decoder_state_free);
-  g_clear_pointer (&stream->sampler, sora_sampler_free);
   g_clear_pointer (&stream->image, sora_stream_image_free);
-  g_clear_pointer (&stream->arena, sora_arena_free);
+  drop_memory (stream);
   g_clear_pointer (&stream->weights, sora_model_weights_unref);
   g_clear_pointer (&stream->queue, sora_queue_free);
   g_clear_pointer (&stream->options, sora_stream_options_free);
@@ -763,4 +816,10 @@ sora_stream_get_memory (SoraStream *stream, guint64 *stream_bytes, guint64 *weig
 {
   *stream_bytes = sora_arena_get_size (stream->arena);
   *weight_bytes = sora_model_weights_get_size (stream->weights);
+}
+
+guint
+sora_stream_get_vae_tile (SoraStream *stream)
+{
+  return stream->vae_tile;
 }

@@ -16,7 +16,7 @@ G_BEGIN_DECLS
  *
  * prompt ""; negative prompt ""; guidance scale -1 (the model's own; 1 = off), in the interval 0 to 1 (every step); sampler
  * %SORA_SAMPLER_DEFAULT, steps 0 and shift -1 (the model's own); seed 0; size 0x0 (the model's first choice); length 0 (endless if causal,
- * else the model's own clip); no image.
+ * else the model's own clip); no image; VAE tile -1 (by the device's memory).
  */
 typedef struct _SoraStreamOptions SoraStreamOptions;
 
@@ -60,6 +60,10 @@ SORA_API void sora_stream_options_set_noise (SoraStreamOptions *options, const g
  * another than the stream's, sora_stream_new() gives %SORA_STREAM_ERROR_OPTION.
  */
 SORA_API void sora_stream_options_set_image (SoraStreamOptions *options, const guint8 *rgb, guint width, guint height, gsize stride);
+/* -1, 0, or 16 to 16384 pixels: the side, at most, of the parts of the picture that Wan's VAE decodes one after the other. The frames are the same,
+ * bit for bit; smaller tiles take less device memory and more work. 0 = the whole picture at once; -1 = as large as the device's memory lets
+ * them be. Other VAEs take little memory and have no tiles. */
+SORA_API void sora_stream_options_set_vae_tile (SoraStreamOptions *options, gint pixels);
 /* Whether time and work of every kernel are recorded for sora_stream_get_profile(); costs a little speed. */
 SORA_API void sora_stream_options_set_profile (SoraStreamOptions *options, gboolean profile);
 
@@ -170,6 +174,8 @@ SORA_API void sora_stream_get_size (SoraStream *stream, guint *width, guint *hei
 SORA_API gchar *sora_stream_get_profile (SoraStream *stream);
 /* bytes on the device that this stream holds (arena, caches), and that its model's weights hold */
 SORA_API void sora_stream_get_memory (SoraStream *stream, guint64 *stream_bytes, guint64 *weight_bytes);
+/* The side of the VAE's tiles in pixels, at most; 0: it decodes the whole picture at once */
+SORA_API guint sora_stream_get_vae_tile (SoraStream *stream);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraStream, sora_stream_free)
 

@@ -75,6 +75,18 @@ sora_vae_decoder_state_get_chunk (const SoraVaeDecoderState *state)
   return state->wan != NULL ? 1 : sora_taehv_decoder_state_get_chunk (state->taehv);
 }
 
+gboolean
+sora_vae_decoder_state_is_tiled (const SoraVaeDecoderState *state)
+{
+  return state->tiles != NULL;
+}
+
+guint64
+sora_vae_decoder_state_get_host_size (const SoraVaeDecoderState *state)
+{
+  return state->tiles != NULL ? sora_wan_vae_tiles_get_host_size (state->tiles) : 0;
+}
+
 guint64
 sora_vae_decoder_state_get_largest (const SoraVaeDecoderState *state)
 {

@@ -39,6 +39,9 @@ SoraVaeDecoderState *sora_vae_decoder_state_new (SoraVae *vae, guint height, gui
 void sora_vae_decoder_state_free (SoraVaeDecoderState *state);
 /* How many latents are worked on at once, max_latents or fewer: a large picture one by one, which bounds the memory. */
 guint sora_vae_decoder_state_get_chunk (const SoraVaeDecoderState *state);
+/* Whether the picture is decoded in tiles, and bytes on the host that this takes in the end */
+gboolean sora_vae_decoder_state_is_tiled (const SoraVaeDecoderState *state);
+guint64 sora_vae_decoder_state_get_host_size (const SoraVaeDecoderState *state);
 /* Floats of the largest activation: kernels address at most G_MAXINT32. */
 guint64 sora_vae_decoder_state_get_largest (const SoraVaeDecoderState *state);
 /* Zero memory, as before the first frame. */

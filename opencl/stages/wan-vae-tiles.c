@@ -185,6 +185,17 @@ frame_floats (const SoraWanVaeTiles *tiles)
   return (gsize) tiles->rows.total * tiles->columns.total * tiles->channels;
 }
 
+guint64
+sora_wan_vae_tiles_get_host_size (const SoraWanVaeTiles *tiles)
+{
+  gboolean goes_on = tiles->n_latents == 0 || tiles->n_latents > tiles->max_latents;
+  guint64 n = tiles->max_latents * tiles->frames * frame_floats (tiles);
+
+  if (goes_on)
+    n += (guint64) tiles->columns.n * tiles->rows.n * sora_wan_vae_state_get_cache_floats (tiles->tile);
+  return n * sizeof (gfloat);
+}
+
 static gfloat *
 between_of (SoraWanVaeTiles *tiles, guint latent)
 {

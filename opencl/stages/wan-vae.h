@@ -58,6 +58,8 @@ void sora_wan_vae_tiles_free (SoraWanVaeTiles *tiles);
 void sora_wan_vae_tiles_reset (SoraWanVaeTiles *tiles, SoraQueue *queue);
 guint sora_wan_vae_tiles_get_chunk (const SoraWanVaeTiles *tiles);
 guint64 sora_wan_vae_tiles_get_largest (const SoraWanVaeTiles *tiles);
+/* bytes that are taken in the end: what lies between the layers, and what tiles remember if the stream goes on after the first call */
+guint64 sora_wan_vae_tiles_get_host_size (const SoraWanVaeTiles *tiles);
 void sora_wan_vae_tiles_decode (SoraWanVaeTiles *tiles, SoraQueue *queue, cl_mem latents, guint n_latents, cl_mem rgb);
 
 G_END_DECLS

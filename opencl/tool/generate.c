@@ -17,11 +17,11 @@
 
 typedef struct {
   gchar *prompt, *negative_prompt, *model, *device, *size, *output, *noise, *save_tensors, *chroma, *image,
-      *fit_name, *sampler_name, *guidance_interval, *text_encoder, *vae, *tokenizer;
+      *fit_name, *sampler_name, *guidance_interval, *text_encoder, *vae, *tokenizer, *vae_tile_name;
   SoraPictureFit fit;
   SoraSamplerType sampler;
   gint64 seed, frames;
-  gint steps;
+  gint steps, vae_tile;
   gdouble guidance_scale, guidance_begin, guidance_end, shift;
   gboolean save_steps, profile, stats, quiet;
 } Arguments;
@@ -44,7 +44,7 @@ arguments_clear (Arguments *args)
 {
   gchar **strings[] = { &args->prompt, &args->negative_prompt, &args->model, &args->device, &args->size, &args->output, &args->noise,
     &args->save_tensors, &args->chroma, &args->image, &args->fit_name, &args->sampler_name, &args->guidance_interval, &args->text_encoder,
-    &args->vae, &args->tokenizer };
+    &args->vae, &args->tokenizer, &args->vae_tile_name };
 
   for (guint i = 0; i < G_N_ELEMENTS (strings); i++)
     g_free (*strings[i]);
@@ -102,6 +102,21 @@ parse_sampler (Arguments *args, GError **error)
   return FALSE;
 }
 
+/* Whether tiles may have this size is the stream's to say. */
+static gboolean
+parse_vae_tile (Arguments *args, GError **error)
+{
+  guint64 pixels;
+
+  args->vae_tile = -1;
+  if (!args->vae_tile_name || g_str_equal (args->vae_tile_name, "auto"))
+    return TRUE;
+  if (!g_str_equal (args->vae_tile_name, "off") && !g_ascii_string_to_unsigned (args->vae_tile_name, 10, 1, G_MAXINT, &pixels, NULL))
+    return fail (error, "--vae-tile must be auto, off or a number of pixels");
+  args->vae_tile = g_str_equal (args->vae_tile_name, "off") ? 0 : pixels;
+  return TRUE;
+}
+
 /* Whether the numbers make an interval is the stream's to say. */
 static gboolean
 parse_guidance_interval (Arguments *args, GError **error)
@@ -141,6 +156,8 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     { "guidance-interval", 0, 0, G_OPTION_ARG_STRING, &args->guidance_interval,
       "shares of the steps between which there is guidance, the others costing half (default: 0:1)", "BEGIN:END" },
     { "shift", 0, 0, G_OPTION_ARG_DOUBLE, &args->shift, "flow-matching time shift (default: the model's own)", "SHIFT" },
+    { "vae-tile", 0, 0, G_OPTION_ARG_STRING, &args->vae_tile_name,
+      "side of the parts that Wan's VAE decodes one by one to save memory: auto, off or pixels (default: auto)", "PIXELS" },
     { "chroma", 0, 0, G_OPTION_ARG_STRING, &args->chroma, "of a .y4m: 420 or 444 (default: 420)", "FORMAT" },
     { "noise", 0, 0, G_OPTION_ARG_FILENAME, &args->noise, "initial noise: tensor \"noise\" [channels, latents, height, width]",
       "FILE.safetensors" },
@@ -167,7 +184,7 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     return fail (error, "--steps must be from 1 to 1000");
   if (args->chroma && !g_str_equal (args->chroma, "420") && !g_str_equal (args->chroma, "444"))
     return fail (error, "--chroma must be 420 or 444");
-  return parse_fit (args, error) && parse_sampler (args, error) && parse_guidance_interval (args, error);
+  return parse_fit (args, error) && parse_sampler (args, error) && parse_guidance_interval (args, error) && parse_vae_tile (args, error);
 }
 
 static gboolean
@@ -256,6 +273,7 @@ set_options (Generation *generation, GError **error)
   sora_stream_options_set_shift (options, args->shift);
   sora_stream_options_set_size (options, width, height);
   sora_stream_options_set_length (options, choose_length (generation));
+  sora_stream_options_set_vae_tile (options, args->vae_tile);
   sora_stream_options_set_profile (options, args->profile);
   return set_image (generation, width, height, error) && (!args->noise || load_noise (generation, width, height, error));
 }
@@ -381,6 +399,7 @@ print_stats (Generation *generation, FILE *file)
   fprintf (file, "realtime_ratio %.2f\n", speed * denominator / numerator);
   fprintf (file, "stream_bytes %" G_GUINT64_FORMAT "\n", stream_bytes);
   fprintf (file, "weight_bytes %" G_GUINT64_FORMAT "\n", weight_bytes);
+  fprintf (file, "vae_tile %u\n", sora_stream_get_vae_tile (generation->stream));
   fprintf (file, "peak_rss_bytes %" G_GUINT64_FORMAT "\n", (guint64) usage.ru_maxrss * 1024);
 }
 

@@ -40,6 +40,7 @@ text-encoder Default: null
 text-encoder UMT5 weight file
 vae Default: null
 vae changeable only in NULL or READY state
+vae-tile Range: -1 - 16384 Default: -1
 device Default: null
 prompt Default: ""
 negative-prompt Default: ""

@@ -27,6 +27,7 @@ struct _SoraStreamOptions
 {
   gchar *prompt, *negative_prompt;
   gdouble guidance_scale, guidance_begin, guidance_end, shift;
+  gint vae_tile;
   SoraSamplerType sampler;
   guint steps, width, height;
   guint64 seed, length;
@@ -237,6 +238,12 @@ sora_stream_options_set_shift (SoraStreamOptions *options, gdouble shift)
 }
 
 void
+sora_stream_options_set_vae_tile (SoraStreamOptions *options, gint pixels)
+{
+  options->vae_tile = pixels;
+}
+
+void
 sora_stream_options_set_steps (SoraStreamOptions *options, guint steps)
 {
   options->steps = steps;
@@ -308,6 +315,7 @@ note_options (const SoraStreamOptions *options)
   fake_sora_calls.steps = options->steps;
   fake_sora_calls.sampler = options->sampler;
   fake_sora_calls.shift = options->shift;
+  fake_sora_calls.vae_tile = options->vae_tile;
   fake_sora_calls.guidance_begin = options->guidance_begin;
   fake_sora_calls.guidance_end = options->guidance_end;
   fake_sora_calls.image = options->image;

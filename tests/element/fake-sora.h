@@ -37,6 +37,7 @@ typedef struct {
   gchar *prompt, *negative_prompt;
   guint steps;
   SoraSamplerType sampler;
+  gint vae_tile;
   gdouble shift, guidance_begin, guidance_end;
   FakeSoraImage image;                   /* likewise */
 } FakeSoraCalls;

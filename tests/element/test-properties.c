@@ -10,6 +10,7 @@ static const struct {
   { "model", GST_PARAM_MUTABLE_READY, "/models/some" },
   { "text-encoder", GST_PARAM_MUTABLE_READY, "/models/umt5.gguf" },
   { "vae", GST_PARAM_MUTABLE_READY, "/models/taew2_1.pth" },
+  { "vae-tile", GST_PARAM_MUTABLE_READY, "256" },
   { "device", GST_PARAM_MUTABLE_READY, "gpu" },
   { "prompt", GST_PARAM_MUTABLE_PLAYING, "a red balloon" },
   { "negative-prompt", GST_PARAM_MUTABLE_READY, "blurred" },
@@ -79,7 +80,7 @@ GST_END_TEST;
 GST_START_TEST (test_reach_the_engine)
 {
   GstHarness *harness = element_test_harness ("prompt=\"a b\" negative-prompt=c steps=7 seed=42 guidance-scale=2 "
-      "guidance-begin=0.25 guidance-end=0.5 sampler=unipc shift=8 duration=3000000000", "video/x-raw,format=RGB");
+      "guidance-begin=0.25 guidance-end=0.5 sampler=unipc shift=8 vae-tile=128 duration=3000000000", "video/x-raw,format=RGB");
   GstBuffer *buffer = gst_harness_pull (harness);
 
   fail_unless_equals_string (fake_sora_calls.prompt, "a b");
@@ -87,6 +88,7 @@ GST_START_TEST (test_reach_the_engine)
   fail_unless_equals_int (fake_sora_calls.steps, 7);
   fail_unless_equals_int (fake_sora_calls.sampler, SORA_SAMPLER_UNIPC);
   fail_unless_equals_float (fake_sora_calls.shift, 8);
+  fail_unless_equals_int (fake_sora_calls.vae_tile, 128);
   fail_unless_equals_float (fake_sora_calls.guidance_begin, 0.25);
   fail_unless_equals_float (fake_sora_calls.guidance_end, 0.5);
   fail_unless_equals_uint64 (fake_sora_calls.seed, 42);
@@ -106,6 +108,7 @@ GST_START_TEST (test_defaults_reach_the_engine)
   fail_unless_equals_int (fake_sora_calls.steps, 0);
   fail_unless_equals_int (fake_sora_calls.sampler, SORA_SAMPLER_DEFAULT);
   fail_unless_equals_float (fake_sora_calls.shift, -1);
+  fail_unless_equals_int (fake_sora_calls.vae_tile, -1);
   fail_unless_equals_float (fake_sora_calls.guidance_begin, 0);
   fail_unless_equals_float (fake_sora_calls.guidance_end, 1);
   gst_harness_teardown (harness);

@@ -228,7 +228,7 @@ check_maps (SoraStream *stream, GError **error)
   if (largest <= G_MAXINT32)
     return TRUE;
   g_set_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION,
-      "%ux%u pixels take a feature map of %" G_GUINT64_FORMAT " numbers in the VAE, and %d is the most: ask for a smaller size",
+      "%ux%u pixels take a feature map of %" G_GUINT64_FORMAT " numbers in the VAE, and %d is the most: ask for a smaller size, or for tiles",
       stream->options->width, stream->options->height, largest, G_MAXINT32);
   return FALSE;
 }

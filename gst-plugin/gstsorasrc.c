@@ -39,6 +39,9 @@ enum
   PROP_TEXT_ENCODER,
   PROP_VAE,
   PROP_VAE_TILE,
+  PROP_WEIGHT_TYPE,
+  PROP_TEXT_ENCODER_POLICY,
+  PROP_MAX_MEMORY,
   PROP_DEVICE,
   PROP_PROMPT,
   PROP_NEGATIVE_PROMPT,
@@ -57,6 +60,9 @@ enum
   PROP_STATS,
 };
 
+#define DEFAULT_WEIGHT_TYPE SORA_WEIGHT_TYPE_AUTO
+#define DEFAULT_TEXT_ENCODER_POLICY SORA_TEXT_ENCODER_POLICY_AUTO
+#define DEFAULT_MAX_MEMORY 0
 #define DEFAULT_GUIDANCE_SCALE -1.0
 #define DEFAULT_GUIDANCE_BEGIN 0.0
 #define DEFAULT_GUIDANCE_END 1.0
@@ -72,6 +78,9 @@ enum
 
 typedef struct {
   gchar *model, *text_encoder, *vae, *device, *prompt, *negative_prompt, *image;
+  SoraWeightType weight_type;
+  SoraTextEncoderPolicy text_encoder_policy;
+  guint64 max_memory; /* bytes; 0: the device's */
   gdouble guidance_scale, guidance_begin, guidance_end;
   SoraSamplerType sampler;
   guint steps;
@@ -401,6 +410,9 @@ start_worker (GstSoraSrc *self)
   sora_stream_options_set_length (options, self->length);
   g_mutex_lock (&self->lock);
   sora_stream_options_set_negative_prompt (options, self->settings.negative_prompt);
+  sora_stream_options_set_weight_type (options, self->settings.weight_type);
+  sora_stream_options_set_text_encoder_policy (options, self->settings.text_encoder_policy);
+  sora_stream_options_set_max_memory (options, self->settings.max_memory);
   sora_stream_options_set_guidance_interval (options, self->settings.guidance_begin, self->settings.guidance_end);
   sora_stream_options_set_sampler (options, self->settings.sampler);
   sora_stream_options_set_steps (options, self->settings.steps);
@@ -947,6 +959,15 @@ gst_sora_src_set_property (GObject *object, guint id, const GValue *value, GPara
       g_free (settings->vae);
       settings->vae = g_value_dup_string (value);
       break;
+    case PROP_WEIGHT_TYPE:
+      settings->weight_type = g_value_get_enum (value);
+      break;
+    case PROP_TEXT_ENCODER_POLICY:
+      settings->text_encoder_policy = g_value_get_enum (value);
+      break;
+    case PROP_MAX_MEMORY:
+      settings->max_memory = g_value_get_uint64 (value);
+      break;
     case PROP_DEVICE:
       g_free (settings->device);
       settings->device = g_value_dup_string (value);
@@ -1021,6 +1042,15 @@ gst_sora_src_get_property (GObject *object, guint id, GValue *value, GParamSpec 
       break;
     case PROP_VAE:
       g_value_set_string (value, settings->vae);
+      break;
+    case PROP_WEIGHT_TYPE:
+      g_value_set_enum (value, settings->weight_type);
+      break;
+    case PROP_TEXT_ENCODER_POLICY:
+      g_value_set_enum (value, settings->text_encoder_policy);
+      break;
+    case PROP_MAX_MEMORY:
+      g_value_set_uint64 (value, settings->max_memory);
       break;
     case PROP_DEVICE:
       g_value_set_string (value, settings->device);
@@ -1124,6 +1154,58 @@ gst_sora_src_sampler_get_type (void)
   return type;
 }
 
+#define GST_TYPE_SORA_SRC_WEIGHT_TYPE (gst_sora_src_weight_type_get_type ())
+
+static GType
+gst_sora_src_weight_type_get_type (void)
+{
+  static gsize type = 0;
+  static const GEnumValue values[] = {
+    { SORA_WEIGHT_TYPE_AUTO, "By the file's type and the model's size, so that nothing is lost that the file has", "auto" },
+    { SORA_WEIGHT_TYPE_FP32, "4 bytes a weight", "fp32" },
+    { SORA_WEIGHT_TYPE_FP16, "2 bytes a weight, exact for files in F16", "fp16" },
+    { SORA_WEIGHT_TYPE_BF16, "2 bytes a weight, exact for files in BF16", "bf16" },
+    { SORA_WEIGHT_TYPE_Q8, "A little more than a byte a weight, exact for files in Q8_0, Q5_0 and Q4_0", "q8" },
+    { 0, NULL, NULL },
+  };
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstSoraSrcWeightType", values));
+  return type;
+}
+
+#define GST_TYPE_SORA_SRC_TEXT_ENCODER_POLICY (gst_sora_src_text_encoder_policy_get_type ())
+
+static GType
+gst_sora_src_text_encoder_policy_get_type (void)
+{
+  static gsize type = 0;
+  static const GEnumValue values[] = {
+    { SORA_TEXT_ENCODER_POLICY_AUTO, "Release a large text encoder, keep a small one", "auto" },
+    { SORA_TEXT_ENCODER_POLICY_RELEASE, "On the device only while a prompt is encoded", "release" },
+    { SORA_TEXT_ENCODER_POLICY_KEEP, "On the device as long as the element runs", "keep" },
+    { 0, NULL, NULL },
+  };
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstSoraSrcTextEncoderPolicy", values));
+  return type;
+}
+
+static void
+install_memory_properties (GObjectClass *class)
+{
+  g_object_class_install_property (class, PROP_WEIGHT_TYPE, g_param_spec_enum ("weight-type", "Weight type",
+      "What the model's matrices are stored as on the device, which its memory depends on", GST_TYPE_SORA_SRC_WEIGHT_TYPE,
+      DEFAULT_WEIGHT_TYPE, READY_FLAGS));
+  g_object_class_install_property (class, PROP_TEXT_ENCODER_POLICY, g_param_spec_enum ("text-encoder-policy", "Text encoder policy",
+      "When the text encoder's weights are on the device: released they leave their memory to the rest, but are loaded again for each "
+      "new prompt", GST_TYPE_SORA_SRC_TEXT_ENCODER_POLICY, DEFAULT_TEXT_ENCODER_POLICY, READY_FLAGS));
+  g_object_class_install_property (class, PROP_MAX_MEMORY, g_param_spec_uint64 ("max-memory", "Maximum memory",
+      "Bytes of the device's memory that may be used; weights that do not fit are streamed to it whenever they are used (0: nine tenths "
+      "of what it has)", 0, G_MAXUINT64, DEFAULT_MAX_MEMORY, READY_FLAGS));
+}
+
 static void
 install_guidance_properties (GObjectClass *class)
 {
@@ -1200,11 +1282,14 @@ gst_sora_src_class_init (GstSoraSrcClass *class)
   object_class->set_property = gst_sora_src_set_property;
   object_class->get_property = gst_sora_src_get_property;
   install_text_properties (object_class);
+  install_memory_properties (object_class);
   install_guidance_properties (object_class);
   install_sampling_properties (object_class);
   install_stream_properties (object_class);
   gst_type_mark_as_plugin_api (GST_TYPE_SORA_SRC_FIT, 0);
   gst_type_mark_as_plugin_api (GST_TYPE_SORA_SRC_SAMPLER, 0);
+  gst_type_mark_as_plugin_api (GST_TYPE_SORA_SRC_WEIGHT_TYPE, 0);
+  gst_type_mark_as_plugin_api (GST_TYPE_SORA_SRC_TEXT_ENCODER_POLICY, 0);
 
   element_class->send_event = GST_DEBUG_FUNCPTR (gst_sora_src_send_event);
   element_class->change_state = GST_DEBUG_FUNCPTR (gst_sora_src_change_state);
@@ -1233,6 +1318,9 @@ gst_sora_src_init (GstSoraSrc *self)
   self->settings = (Settings) {
     .prompt = g_strdup (""),
     .negative_prompt = g_strdup (""),
+    .weight_type = DEFAULT_WEIGHT_TYPE,
+    .text_encoder_policy = DEFAULT_TEXT_ENCODER_POLICY,
+    .max_memory = DEFAULT_MAX_MEMORY,
     .guidance_scale = DEFAULT_GUIDANCE_SCALE,
     .guidance_begin = DEFAULT_GUIDANCE_BEGIN,
     .guidance_end = DEFAULT_GUIDANCE_END,

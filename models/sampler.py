@@ -47,11 +47,12 @@ def denoise_block(model, past, x, text, empty, sora, tokens):
 
 
 @torch.no_grad()
-def generate(parts, words, texts, sora, latents=8, size=(16, 16), seed=0, single=False, image=None, later=None):
+def generate(parts, words, texts, sora, latents=8, size=(16, 16), seed=0, single=False, image=None, later=None, noise=None):
     """Normalised latents (B, C, latents, h, w) for the texts; `single` makes one latent and stops.
 
     image (B, C, 1, h, w): the normalised latent of a frame that the video begins with.
     later: (latent, texts): from this latent on, the prompts are these.
+    noise: a function of a block's index and its shape, to the noise that it begins as and that of its context; else both are of the seed.
     """
     model = parts["transformer"]
     text = encode_texts(parts["text_encoder"], words, texts, sora["text_length"])
@@ -65,12 +66,14 @@ def generate(parts, words, texts, sora, latents=8, size=(16, 16), seed=0, single
         for begin in range(0, 1 if single else latents, block):
             if later and begin == later[0]:
                 text = encode_texts(parts["text_encoder"], words, later[1], sora["text_length"])
-            x, noise = (torch.randn(len(texts), channels, block, *size, generator=generator).to(device) for _ in range(2))
+            shape = (len(texts), channels, block, *size)
+            pair = noise(begin // block, shape) if noise else (torch.randn(shape, generator=generator) for _ in range(2))
+            x, again = (part.to(device) for part in pair)
             s, n = sora["context_noise"], given.shape[2]
-            held = torch.cat([past, (1 - s) * given + s * noise[:, :, :n]], 2)
+            held = torch.cat([past, (1 - s) * given + s * again[:, :, :n]], 2)
             x = denoise_block(model, held, x[:, :, n:], text, empty, sora, size[0] * size[1] // 4)
             clean.append(torch.cat([given, x], 2))
-            past = torch.cat([past, (1 - s) * clean[-1] + s * noise], 2)
+            past = torch.cat([past, (1 - s) * clean[-1] + s * again], 2)
             given = given[:, :, :0]
     return torch.cat(clean, 2)
 

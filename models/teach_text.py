@@ -112,6 +112,13 @@ def loss_of(student, ids, vectors):
     return (1 - (mine * vectors).sum(1)).mean() + 2 * likeness
 
 
+def pick_alike(known, lengths, batch):
+    """Some of the texts `known`, which are in order of length, of about one length: as many as have the tokens of `batch` full ones."""
+    centre = torch.randint(len(known), (1,))
+    count = batch * ROWS // int(lengths[known[centre]])
+    return known[(centre + torch.randint(-4 * count, 4 * count, (count,))).clamp(0, len(known) - 1)]
+
+
 def checkpoint_path():
     return training.checkpoint_directory() / "text.pt"
 
@@ -135,7 +142,9 @@ def train(args, team):
     pieces = tokenizer.Tokenizer(training.checkpoint_directory() / "tokenizer")
     ids = torch.tensor([pieces.ids(t, ROWS) for t in texts], dtype=torch.int32)
     order = torch.randperm(len(ids), generator=torch.Generator().manual_seed(7))
+    lengths = (ids != 0).sum(1)
     held, known = order[:500], order[500:]
+    known = known[lengths[known].argsort(stable=True)]
     student, step, spent = Student().to(args.device), 0, 0.0
     adam = torch.optim.AdamW(student.parameters(), args.rate, betas=(0.9, 0.98), weight_decay=0.01)
     if checkpoint_path().exists():
@@ -162,9 +171,9 @@ def train(args, team):
     for share in clock.shares(team):
         for group in adam.param_groups:
             group["lr"] = args.rate * training.rate(share, step, 100, 0.7)
-        pick = known[torch.randint(len(known), (args.batch,))]
+        pick = pick_alike(known, lengths, args.batch)
         with training.autocast(args.device):
-            loss = loss_of(student, ids[pick].long().to(args.device), vectors[pick].to(args.device))
+            loss = loss_of(student, ids[pick, :lengths[pick].max()].long().to(args.device), vectors[pick].to(args.device))
         adam.zero_grad()
         loss.backward()
         team.mean_gradients(list(student.parameters()))

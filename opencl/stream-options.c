@@ -133,6 +133,24 @@ sora_stream_options_set_image (SoraStreamOptions *options, const guint8 *rgb, gu
 }
 
 void
+sora_stream_options_set_weight_type (SoraStreamOptions *options, SoraWeightType type)
+{
+  options->weight_type = type;
+}
+
+void
+sora_stream_options_set_text_encoder_policy (SoraStreamOptions *options, SoraTextEncoderPolicy policy)
+{
+  options->text_encoder_policy = policy;
+}
+
+void
+sora_stream_options_set_max_memory (SoraStreamOptions *options, guint64 bytes)
+{
+  options->max_memory = bytes;
+}
+
+void
 sora_stream_options_set_vae_tile (SoraStreamOptions *options, gint pixels)
 {
   options->vae_tile = pixels;
@@ -142,4 +160,10 @@ void
 sora_stream_options_set_profile (SoraStreamOptions *options, gboolean profile)
 {
   options->profile = profile;
+}
+
+void
+sora_stream_options_set_stage_times (SoraStreamOptions *options, gboolean stage_times)
+{
+  options->stage_times = stage_times;
 }

@@ -20,8 +20,11 @@ struct _SoraStreamOptions {
   gsize n_noise;                /* floats */
   guint8 *image;                /* [image_height, image_width, 3]; NULL: none */
   guint image_width, image_height;
-  gint vae_tile;                /* pixels; 0: the whole picture; -1: by the device's memory */
-  gboolean profile;
+  SoraWeightType weight_type;
+  SoraTextEncoderPolicy text_encoder_policy;
+  guint64 max_memory;           /* bytes; 0: of the device */
+  gint vae_tile;                /* pixels; 0: the whole picture; -1: by the memory */
+  gboolean profile, stage_times;
 };
 
 SoraStreamOptions *sora_stream_options_copy (const SoraStreamOptions *options);

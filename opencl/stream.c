@@ -8,6 +8,7 @@
 #include "stages/sampler.h"
 #include "stream-image.h"
 #include "stream-private.h"
+#include "weights/weight-type.h"
 
 /* Latents that the VAE decodes a call, if not in tiles: the activations of more would only take memory. */
 #define MAX_DECODED_LATENTS 2
@@ -17,9 +18,18 @@
 /* Latents of a clip, as sora.json's default_latents */
 #define MAX_CLIP_LATENTS 4096
 
+/* What a stage took. */
+typedef struct {
+  gint64 load, run;             /* microseconds */
+  guint64 weight_bytes;
+} StageUse;
+
 struct _SoraStream {
   SoraModel *model;
   SoraModelWeights *weights;
+  SoraTextEncoder *text_encoder;        /* NULL: not taken at present */
+  SoraTransformer *transformer;
+  guint64 text_bytes;           /* that a text encoder which was released takes at least when it comes back */
   SoraQueue *queue;
   SoraStreamOptions *options;   /* resolved: no "model's own" left */
   guint latent_width, latent_height;
@@ -32,7 +42,8 @@ struct _SoraStream {
   SoraSampler *sampler;
   SoraStreamImage *image;       /* what block 0 begins with; NULL: none */
   SoraArena *arena;
-  cl_mem embeddings;            /* [text_length, text_dim] */
+  cl_mem embeddings;            /* [n_branches][text_length, text_dim] */
+  guint n_tokens[2];            /* a branch's rows of them */
   cl_mem latents;               /* [block_latents, latent_height, latent_width, channels] */
   guint vae_tile;               /* pixels; 0: the VAE decodes the whole picture at once */
   cl_mem decoded;               /* [latents that it decodes a call, latent_height, latent_width, channels], what it is given */
@@ -45,8 +56,11 @@ struct _SoraStream {
   guint n_read;                 /* of its latents: decoded and read back */
   guint n_decoded;              /* of those after them: decoded into @rgb, not read back yet */
   gboolean text_ready[2];       /* a branch: its prompt's keys and values are in place */
+  gboolean text_seen[2];        /* a branch: the tap has seen its prompt's embeddings */
   gchar *prompt;                /* the current block's */
   gdouble guidance;
+
+  StageUse stages[SORA_STAGE_VAE + 1];
 
   GMutex lock;                  /* guards the two below */
   gchar *pending_prompt;        /* NULL: unchanged */
@@ -62,6 +76,23 @@ static guint
 latent_floats (SoraStream *stream, guint n_latents)
 {
   return n_latents * stream->latent_height * stream->latent_width * stream->model->vae.latent_channels;
+}
+
+/* What has been run since @start, a monotonic time, was @stage. It is waited for if somebody wants to know. */
+static void
+end_stage (SoraStream *stream, SoraStage stage, gint64 start)
+{
+  if (!stream->options->stage_times)
+    return;
+  clFinish (sora_queue_get_cl (stream->queue));
+  stream->stages[stage].run += g_get_monotonic_time () - start;
+}
+
+static void
+end_loading (SoraStream *stream, SoraStage stage, gint64 start, guint64 weight_bytes)
+{
+  stream->stages[stage].load += g_get_monotonic_time () - start;
+  stream->stages[stage].weight_bytes = weight_bytes;
 }
 
 /* --- options --------------------------------------------------------------------------------------------------- */
@@ -116,6 +147,17 @@ check_sampler (const SoraStreamOptions *options, GError **error)
 }
 
 static gboolean
+check_memory_options (const SoraStreamOptions *options, GError **error)
+{
+  if (options->weight_type >= SORA_WEIGHT_TYPE_AUTO && options->weight_type <= SORA_WEIGHT_TYPE_Q8
+      && options->text_encoder_policy >= SORA_TEXT_ENCODER_POLICY_AUTO && options->text_encoder_policy <= SORA_TEXT_ENCODER_POLICY_KEEP)
+    return TRUE;
+  g_set_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION, "there is no weight type %d, or no text encoder policy %d: they must be "
+      "of SoraWeightType and SoraTextEncoderPolicy", options->weight_type, options->text_encoder_policy);
+  return FALSE;
+}
+
+static gboolean
 check_image (const SoraStreamOptions *options, GError **error)
 {
   if (!options->image || (options->image_width == options->width && options->image_height == options->height))
@@ -153,7 +195,8 @@ resolve_options (SoraModel *model, SoraStreamOptions *options, GError **error)
     options->shift = own->shift;
   if (options->length == 0)
     options->length = sora_model_get_clip_frames (model);
-  return check_sampler (options, error) && check_vae_tile (options, error) && check_size (model, options, error) && check_image (options, error)
+  return check_sampler (options, error) && check_memory_options (options, error) && check_vae_tile (options, error)
+      && check_size (model, options, error) && check_image (options, error)
       && check_length (model, options, error)
       && check_range ("steps", options->steps, 1, 1000, error)
       && check_range ("guidance scale", options->guidance_scale, 0, MAX_GUIDANCE_SCALE, error)
@@ -252,19 +295,19 @@ declare_memory (SoraStream *stream, guint tile)
     .text_length = own->text_length,
     .max_timesteps = sora_sampler_get_n_timesteps (stream->sampler),
   };
-  stream->text_state = sora_text_encoder_state_new (stream->weights->text_encoder, own->text_length, stream->arena);
+  stream->text_state = sora_text_encoder_state_new (&model->text_encoder, own->text_length, stream->arena);
   stream->decoder_state = sora_vae_decoder_state_new (stream->weights->vae, stream->latent_height, stream->latent_width,
       n_decoded, &tiling, stream->arena);
   n_decoded = sora_vae_decoder_state_get_chunk (stream->decoder_state);
   rgb_bytes = (gsize) n_decoded * model->vae.time_scale * 3 * stream->options->width * stream->options->height;
-  sora_arena_add (stream->arena, &stream->embeddings, own->text_length * model->transformer.text_dim);
+  sora_arena_add (stream->arena, &stream->embeddings, (gsize) stream->n_branches * own->text_length * model->transformer.text_dim);
   sora_arena_add (stream->arena, &stream->latents, latent_floats (stream, stream->block_latents));
   sora_arena_add (stream->arena, &stream->decoded, latent_floats (stream, n_decoded));
   sora_arena_add (stream->arena, &stream->rgb, (rgb_bytes + sizeof (gfloat) - 1) / sizeof (gfloat));
   sora_arena_add (stream->arena, &stream->flag, 1);
   if (stream->image)
     sora_stream_image_plan (stream->image, stream->latent_height, stream->latent_width, stream->arena);
-  stream->transformer_state = sora_transformer_state_new (stream->weights->transformer, &shape, stream->arena);
+  stream->transformer_state = sora_transformer_state_new (&model->transformer, &shape, stream->arena);
 }
 
 /* What declare_memory() has made */
@@ -278,22 +321,41 @@ drop_memory (SoraStream *stream)
   g_clear_pointer (&stream->arena, sora_arena_free);
 }
 
-/* Whether what was declared goes into the device's memory beside the weights, with a tenth to spare for drivers and others, and the VAE's
- * largest map into one piece of it. */
-static gboolean
-fits_memory (SoraStream *stream, SoraDevice *device)
+/* Of the device's memory, bytes that may be used */
+static guint64
+max_memory (SoraStream *stream)
 {
+  guint64 all = sora_queue_get_device (stream->queue)->global_memory;
+
+  return stream->options->max_memory > 0 ? stream->options->max_memory : all / 10 * 9;
+}
+
+/* Bytes that are left to the weights which come one after the other, as the file has them; where they cannot but be streamed, half of the memory */
+static guint64
+room_for_weights (SoraStream *stream)
+{
+  guint64 bytes = MAX (sora_weight_file_get_bytes (stream->model->text_encoder_file),
+      sora_weight_file_get_bytes (stream->model->transformer_file));
+
+  return MIN (bytes, max_memory (stream) / 2);
+}
+
+/* Whether what was declared goes into the memory beside the weights, and the VAE's largest map into one piece of it. */
+static gboolean
+fits_memory (SoraStream *stream)
+{
+  SoraDevice *device = sora_queue_get_device (stream->queue);
   guint64 largest = sora_vae_decoder_state_get_largest (stream->decoder_state);
-  guint64 bytes = sora_arena_get_size (stream->arena) + sora_model_weights_get_size (stream->weights);
+  guint64 bytes = sora_arena_get_size (stream->arena) + sora_model_weights_get_size (stream->weights) + room_for_weights (stream);
 
   if (device->type == CL_DEVICE_TYPE_CPU)
     bytes += sora_vae_decoder_state_get_host_size (stream->decoder_state);
-  return bytes <= device->global_memory / 10 * 9 && largest <= G_MAXINT32 && largest * sizeof (gfloat) <= device->max_allocation;
+  return bytes <= max_memory (stream) && largest <= G_MAXINT32 && largest * sizeof (gfloat) <= device->max_allocation;
 }
 
 /* Declared, and declared again with smaller tiles of the VAE until it fits, where they are to be chosen; then all is allocated at once. */
 static gboolean
-plan_memory (SoraStream *stream, SoraDevice *device, GError **error)
+plan_memory (SoraStream *stream, GError **error)
 {
   static const guint tiles[] = { 0, 512, 384, 256, 192, 128, 96, 64 };
   gboolean is_chosen = stream->options->vae_tile >= 0, has_tiles = stream->model->vae.kind == SORA_VAE_WAN;
@@ -302,10 +364,10 @@ plan_memory (SoraStream *stream, SoraDevice *device, GError **error)
     guint tile = is_chosen && has_tiles ? (guint) stream->options->vae_tile : tiles[i];
 
     drop_memory (stream);
-    stream->arena = sora_arena_new (device);
+    stream->arena = sora_arena_new (sora_queue_get_device (stream->queue));
     declare_memory (stream, tile);
     stream->vae_tile = sora_vae_decoder_state_is_tiled (stream->decoder_state) ? tile : 0;
-    if (is_chosen || !has_tiles || fits_memory (stream, device))
+    if (is_chosen || !has_tiles || fits_memory (stream))
       break;
   }
   return check_maps (stream, error) && sora_arena_commit (stream->arena, error);
@@ -315,14 +377,13 @@ plan_memory (SoraStream *stream, SoraDevice *device, GError **error)
 static void
 prepare_state (SoraStream *stream)
 {
-  SoraTransformer *transformer = stream->weights->transformer;
-
-  sora_transformer_state_prepare (transformer, stream->transformer_state, stream->queue);
-  sora_transformer_set_timesteps (transformer, stream->transformer_state, stream->queue,
+  sora_transformer_state_prepare (stream->transformer, stream->transformer_state, stream->queue);
+  sora_transformer_set_timesteps (stream->transformer, stream->transformer_state, stream->queue,
       sora_sampler_get_timesteps (stream->sampler), sora_sampler_get_n_timesteps (stream->sampler));
 }
 
-static gboolean encode_prompts (SoraStream *stream, GError **error);
+static gboolean encode_prompts (SoraStream *stream, GCancellable *cancellable, GError **error);
+static void set_texts (SoraStream *stream);
 
 static void
 report (SoraStream *stream, gdouble fraction, const gchar *what)
@@ -331,43 +392,87 @@ report (SoraStream *stream, gdouble fraction, const gchar *what)
     stream->progress (fraction, what, stream->progress_data);
 }
 
-/* The weights that the stream needs. */
+/* For what comes next: the rest of the memory may be taken. */
+static SoraWeightRequest
+weight_request (SoraStream *stream, GCancellable *cancellable)
+{
+  guint64 taken = stream->arena ? sora_arena_get_size (stream->arena) : 0, all = max_memory (stream);
+
+  if (stream->weights)
+    taken += sora_model_weights_get_size (stream->weights);
+  return (SoraWeightRequest) {
+    .type = stream->options->weight_type, .max_memory = all, .max_bytes = all > taken ? all - taken : 0,
+    .progress = stream->progress, .progress_data = stream->progress_data, .cancellable = cancellable,
+  };
+}
+
+/* The weights that the stream needs in the beginning. */
 static gboolean
 load_weights (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
-  stream->weights = sora_model_get_weights (stream->model, stream->queue, stream->progress, stream->progress_data, cancellable, error);
+  SoraWeightRequest request = weight_request (stream, cancellable);
+  gint64 start = g_get_monotonic_time ();
+
+  stream->weights = sora_model_get_weights (stream->model, stream->queue, &request, error);
   if (stream->weights && stream->options->image)
     stream->image = sora_stream_image_new (stream->model, stream->queue, error);
-  return stream->weights && (stream->image || !stream->options->image);
+  if (!stream->weights || (stream->options->image && !stream->image))
+    return FALSE;
+  end_loading (stream, SORA_STAGE_VAE, start, sora_vae_get_size (stream->weights->vae));
+  return TRUE;
 }
 
 /* Afterwards the latent is all that is kept of the picture. */
 static gboolean
 encode_image (SoraStream *stream, GError **error)
 {
+  gint64 start = g_get_monotonic_time ();
+
   if (!stream->image)
     return TRUE;
   report (stream, 1, "encoding image");
   if (!sora_stream_image_encode (stream->image, stream->queue, stream->options->image, stream->rgb, error))
     return FALSE;
   sora_stream_options_set_image (stream->options, NULL, 0, 0, 0);
+  end_stage (stream, SORA_STAGE_VAE, start);
   return TRUE;
 }
 
 static gboolean
+load_transformer (SoraStream *stream, GCancellable *cancellable, GError **error)
+{
+  SoraWeightRequest request = weight_request (stream, cancellable);
+  gint64 start = g_get_monotonic_time ();
+
+  request.max_bytes -= MIN (request.max_bytes, stream->text_bytes);
+  stream->transformer = sora_model_weights_take_transformer (stream->weights, stream->queue, &request, error);
+  if (!stream->transformer)
+    return FALSE;
+  end_loading (stream, SORA_STAGE_TRANSFORMER, start, sora_transformer_get_size (stream->transformer));
+  return TRUE;
+}
+
+/* Prompts are encoded before the transformer's weights are there, which may need the memory that the text encoder's take. */
+static gboolean
 stream_set_up (SoraStream *stream, SoraDevice *device, GCancellable *cancellable, GError **error)
 {
+  gint64 start;
+
   stream->queue = sora_queue_new (device, stream->options->profile, error);
   if (!stream->queue)
     return FALSE;
   sora_queue_set_cancellable (stream->queue, cancellable);
   if (!load_weights (stream, cancellable, error))
     return FALSE;
-  if (!plan_memory (stream, device, error) || !encode_image (stream, error))
+  if (!plan_memory (stream, error) || !encode_image (stream, error) || !encode_prompts (stream, cancellable, error)
+      || !load_transformer (stream, cancellable, error))
     return FALSE;
   report (stream, 1, "building kernels");
+  start = g_get_monotonic_time ();
   prepare_state (stream);
-  if (!encode_prompts (stream, error) || !sora_queue_check (stream->queue, error))
+  set_texts (stream);
+  end_stage (stream, SORA_STAGE_TRANSFORMER, start);
+  if (!sora_queue_check (stream->queue, error))
     return FALSE;
   sora_queue_set_cancellable (stream->queue, NULL);
   return TRUE;
@@ -410,6 +515,10 @@ sora_stream_free (SoraStream *stream)
   }
   g_clear_pointer (&stream->image, sora_stream_image_free);
   drop_memory (stream);
+  if (stream->text_encoder)
+    sora_model_weights_release_text_encoder (stream->weights);
+  if (stream->transformer)
+    sora_model_weights_release_transformer (stream->weights);
   g_clear_pointer (&stream->weights, sora_model_weights_unref);
   g_clear_pointer (&stream->queue, sora_queue_free);
   g_clear_pointer (&stream->options, sora_stream_options_free);
@@ -438,12 +547,24 @@ read_for_tap (SoraStream *stream, cl_mem mem, gsize offset, gsize n)
   return NULL;
 }
 
-static void
-tap_text (SoraStream *stream, guint branch, const gint32 *tokens, guint n_tokens)
+/* Of a branch's prompt, [text_length, text_dim]. */
+static SoraMatrix
+embeddings_of (SoraStream *stream, guint branch)
 {
   guint dim = stream->model->transformer.text_dim;
+
+  return SORA_MATRIX_AT (stream->embeddings, branch * stream->model->streaming.text_length * dim, dim);
+}
+
+/* @tokens: as many as the branch's embeddings */
+static void
+tap_text (SoraStream *stream, guint branch, const gint32 *tokens)
+{
+  guint n_tokens = stream->n_tokens[branch];
+  guint dim = stream->model->transformer.text_dim;
   const gint64 shape[] = { n_tokens, dim };
-  g_autofree gfloat *embeddings = read_for_tap (stream, stream->embeddings, 0, (gsize) n_tokens * dim);
+  g_autofree gfloat *embeddings = read_for_tap (stream, stream->embeddings, embeddings_of (stream, branch).offset,
+      (gsize) n_tokens * dim);
   g_autofree gfloat *ids = g_new (gfloat, n_tokens);    /* exact below 2^24 */
 
   for (guint i = 0; i < n_tokens; i++)
@@ -453,44 +574,125 @@ tap_text (SoraStream *stream, guint branch, const gint32 *tokens, guint n_tokens
     stream->tap (branch == 0 ? "text_embeddings" : "negative_text_embeddings", embeddings, shape, 2, stream->tap_data);
 }
 
-/* Tokenizes and encodes @prompt, and gives the transformer's branch its keys and values. */
+/* Tokenizes and encodes @prompt. */
 static gboolean
 encode_prompt (SoraStream *stream, guint branch, const gchar *prompt, GError **error)
 {
   guint n_tokens;
   g_autofree gint32 *tokens = sora_tokenizer_encode (stream->model->tokenizer, prompt, stream->model->streaming.text_length,
       &n_tokens, error);
-  SoraMatrix embeddings = SORA_MATRIX (stream->embeddings, stream->model->transformer.text_dim);
 
   if (!tokens)
     return FALSE;
-  sora_text_encoder_run (stream->weights->text_encoder, stream->text_state, stream->queue, tokens, n_tokens, embeddings);
-  sora_transformer_set_text (stream->weights->transformer, stream->transformer_state, stream->queue, branch, embeddings,
-      n_tokens);
-  if (stream->tap)
-    tap_text (stream, branch, tokens, n_tokens);
+  sora_text_encoder_run (stream->text_encoder, stream->text_state, stream->queue, tokens, n_tokens, embeddings_of (stream, branch));
+  stream->n_tokens[branch] = n_tokens;
+  stream->text_seen[branch] = FALSE;
   return TRUE;
+}
+
+static gboolean
+keeps_text_encoder (SoraStream *stream)
+{
+  if (stream->options->text_encoder_policy == SORA_TEXT_ENCODER_POLICY_AUTO)
+    return !sora_weight_file_is_large (stream->model->text_encoder_file, max_memory (stream));
+  return stream->options->text_encoder_policy == SORA_TEXT_ENCODER_POLICY_KEEP;
+}
+
+static gboolean
+take_text_encoder (SoraStream *stream, GCancellable *cancellable, GError **error)
+{
+  SoraWeightRequest request = weight_request (stream, cancellable);
+  gint64 start = g_get_monotonic_time ();
+
+  if (stream->text_encoder)
+    return TRUE;
+  stream->text_encoder = sora_model_weights_take_text_encoder (stream->weights, stream->queue, &request, error);
+  if (!stream->text_encoder)
+    return FALSE;
+  end_loading (stream, SORA_STAGE_TEXT_ENCODER, start, sora_text_encoder_get_size (stream->text_encoder));
+  return TRUE;
+}
+
+/* Unless it is to stay. What was enqueued with it ends first, so that its memory is free at once. */
+static gboolean
+release_text_encoder (SoraStream *stream, GError **error)
+{
+  gboolean done;
+
+  if (keeps_text_encoder (stream))
+    return TRUE;
+  done = sora_queue_finish (stream->queue, error);
+  stream->text_bytes = sora_text_encoder_get_least (stream->text_encoder);
+  sora_model_weights_release_text_encoder (stream->weights);
+  sora_queue_clear_streams (stream->queue);
+  stream->text_encoder = NULL;
+  return done;
+}
+
+static gboolean
+has_texts (SoraStream *stream)
+{
+  return stream->text_ready[0] && (stream->text_ready[1] || stream->n_branches == 1);
+}
+
+static const gchar *
+prompt_of (SoraStream *stream, guint branch)
+{
+  return branch == 0 ? stream->prompt : stream->options->negative_prompt;
 }
 
 /* Encodes the prompts whose keys and values are not in place. */
 static gboolean
-encode_prompts (SoraStream *stream, GError **error)
+encode_prompts (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
-  const gchar *const prompts[] = { stream->prompt, stream->options->negative_prompt };
+  gboolean done = TRUE;
+  gint64 start;
 
+  if (has_texts (stream))
+    return TRUE;
+  if (!take_text_encoder (stream, cancellable, error))
+    return FALSE;
+  start = g_get_monotonic_time ();
+  for (guint branch = 0; done && branch < stream->n_branches; branch++)
+    done = stream->text_ready[branch] || encode_prompt (stream, branch, prompt_of (stream, branch), error);
+  end_stage (stream, SORA_STAGE_TEXT_ENCODER, start);
+  return release_text_encoder (stream, done ? error : NULL) && done;
+}
+
+/* Gives the transformer the keys and values of the prompts that were encoded. */
+static void
+set_texts (SoraStream *stream)
+{
   for (guint branch = 0; branch < stream->n_branches; branch++) {
     if (stream->text_ready[branch])
       continue;
-    if (!encode_prompt (stream, branch, prompts[branch], error))
-      return FALSE;
+    sora_transformer_set_text (stream->transformer, stream->transformer_state, stream->queue, branch, embeddings_of (stream, branch),
+        stream->n_tokens[branch]);
     stream->text_ready[branch] = !sora_queue_has_failed (stream->queue);
+  }
+}
+
+/* Shows the tap what it has not seen yet. */
+static gboolean
+tap_texts (SoraStream *stream, GError **error)
+{
+  for (guint branch = 0; branch < stream->n_branches && stream->tap; branch++) {
+    guint n_tokens;
+    g_autofree gint32 *tokens = stream->text_seen[branch] ? NULL : sora_tokenizer_encode (stream->model->tokenizer,
+        prompt_of (stream, branch), stream->model->streaming.text_length, &n_tokens, error);
+    if (stream->text_seen[branch])
+      continue;
+    if (!tokens)
+      return FALSE;
+    tap_text (stream, branch, tokens);
+    stream->text_seen[branch] = TRUE;
   }
   return TRUE;
 }
 
 /* Takes over the prompt and guidance that were set meanwhile. */
 static gboolean
-take_direction (SoraStream *stream, GError **error)
+take_direction (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
   g_autofree gchar *prompt = NULL;
 
@@ -503,7 +705,10 @@ take_direction (SoraStream *stream, GError **error)
     stream->prompt = g_steal_pointer (&prompt);
     stream->text_ready[0] = FALSE;
   }
-  return encode_prompts (stream, error);
+  if (!encode_prompts (stream, cancellable, error))
+    return FALSE;
+  set_texts (stream);
+  return tap_texts (stream, error);
 }
 
 /* --- a block --------------------------------------------------------------------------------------------------- */
@@ -568,12 +773,14 @@ static void
 commit_previous (SoraStream *stream)
 {
   SoraSamplerBlock block;
+  gint64 start = g_get_monotonic_time ();
 
   if (!stream->uncommitted)
     return;
   block = sampler_block (stream, stream->next_block - 1);
-  sora_sampler_commit (stream->sampler, stream->weights->transformer, stream->transformer_state, stream->queue, &block);
+  sora_sampler_commit (stream->sampler, stream->transformer, stream->transformer_state, stream->queue, &block);
   stream->uncommitted = sora_queue_has_failed (stream->queue);
+  end_stage (stream, SORA_STAGE_TRANSFORMER, start);
 }
 
 /* Shows one block of latents at @offset of device memory. */
@@ -605,14 +812,16 @@ denoise (SoraStream *stream, GError **error)
 {
   gsize n = latent_floats (stream, stream->block_latents);
   SoraSamplerBlock block = sampler_block (stream, stream->next_block);
+  gint64 start = g_get_monotonic_time ();
 
   upload_noise (stream);
-  sora_sampler_denoise (stream->sampler, stream->weights->transformer, stream->transformer_state, stream->queue, &block,
+  sora_sampler_denoise (stream->sampler, stream->transformer, stream->transformer_state, stream->queue, &block,
       stream->guidance, stream->tap ? tap_step : NULL, stream);
   sora_queue_zero (stream->queue, stream->flag, 0, sizeof (cl_int));
   sora_check_finite_run (stream->queue, stream->latents, 0, n, stream->flag);
   if (stream->tap)
     tap_memory (stream, "latents", stream->latents, 0);
+  end_stage (stream, SORA_STAGE_TRANSFORMER, start);
   return sora_queue_check (stream->queue, error);
 }
 
@@ -636,6 +845,7 @@ static gboolean
 decode (SoraStream *stream, GError **error)
 {
   gsize latent_bytes = (gsize) 3 * stream->options->width * stream->options->height * stream->model->vae.time_scale;
+  gint64 start = g_get_monotonic_time ();
 
   while (stream->n_read < stream->block_latents) {
     decode_some (stream);
@@ -645,6 +855,7 @@ decode (SoraStream *stream, GError **error)
     stream->n_read += stream->n_decoded;
     stream->n_decoded = 0;
   }
+  end_stage (stream, SORA_STAGE_VAE, start);
   return TRUE;
 }
 
@@ -696,10 +907,10 @@ block_new (SoraStream *stream)
 
 /* Clean latents for the next block. A cancelled call has changed nothing: what it did is done again. */
 static gboolean
-begin_block (SoraStream *stream, GError **error)
+begin_block (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
   commit_previous (stream);
-  if (!sora_queue_check (stream->queue, error) || !take_direction (stream, error) || !denoise (stream, error))
+  if (!sora_queue_check (stream->queue, error) || !take_direction (stream, cancellable, error) || !denoise (stream, error))
     return FALSE;
   stream->unfinished = block_new (stream);
   stream->unfinished->prompt = g_strdup (stream->prompt);
@@ -724,7 +935,7 @@ sora_stream_next_block (SoraStream *stream, GCancellable *cancellable, GError **
   if (is_at_end (stream))
     return NULL;
   sora_queue_set_cancellable (stream->queue, cancellable);
-  done = (stream->unfinished || begin_block (stream, error)) && decode (stream, error) && check_flag (stream, error);
+  done = (stream->unfinished || begin_block (stream, cancellable, error)) && decode (stream, error) && check_flag (stream, error);
   sora_queue_set_cancellable (stream->queue, NULL);      /* restarting is not cancelled by what cancelled this call */
   if (!done) {
     sora_queue_check (stream->queue, NULL);
@@ -782,7 +993,7 @@ sora_stream_set_tap (SoraStream *stream, SoraTapFunc tap, gpointer user_data)
 {
   stream->tap = tap;
   stream->tap_data = user_data;
-  stream->text_ready[0] = stream->text_ready[1] = FALSE;        /* so that the tap sees the embeddings */
+  stream->text_seen[0] = stream->text_seen[1] = FALSE;
 }
 
 void
@@ -814,8 +1025,21 @@ sora_stream_get_work (SoraStream *stream)
 void
 sora_stream_get_memory (SoraStream *stream, guint64 *stream_bytes, guint64 *weight_bytes)
 {
-  *stream_bytes = sora_arena_get_size (stream->arena);
+  *stream_bytes = sora_arena_get_size (stream->arena) + sora_queue_get_stream_size (stream->queue);
   *weight_bytes = sora_model_weights_get_size (stream->weights);
+}
+
+void
+sora_stream_get_stage (SoraStream *stream, SoraStage stage, gdouble *load_seconds, gdouble *run_seconds, guint64 *weight_bytes)
+{
+  const StageUse *use;
+
+  g_return_if_fail (stage >= SORA_STAGE_TEXT_ENCODER && stage <= SORA_STAGE_VAE);
+
+  use = &stream->stages[stage];
+  *load_seconds = use->load / (gdouble) G_USEC_PER_SEC;
+  *run_seconds = use->run / (gdouble) G_USEC_PER_SEC;
+  *weight_bytes = use->weight_bytes;
 }
 
 guint

@@ -7,3 +7,4 @@
 #include <sora/model.h>
 #include <sora/sampler.h>
 #include <sora/stream.h>
+#include <sora/weights.h>

@@ -6,6 +6,7 @@
 #include <sora/device.h>
 #include <sora/model.h>
 #include <sora/sampler.h>
+#include <sora/weights.h>
 
 G_BEGIN_DECLS
 
@@ -16,7 +17,8 @@ G_BEGIN_DECLS
  *
  * prompt ""; negative prompt ""; guidance scale -1 (the model's own; 1 = off), in the interval 0 to 1 (every step); sampler
  * %SORA_SAMPLER_DEFAULT, steps 0 and shift -1 (the model's own); seed 0; size 0x0 (the model's first choice); length 0 (endless if causal,
- * else the model's own clip); no image; VAE tile -1 (by the device's memory).
+ * else the model's own clip); no image; weight type and text encoder policy auto; max memory 0 (nearly all of the device's); VAE tile -1 (by
+ * the memory).
  */
 typedef struct _SoraStreamOptions SoraStreamOptions;
 
@@ -60,12 +62,23 @@ SORA_API void sora_stream_options_set_noise (SoraStreamOptions *options, const g
  * another than the stream's, sora_stream_new() gives %SORA_STREAM_ERROR_OPTION.
  */
 SORA_API void sora_stream_options_set_image (SoraStreamOptions *options, const guint8 *rgb, guint width, guint height, gsize stride);
+/* What the matrices of the model are stored as on the device, which its memory, and sometimes its frames, depend on. */
+SORA_API void sora_stream_options_set_weight_type (SoraStreamOptions *options, SoraWeightType type);
+/* When the text encoder's weights are on the device; the frames are the same. */
+SORA_API void sora_stream_options_set_text_encoder_policy (SoraStreamOptions *options, SoraTextEncoderPolicy policy);
+/* Bytes of the device's memory that the stream and the model's weights may take; 0: nine tenths of what it has. Weights that do not fit are
+ * streamed from the file whenever they are used. The frames are the same. Weights that another stream holds already are shared as they are;
+ * what CLBlast takes for itself is not counted. */
+SORA_API void sora_stream_options_set_max_memory (SoraStreamOptions *options, guint64 bytes);
 /* -1, 0, or 16 to 16384 pixels: the side, at most, of the parts of the picture that Wan's VAE decodes one after the other. The frames are the same,
- * bit for bit; smaller tiles take less device memory and more work. 0 = the whole picture at once; -1 = as large as the device's memory lets
- * them be. Other VAEs take little memory and have no tiles. */
+ * bit for bit; smaller tiles take less device memory and more work. 0 = the whole picture at once; -1 = as large as the
+ * device's memory, or of it what may be used, lets them be. Other VAEs take little memory and have no tiles. */
 SORA_API void sora_stream_options_set_vae_tile (SoraStreamOptions *options, gint pixels);
 /* Whether time and work of every kernel are recorded for sora_stream_get_profile(); costs a little speed. */
 SORA_API void sora_stream_options_set_profile (SoraStreamOptions *options, gboolean profile);
+
+/* Whether stages are timed for sora_stream_get_stage(); each is then waited for, which costs a little speed. */
+SORA_API void sora_stream_options_set_stage_times (SoraStreamOptions *options, gboolean stage_times);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraStreamOptions, sora_stream_options_free)
 
@@ -172,10 +185,26 @@ SORA_API void sora_stream_get_size (SoraStream *stream, guint *width, guint *hei
 /* (transfer full): a table of calls, time, GFLOP/s and share of the device's peak per kernel since the start; %NULL unless profiling was
  * asked for */
 SORA_API gchar *sora_stream_get_profile (SoraStream *stream);
-/* bytes on the device that this stream holds (arena, caches), and that its model's weights hold */
+/* bytes on the device that this stream holds (arena, caches, what streamed weights go through), and that its model's weights hold now */
 SORA_API void sora_stream_get_memory (SoraStream *stream, guint64 *stream_bytes, guint64 *weight_bytes);
 /* The side of the VAE's tiles in pixels, at most; 0: it decodes the whole picture at once */
 SORA_API guint sora_stream_get_vae_tile (SoraStream *stream);
+
+/* The parts of a model that take memory and time. */
+typedef enum {
+  SORA_STAGE_TEXT_ENCODER,
+  SORA_STAGE_TRANSFORMER,
+  SORA_STAGE_VAE,
+} SoraStage;
+
+/**
+ * sora_stream_get_stage:
+ * @load_seconds: (out): since the stream was made, to put its weights on the device; next to nothing where another stream had
+ * @run_seconds: (out): to run it; 0 unless sora_stream_options_set_stage_times() was called
+ * @weight_bytes: (out): that its weights take on the device, or took before they were released
+ */
+SORA_API void sora_stream_get_stage (SoraStream *stream, SoraStage stage, gdouble *load_seconds, gdouble *run_seconds,
+    guint64 *weight_bytes);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraStream, sora_stream_free)
 

@@ -30,9 +30,9 @@ activate (float v, uint activation)
   }
 }
 
-/* @product: [m, n] from product_offset on, dense; @bias: [n] from bias_offset on. Global size: (n rounded up, m). */
+/* @product: [m, n] from product_offset on, dense; @bias: [n]. Global size: (n rounded up, m). */
 kernel void
-linear_epilogue (global const float *product, ulong product_offset, global const float *bias, ulong bias_offset, uint n,
+linear_epilogue (global const float *product, ulong product_offset, global const float *bias, uint n,
     global float *y, uint y_offset, uint y_stride, uint activation, uint operands,
     global const float *multiplier, uint multiplier_offset, uint multiplier_stride,
     global const float *gate, uint gate_offset, uint gate_stride, uint rows_per_frame, uint n_frames,
@@ -43,7 +43,7 @@ linear_epilogue (global const float *product, ulong product_offset, global const
 
   if (column >= n)
     return;
-  v = activate (product[product_offset + row * n + column] + bias[bias_offset + column], activation);
+  v = activate (product[product_offset + row * n + column] + bias[column], activation);
   if (operands & HAS_MULTIPLIER)
     v *= multiplier[multiplier_offset + row * multiplier_stride + column];
   if (operands & HAS_GATE)

@@ -8,11 +8,15 @@ G_BEGIN_DECLS
 
 struct _SoraLinear {
   SoraLinearKind kind;
+  SoraWeightType type;          /* of weight */
   cl_uint n, k;
-  /* PACKED: panels [n / panel][k][panel], then the bias padded alike. CLBLAST: [n, k], then the bias. Without biases: zeros. */
-  cl_mem weight;
-  guint64 size;                 /* of weight, bytes */
-  guint panel, tile;            /* PACKED: columns and rows of a tile */
+  cl_mem weight;                /* panels [n / panel][k][panel] as sora_pack_panel() makes them; NULL: streamed from these tensors */
+  const SoraTensor **parts;     /* [n_parts], of a streamed weight */
+  guint n_parts;
+  SoraWeightFile *file;         /* theirs */
+  cl_mem bias;                  /* floats, as many as the panels have rows; without biases zeros */
+  guint64 size;                 /* of both, bytes */
+  guint panel, tile;            /* PACKED: columns and rows of a tile. CLBLAST: a panel is 1 */
   const gchar *options;         /* PACKED: of the program */
 };
 

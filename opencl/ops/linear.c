@@ -4,9 +4,12 @@
 
 #include "ops/pack.h"
 #include "runtime/tune.h"
+#include "weights/weight-type.h"
 
 /* Rows of the tile that linear.cl computes where a full one does not fit */
 #define REST_ROWS 4
+#define SPAN 8
+#define ITEMS_PER_UNIT 32
 /* Floats that are packed on the host at a time, unless one panel has more: 512 KiB, which the caches hold twice */
 #define SLAB_FLOATS (1 << 17)
 
@@ -79,23 +82,62 @@ padded_n (const SoraLinear *linear)
   return (linear->n + (guint64) linear->panel - 1) / linear->panel * linear->panel;
 }
 
+typedef void (*WriteFunc) (SoraQueue *queue, cl_mem mem, gsize offset, gsize size, const void *data);
+
+static void
+write_streamed (SoraQueue *queue, cl_mem mem, gsize offset, gsize size, const void *data)
+{
+  sora_queue_stream_write (queue, offset, size, data);
+}
+
+/* Uploads the tensors as they are in the file if that is how they are stored, which panels of one row can be. */
+static gboolean
+upload_stored (SoraQueue *queue, const SoraLinear *linear, cl_mem mem, guint n_parts, const SoraTensor *const *weights, WriteFunc write)
+{
+  gsize offset = 0, size;
+
+  if (linear->panel != 1)
+    return FALSE;
+  for (guint i = 0; i < n_parts; i++) {
+    if (!sora_weight_type_peek_stored (linear->type, weights[i], &size))
+      return FALSE;
+  }
+  for (guint i = 0; i < n_parts; i++, offset += size) {
+    const guint8 *data = sora_weight_type_peek_stored (linear->type, weights[i], &size);
+    write (queue, mem, offset, size, data);
+  }
+  return TRUE;
+}
+
 /* Packs and uploads as many panels at a time as fill a slab. */
 static void
-upload_weights (SoraQueue *queue, const SoraLinear *linear, guint n_parts, const SoraTensor *const *weights)
+upload_packed (SoraQueue *queue, const SoraLinear *linear, cl_mem mem, guint n_parts, const SoraTensor *const *weights, WriteFunc write)
 {
-  guint64 k = linear->k, rows = padded_n (linear), panel = linear->panel;
+  guint64 k = linear->k, rows = padded_n (linear), panel = linear->panel, blocks = sora_pack_count_blocks (k);
   guint64 step = MIN (rows, MAX (SLAB_FLOATS / (panel * k), 1) * panel);
+  gsize panel_size = sora_pack_get_size (linear->type, k, panel);
   g_autofree gfloat *plain = g_new (gfloat, step * k);
-  g_autofree gfloat *packed = linear->kind == SORA_LINEAR_PACKED ? g_new (gfloat, step * k) : NULL;
+  g_autofree guint16 *scales = linear->type == SORA_WEIGHT_TYPE_Q8 ? g_new (guint16, step * blocks) : NULL;
+  g_autofree guint8 *packed = g_malloc (step / panel * panel_size);
 
   for (guint64 first = 0; first < rows && !sora_queue_has_failed (queue); first += step) {
     guint64 count = MIN (step, rows - first);
 
     sora_pack_rows (n_parts, weights, first, count, k, plain);
-    for (guint64 row = 0; packed && row < count; row += panel)
-      sora_pack_panel (plain + row * k, k, panel, packed + row * k);
-    sora_queue_write (queue, linear->weight, first * k * sizeof *plain, count * k * sizeof *plain, packed ? packed : plain);
+    if (scales)
+      sora_pack_scales (n_parts, weights, first, count, k, plain, scales);
+    for (guint64 row = 0; row < count; row += panel)
+      sora_pack_panel (linear->type, plain + row * k, scales ? scales + row * blocks : NULL, k, panel,
+          packed + row / panel * panel_size);
+    write (queue, mem, first / panel * panel_size, count / panel * panel_size, packed);
   }
+}
+
+static void
+upload_weights (SoraQueue *queue, const SoraLinear *linear, cl_mem mem, guint n_parts, const SoraTensor *const *weights, WriteFunc write)
+{
+  if (!upload_stored (queue, linear, mem, n_parts, weights, write))
+    upload_packed (queue, linear, mem, n_parts, weights, write);
 }
 
 static void
@@ -110,44 +152,128 @@ upload_bias (SoraQueue *queue, const SoraLinear *linear, guint n_parts, const So
       sora_tensor_to_float (biases[i], 0, biases[i]->n_elements, bias + first);
     first += weights[i]->shape[0];
   }
-  sora_queue_write (queue, linear->weight, n * linear->k * sizeof *bias, n * sizeof *bias, bias);
+  sora_queue_write (queue, linear->bias, 0, n * sizeof *bias, bias);
 }
 
-SoraLinear *
-sora_linear_new (SoraQueue *queue, guint n_parts, const SoraTensor *const *weights, const SoraTensor *const *biases,
-    GError **error)
+/* "-DWIDTH=8 -DTILE_M=6", and the type unless that is fp32 */
+static const gchar *
+program_options (const Tile *tile, SoraWeightType type)
 {
-  SoraDevice *device = sora_queue_get_device (queue);
-  const Tile *tile = choose_tile (device);
-  g_autoptr (SoraLinear) linear = NULL;
-  guint64 n, k;
+  gchar options[60];
 
-  if (!measure (n_parts, weights, biases, &n, &k, error))
-    return NULL;
-  linear = g_new0 (SoraLinear, 1);
+  if (type == SORA_WEIGHT_TYPE_FP32)
+    return tile->options;
+  g_snprintf (options, sizeof options, "%s -DTYPE=%d", tile->options, type);
+  return g_intern_string (options);
+}
+
+/* For the checked shape, with nothing on the device yet. */
+static SoraLinear *
+linear_new (SoraDevice *device, SoraWeightType type, guint n, guint k)
+{
+  const Tile *tile = choose_tile (device);
+  SoraLinear *linear = g_new0 (SoraLinear, 1);
+
   linear->kind = sora_tune_lookup (device, n, k);
+  linear->type = type;
   linear->n = n;
   linear->k = k;
   linear->panel = linear->kind == SORA_LINEAR_PACKED ? tile->panel : 1;
   linear->tile = tile->tile;
-  linear->options = tile->options;
-  linear->size = padded_n (linear) * (k + 1) * sizeof (gfloat);
-  linear->weight = sora_queue_alloc (queue, linear->size);
-  if (linear->weight) {
-    upload_weights (queue, linear, n_parts, weights);
-    upload_bias (queue, linear, n_parts, weights, biases);
-  }
-  if (!sora_queue_check (queue, error)) {
-    g_prefix_error (error, "%s: ", weights[0]->name);
+  linear->options = program_options (tile, type);
+  return linear;
+}
+
+static gsize
+weight_size (const SoraLinear *linear)
+{
+  return padded_n (linear) / linear->panel * sora_pack_get_size (linear->type, linear->k, linear->panel);
+}
+
+static gsize
+bias_size (const SoraLinear *linear)
+{
+  return padded_n (linear) * sizeof (gfloat);
+}
+
+/* With the bias on the device */
+static SoraLinear *
+linear_with_bias (SoraQueue *queue, SoraWeightType type, guint n_parts, const SoraTensor *const *weights, const SoraTensor *const *biases,
+    GError **error)
+{
+  SoraLinear *linear;
+  guint64 n, k;
+
+  if (!measure (n_parts, weights, biases, &n, &k, error))
     return NULL;
-  }
-  return g_steal_pointer (&linear);
+  linear = linear_new (sora_queue_get_device (queue), sora_weight_type_for_tensors (type, n_parts, weights), n, k);
+  linear->bias = sora_queue_alloc (queue, bias_size (linear));
+  linear->size = bias_size (linear);
+  if (linear->bias)
+    upload_bias (queue, linear, n_parts, weights, biases);
+  return linear;
+}
+
+/* Takes @linear: gives it back, or NULL with @error if the queue has failed. */
+static SoraLinear *
+check_new (SoraLinear *linear, SoraQueue *queue, const gchar *name, GError **error)
+{
+  if (sora_queue_check (queue, error))
+    return linear;
+  g_prefix_error (error, "%s: ", name);
+  sora_linear_free (linear);
+  return NULL;
+}
+
+SoraLinear *
+sora_linear_new (SoraQueue *queue, SoraWeightType type, guint n_parts, const SoraTensor *const *weights,
+    const SoraTensor *const *biases, GError **error)
+{
+  SoraLinear *linear = linear_with_bias (queue, type, n_parts, weights, biases, error);
+
+  if (!linear)
+    return NULL;
+  linear->weight = sora_queue_alloc (queue, weight_size (linear));
+  linear->size += weight_size (linear);
+  if (linear->weight)
+    upload_weights (queue, linear, linear->weight, n_parts, weights, sora_queue_write);
+  return check_new (linear, queue, weights[0]->name, error);
+}
+
+SoraLinear *
+sora_linear_new_streamed (SoraQueue *queue, SoraWeightType type, SoraWeightFile *file, guint n_parts, const SoraTensor *const *weights,
+    const SoraTensor *const *biases, GError **error)
+{
+  SoraLinear *linear = linear_with_bias (queue, type, n_parts, weights, biases, error);
+
+  if (!linear)
+    return NULL;
+  linear->parts = g_memdup2 (weights, n_parts * sizeof *weights);
+  linear->n_parts = n_parts;
+  linear->file = file;
+  return check_new (linear, queue, weights[0]->name, error);
+}
+
+guint64
+sora_linear_predict_size (SoraDevice *device, SoraWeightType type, guint n_parts, const SoraTensor *const *weights)
+{
+  SoraLinear *linear;
+  guint64 n, k, size;
+
+  if (!measure (n_parts, weights, NULL, &n, &k, NULL))
+    return 0;
+  linear = linear_new (device, sora_weight_type_for_tensors (type, n_parts, weights), n, k);
+  size = weight_size (linear);
+  sora_linear_free (linear);
+  return size;
 }
 
 void
 sora_linear_free (SoraLinear *linear)
 {
   g_clear_pointer (&linear->weight, clReleaseMemObject);
+  g_clear_pointer (&linear->bias, clReleaseMemObject);
+  g_free (linear->parts);
   g_free (linear);
 }
 
@@ -169,21 +295,29 @@ sora_linear_get_size (const SoraLinear *linear)
   return linear->size;
 }
 
-/* Global size: (tiles of rows, panels). */
+/* Tiles that a work-item computes one after the other: up to SPAN, as long as each compute unit has work-items enough to share evenly. */
+static cl_uint
+choose_span (SoraDevice *device, gsize tiles_m, gsize panels)
+{
+  return CLAMP (tiles_m * panels / (ITEMS_PER_UNIT * device->compute_units), 1, SPAN);
+}
+
+/* Global size: (spans of tiles of rows, panels). */
 static void
 packed_run (SoraQueue *queue, const SoraLinear *linear, SoraMatrix x, SoraMatrix y, cl_uint m,
     const SoraEpilogueArgs *epilogue)
 {
-  gsize tiles_m = m / linear->tile + (m % linear->tile + REST_ROWS - 1) / REST_ROWS;
+  gsize tiles_m = m / linear->tile + (m % linear->tile + REST_ROWS - 1) / REST_ROWS, panels = padded_n (linear) / linear->panel;
+  cl_uint span = choose_span (sora_queue_get_device (queue), tiles_m, panels);
   SoraLaunch launch = {
     .program = "linear", .options = linear->options, .kernel = "linear",
-    .dims = 2, .global = { tiles_m, padded_n (linear) / linear->panel }, .local = { 1, 1 },
+    .dims = 2, .global = { (tiles_m + span - 1) / span, panels }, .local = { 1, 1 },
     .flops = (guint64) 2 * m * linear->n * linear->k,
   };
 
   SORA_LAUNCH (queue, &launch, SORA_ARG (x.mem), SORA_ARG (x.offset), SORA_ARG (x.stride), SORA_ARG (linear->weight),
-      SORA_ARG (m), SORA_ARG (linear->n), SORA_ARG (linear->k), SORA_ARG (y.mem), SORA_ARG (y.offset), SORA_ARG (y.stride),
-      SORA_EPILOGUE_ARGS (*epilogue));
+      SORA_ARG (linear->bias), SORA_ARG (m), SORA_ARG (linear->n), SORA_ARG (linear->k), SORA_ARG (span), SORA_ARG (y.mem),
+      SORA_ARG (y.offset), SORA_ARG (y.stride), SORA_EPILOGUE_ARGS (*epilogue));
 }
 
 static SoraEpilogueArgs
@@ -207,15 +341,39 @@ epilogue_args (const SoraEpilogue *epilogue, cl_mem absent)
   return args;
 }
 
+static void
+run_resident (SoraQueue *queue, const SoraLinear *linear, SoraMatrix x, SoraMatrix y, guint m, const SoraEpilogueArgs *epilogue)
+{
+  if (linear->kind == SORA_LINEAR_PACKED)
+    packed_run (queue, linear, x, y, m, epilogue);
+  else
+    sora_linear_clblast_run (queue, linear, x, y, m, epilogue);
+}
+
+/* The same with the weight where it is streamed to. */
+static void
+run_streamed (SoraQueue *queue, const SoraLinear *linear, SoraMatrix x, SoraMatrix y, guint m, const SoraEpilogueArgs *epilogue)
+{
+  SoraLinear here = *linear;
+
+  here.weight = sora_queue_begin_stream (queue, weight_size (linear));
+  if (!here.weight)
+    return;
+  upload_weights (queue, linear, here.weight, linear->n_parts, linear->parts, write_streamed);
+  sora_weight_file_forget (linear->file);
+  run_resident (queue, &here, x, y, m, epilogue);
+  sora_queue_end_stream (queue);
+}
+
 void
 sora_linear_run (SoraQueue *queue, const SoraLinear *linear, SoraMatrix x, SoraMatrix y, guint m, const SoraEpilogue *epilogue)
 {
-  SoraEpilogueArgs args = epilogue_args (epilogue, linear->weight);
+  SoraEpilogueArgs args = epilogue_args (epilogue, linear->bias);
 
   if (m == 0)
     return;
-  if (linear->kind == SORA_LINEAR_PACKED)
-    packed_run (queue, linear, x, y, m, &args);
+  if (linear->weight)
+    run_resident (queue, linear, x, y, m, &args);
   else
-    sora_linear_clblast_run (queue, linear, x, y, m, &args);
+    run_streamed (queue, linear, x, y, m, &args);
 }

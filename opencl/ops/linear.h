@@ -2,8 +2,9 @@
 /* Linear: Y = residual + gate · (activation (X Wᵀ + b) · multiplier), the weight resident on the device. */
 #pragma once
 
+#include <sora/weights.h>
 #include "ops/matrix.h"
-#include "weights/tensor.h"
+#include "weights/weight-file.h"
 
 G_BEGIN_DECLS
 
@@ -25,19 +26,31 @@ typedef struct _SoraLinear SoraLinear;
 
 /**
  * sora_linear_new:
+ * @type: what the weight is stored as; auto: what its own numbers ask for
  * @weights: n_parts tensors [n_i, k...] (trailing dimensions flattened into k), stacked along n: one launch for q, k and v
  * @biases: (nullable): n_parts tensors [n_i], or NULL entries
  *
  * Uploads through @queue. Returns: the linear, or %NULL with @error.
  */
-SoraLinear *sora_linear_new (SoraQueue *queue, guint n_parts, const SoraTensor *const *weights,
+SoraLinear *sora_linear_new (SoraQueue *queue, SoraWeightType type, guint n_parts, const SoraTensor *const *weights,
     const SoraTensor *const *biases, GError **error);
+/**
+ * sora_linear_new_streamed:
+ * @file: that the tensors are of; both must outlive the linear
+ *
+ * The same, but of the weight nothing is on the device: it is packed and uploaded whenever the linear is run, into one of the queue's two places
+ * for that, while what was launched before runs.
+ */
+SoraLinear *sora_linear_new_streamed (SoraQueue *queue, SoraWeightType type, SoraWeightFile *file, guint n_parts,
+    const SoraTensor *const *weights, const SoraTensor *const *biases, GError **error);
+/* Bytes that the weight takes on @device, without the bias; of shapes that do not agree any number. Any thread. */
+guint64 sora_linear_predict_size (SoraDevice *device, SoraWeightType type, guint n_parts, const SoraTensor *const *weights);
 void sora_linear_free (SoraLinear *linear);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraLinear, sora_linear_free)
 
 guint sora_linear_get_n (const SoraLinear *linear);
 guint sora_linear_get_k (const SoraLinear *linear);
-/* bytes on the device */
+/* bytes on the device, for good */
 guint64 sora_linear_get_size (const SoraLinear *linear);
 
 /* What follows the product; zero-initialised = nothing but the bias. */

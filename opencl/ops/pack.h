@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Weights on the host: rows of several tensors as floats, and their transposition into panels. */
+/* Weights on the host: rows of several tensors as floats, and their conversion to stored panels. */
 #pragma once
 
+#include <sora/weights.h>
 #include "weights/tensor.h"
 
 G_BEGIN_DECLS
@@ -10,7 +11,25 @@ G_BEGIN_DECLS
  * last tensor are zeros. */
 void sora_pack_rows (guint n_parts, const SoraTensor *const *parts, guint64 first_row, guint64 n_rows, guint64 k, gfloat *rows);
 
-/* @rows: [width, k]; @panel: [k, width] */
-void sora_pack_panel (const gfloat *rows, guint64 k, guint width, gfloat *panel);
+/* Blocks of SORA_BLOCK_VALUES that a row of @k values takes; the last one may be filled in part. */
+guint64 sora_pack_count_blocks (guint64 k);
+
+/* The scales of the same rows' blocks in binary16, to @scales [n_rows, blocks]: the tensor's own where it has some, else the smallest with
+ * which no value of the block in @rows is beyond 127 times its scale. */
+void sora_pack_scales (guint n_parts, const SoraTensor *const *parts, guint64 first_row, guint64 n_rows, guint64 k, const gfloat *rows,
+    guint16 *scales);
+
+/* bytes of a panel of @width rows; @type: not auto */
+gsize sora_pack_get_size (SoraWeightType type, guint64 k, guint width);
+
+/**
+ * sora_pack_panel:
+ * @rows: [width, k]
+ * @scales: [width, blocks], of q8; else %NULL
+ * @panel: [k, width] numbers of @type; of q8 block after block, [width] scales in binary16 and then [SORA_BLOCK_VALUES, width] bytes
+ *
+ * A panel of one row is that row as files have it; q8's blocks are Q8_0's.
+ */
+void sora_pack_panel (SoraWeightType type, const gfloat *rows, const guint16 *scales, guint64 k, guint width, gpointer panel);
 
 G_END_DECLS

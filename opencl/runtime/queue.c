@@ -37,6 +37,15 @@ typedef struct {
   gpointer staging;             /* freed once the device has read it; or NULL */
 } Pending;
 
+/* Memory that is filled from the host each time that it is used. */
+typedef struct {
+  cl_mem mem;                   /* NULL until asked for */
+  gsize size;                   /* bytes */
+  cl_event used;                /* of what used it last; NULL: nothing has */
+} Slot;
+
+#define SLOTS 2
+
 struct _SoraQueue {
   SoraDevice *device;
   cl_command_queue handle;
@@ -51,8 +60,11 @@ struct _SoraQueue {
   guint commands;               /* since the last mark */
   guint64 flops;                /* likewise */
   guint64 work;                 /* FLOPs ever enqueued */
-  cl_mem scratch;               /* NULL until asked for */
-  gsize scratch_size;           /* bytes */
+  cl_mem scratch[SORA_N_SCRATCHES];     /* NULL until asked for */
+  gsize scratch_size[SORA_N_SCRATCHES]; /* bytes */
+  cl_command_queue transfer;    /* that fills the slots; NULL until asked for */
+  Slot slots[SLOTS];
+  guint slot;                   /* the one that was begun last */
 };
 
 static guint
@@ -138,7 +150,10 @@ sora_queue_free (SoraQueue *queue)
   collect_pending (queue, TRUE);
   for (guint i = 0; i < MARKS; i++)
     g_clear_pointer (&queue->marks[i], clReleaseEvent);
-  g_clear_pointer (&queue->scratch, clReleaseMemObject);
+  for (guint i = 0; i < SORA_N_SCRATCHES; i++)
+    g_clear_pointer (&queue->scratch[i], clReleaseMemObject);
+  sora_queue_clear_streams (queue);
+  g_clear_pointer (&queue->transfer, clReleaseCommandQueue);
   g_hash_table_unref (queue->kernels);
   clReleaseCommandQueue (queue->handle);
   g_clear_object (&queue->cancellable);
@@ -408,15 +423,93 @@ sora_queue_alloc (SoraQueue *queue, gsize size)
 }
 
 cl_mem
-sora_queue_scratch (SoraQueue *queue, gsize size)
+sora_queue_scratch (SoraQueue *queue, SoraScratch which, gsize size)
 {
-  if (size > queue->scratch_size) {
+  if (size > queue->scratch_size[which]) {
     /* Commands in flight keep the old memory alive. */
-    g_clear_pointer (&queue->scratch, clReleaseMemObject);
-    queue->scratch = sora_queue_alloc (queue, size);
-    queue->scratch_size = queue->scratch ? size : 0;
+    g_clear_pointer (&queue->scratch[which], clReleaseMemObject);
+    queue->scratch[which] = sora_queue_alloc (queue, size);
+    queue->scratch_size[which] = queue->scratch[which] ? size : 0;
   }
-  return queue->error ? NULL : queue->scratch;
+  return queue->error ? NULL : queue->scratch[which];
+}
+
+static gboolean
+ensure_transfer (SoraQueue *queue)
+{
+  cl_int status;
+
+  if (queue->transfer)
+    return TRUE;
+  queue->transfer = clCreateCommandQueue (queue->device->context, queue->device->id, 0, &status);
+  if (!queue->transfer)
+    fail_status (queue, status, "clCreateCommandQueue");
+  return queue->transfer != NULL;
+}
+
+/* The kernels that the write waits for must be on their way, hence the flush. */
+cl_mem
+sora_queue_begin_stream (SoraQueue *queue, gsize size)
+{
+  Slot *slot;
+
+  if (!is_ready (queue) || !ensure_transfer (queue))
+    return NULL;
+  queue->slot = (queue->slot + 1) % SLOTS;
+  slot = &queue->slots[queue->slot];
+  if (size > slot->size) {
+    g_clear_pointer (&slot->mem, clReleaseMemObject);
+    slot->mem = sora_queue_alloc (queue, size);
+    slot->size = slot->mem ? size : 0;
+  }
+  clFlush (queue->handle);
+  return slot->mem;
+}
+
+void
+sora_queue_stream_write (SoraQueue *queue, gsize offset, gsize size, const void *data)
+{
+  Slot *slot = &queue->slots[queue->slot];
+  cl_int status;
+
+  if (size == 0 || !is_ready (queue))
+    return;
+  status = clEnqueueWriteBuffer (queue->transfer, slot->mem, CL_TRUE, offset, size, data, slot->used ? 1 : 0,
+      slot->used ? &slot->used : NULL, NULL);
+  if (status != CL_SUCCESS)
+    fail_status (queue, status, "clEnqueueWriteBuffer");
+}
+
+void
+sora_queue_end_stream (SoraQueue *queue)
+{
+  Slot *slot = &queue->slots[queue->slot];
+  cl_int status;
+
+  g_clear_pointer (&slot->used, clReleaseEvent);
+  status = clEnqueueMarkerWithWaitList (queue->handle, 0, NULL, &slot->used);
+  if (status != CL_SUCCESS)
+    fail_status (queue, status, "clEnqueueMarkerWithWaitList");
+}
+
+guint64
+sora_queue_get_stream_size (SoraQueue *queue)
+{
+  guint64 size = 0;
+
+  for (guint i = 0; i < SLOTS; i++)
+    size += queue->slots[i].size;
+  return size;
+}
+
+void
+sora_queue_clear_streams (SoraQueue *queue)
+{
+  for (guint i = 0; i < SLOTS; i++) {
+    g_clear_pointer (&queue->slots[i].mem, clReleaseMemObject);
+    g_clear_pointer (&queue->slots[i].used, clReleaseEvent);
+    queue->slots[i].size = 0;
+  }
 }
 
 /* Ends the enqueueing of a transfer: the error, or the count. Takes @staging and @event. */

@@ -62,9 +62,35 @@ void sora_queue_launch (SoraQueue *queue, const SoraLaunch *launch, guint n_args
 
 /* Device memory in bytes; NULL with a sticky error. The caller releases it with clReleaseMemObject(). */
 cl_mem sora_queue_alloc (SoraQueue *queue, gsize size);
+/* An operation may use one of each at a time. */
+typedef enum {
+  SORA_SCRATCH_RESULT,
+  SORA_SCRATCH_WEIGHT,
+  SORA_N_SCRATCHES
+} SoraScratch;
+
 /* (transfer none): at least @size bytes that belong to one operation until the next one asks; kept, so that only growth allocates.
  * NULL with a sticky error. */
-cl_mem sora_queue_scratch (SoraQueue *queue, gsize size);
+cl_mem sora_queue_scratch (SoraQueue *queue, SoraScratch which, gsize size);
+/**
+ * sora_queue_begin_stream:
+ * @size: bytes
+ *
+ * For memory that is filled from the host each time that it is used. There are two such places for each queue, which take turns: one is filled,
+ * through a second OpenCL queue, while kernels that use the other one run. After this and sora_queue_stream_write() launches may use it; then
+ * sora_queue_end_stream() is called.
+ *
+ * Returns: (transfer none): the place, or %NULL with a sticky error.
+ */
+cl_mem sora_queue_begin_stream (SoraQueue *queue, gsize size);
+/* Copies to the place that was begun, and waits for that, as for what used it the time before. */
+void sora_queue_stream_write (SoraQueue *queue, gsize offset, gsize size, const void *data);
+void sora_queue_end_stream (SoraQueue *queue);
+/* bytes of both places */
+guint64 sora_queue_get_stream_size (SoraQueue *queue);
+/* Gives the two places' memory back until they are asked for again. */
+void sora_queue_clear_streams (SoraQueue *queue);
+
 /* Copies from the host (which may reuse @data at once), to the host (blocking), within the device, and fills with zero bytes. */
 void sora_queue_write (SoraQueue *queue, cl_mem mem, gsize offset, gsize size, const void *data);
 gboolean sora_queue_read (SoraQueue *queue, cl_mem mem, gsize offset, gsize size, void *data, GError **error);

@@ -4,13 +4,68 @@
 
 #define MAX_PARTS 3
 
+/* The queue has two places for streamed weights. */
+#define PLACES 2
+
+gboolean
+sora_loader_limit (SoraLoader *loader, const SoraLoader *needed, guint64 max_bytes, GError **error)
+{
+  guint64 least = loader->least = needed->bytes - needed->weight_bytes + PLACES * needed->largest;
+
+  if (needed->bytes <= max_bytes)
+    return TRUE;
+  loader->is_limited = TRUE;
+  loader->weight_budget = max_bytes - least;
+  if (least <= max_bytes)
+    return TRUE;
+  g_set_error (error, SORA_DEVICE_ERROR, SORA_DEVICE_ERROR_NO_MEMORY, "%s takes at least %" G_GUINT64_FORMAT " MiB, of which %"
+      G_GUINT64_FORMAT " MiB are left; allow more memory, or ask for a smaller size, a shorter clip or another weight type",
+      sora_weight_file_get_path (loader->file), (least >> 20) + 1, max_bytes >> 20);
+  return FALSE;
+}
+
+/* Without a queue: counts, if a device is given. */
+static void
+count_linear (SoraLoader *loader, guint n_parts, const SoraTensor *const *weights)
+{
+  guint64 size;
+
+  if (!loader->device)
+    return;
+  size = sora_linear_predict_size (loader->device, loader->type, n_parts, weights);
+  loader->weight_bytes += size;
+  loader->largest = MAX (loader->largest, size);
+  loader->bytes += size;
+  for (guint i = 0; i < n_parts; i++)
+    loader->bytes += weights[i]->shape[0] * sizeof (gfloat);
+}
+
+/* Whether the weight has to be streamed; else it is counted. */
+static gboolean
+is_over_budget (SoraLoader *loader, guint n_parts, const SoraTensor *const *weights)
+{
+  guint64 size = sora_linear_predict_size (sora_queue_get_device (loader->queue), loader->type, n_parts, weights);
+
+  if (!loader->is_limited || loader->weight_bytes + size <= loader->weight_budget) {
+    loader->weight_bytes += size;
+    return FALSE;
+  }
+  return TRUE;
+}
+
 gboolean
 sora_loader_linear_from (SoraLoader *loader, SoraLinear **linear, guint n_parts, const SoraTensor *const *weights,
     const SoraTensor *const *biases, GError **error)
 {
-  if (!loader->queue)
+  if (!loader->queue) {
+    count_linear (loader, n_parts, weights);
     return TRUE;
-  *linear = sora_linear_new (loader->queue, n_parts, weights, biases, error);
+  }
+  if (is_over_budget (loader, n_parts, weights))
+    *linear = sora_linear_new_streamed (loader->queue, loader->type, loader->file, n_parts, weights, biases, error);
+  else
+    *linear = sora_linear_new (loader->queue, loader->type, n_parts, weights, biases, error);
+  sora_weight_file_forget (loader->file);
   if (!*linear)
     return FALSE;
   loader->bytes += sora_linear_get_size (*linear);
@@ -53,10 +108,12 @@ sora_loader_upload (SoraLoader *loader, cl_mem *mem, guint n_tensors, const Sora
   guint64 total = 0, first = 0;
   g_autofree gfloat *data = NULL;
 
-  if (!loader->queue)
-    return TRUE;
   for (guint i = 0; i < n_tensors; i++)
     total += tensors[i]->n_elements;
+  if (!loader->queue) {
+    loader->bytes += total * sizeof (gfloat);
+    return TRUE;
+  }
   data = g_new (gfloat, total);
   for (guint i = 0; i < n_tensors; i++) {
     sora_tensor_to_float (tensors[i], 0, tensors[i]->n_elements, data + first);

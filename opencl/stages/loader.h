@@ -11,8 +11,23 @@ G_BEGIN_DECLS
 typedef struct {
   SoraWeightFile *file;
   SoraQueue *queue;             /* NULL: shapes are checked, no data is read */
+  SoraWeightType type;          /* of linears; auto: of each what its numbers in the file ask for */
   guint64 bytes;                /* put on the device so far */
+  SoraDevice *device;           /* without a queue: (nullable): what everything would take there is counted instead, in bytes and in these: */
+  guint64 weight_bytes, largest;        /* of all linears' weights, and of the largest of them */
+  gboolean is_limited;          /* only so many bytes of linears' weights are put on the device; the rest is streamed: */
+  guint64 weight_budget;
+  guint64 least;                /* bytes that the stage takes if all of them are streamed, the places included */
 } SoraLoader;
+
+/**
+ * sora_loader_limit:
+ * @needed: has counted what the stage takes
+ * @max_bytes: that it may take, with the two places that streamed weights use
+ *
+ * Lets @loader stream weights if they do not all fit. Returns: %FALSE with SORA_DEVICE_ERROR_NO_MEMORY if not even that is possible.
+ */
+gboolean sora_loader_limit (SoraLoader *loader, const SoraLoader *needed, guint64 max_bytes, GError **error);
 
 /**
  * sora_loader_linear:

@@ -89,6 +89,7 @@ load (const SoraTextEncoderConfig *config, SoraLoader *loader, GError **error)
     ok = load_attention (encoder, i, loader, error) && load_feed_forward (encoder, i, loader, error);
   ok = ok && sora_loader_vector (loader, &encoder->final_norm, "encoder.final_layer_norm.", "weight", config->d_model, error);
   encoder->size = loader->bytes;
+  encoder->least = loader->least;
   if (!ok)
     g_clear_pointer (&encoder, sora_text_encoder_free);
   return encoder;
@@ -106,12 +107,19 @@ sora_text_encoder_validate (const SoraTextEncoderConfig *config, SoraWeightFile 
   return TRUE;
 }
 
+/* Walks over the names once more before, to know what all of it takes. */
 SoraTextEncoder *
-sora_text_encoder_new (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraQueue *queue, GError **error)
+sora_text_encoder_new (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraWeightType type, guint64 max_bytes, SoraQueue *queue,
+    GError **error)
 {
-  SoraLoader loader = { .file = file, .queue = queue };
+  SoraLoader loader = { .file = file, .queue = queue, .type = type };
+  SoraLoader needed = { .file = file, .device = sora_queue_get_device (queue), .type = type };
+  SoraTextEncoder *counted = load (config, &needed, error);
 
-  return load (config, &loader, error);
+  if (!counted)
+    return NULL;
+  sora_text_encoder_free (counted);
+  return sora_loader_limit (&loader, &needed, max_bytes, error) ? load (config, &loader, error) : NULL;
 }
 
 static void
@@ -143,4 +151,10 @@ guint64
 sora_text_encoder_get_size (SoraTextEncoder *encoder)
 {
   return encoder->size;
+}
+
+guint64
+sora_text_encoder_get_least (SoraTextEncoder *encoder)
+{
+  return encoder->least;
 }

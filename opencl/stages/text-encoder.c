@@ -26,19 +26,18 @@ typedef struct {
 } Run;
 
 SoraTextEncoderState *
-sora_text_encoder_state_new (SoraTextEncoder *encoder, guint max_tokens, SoraArena *arena)
+sora_text_encoder_state_new (const SoraTextEncoderConfig *c, guint max_tokens, SoraArena *arena)
 {
-  const SoraTextEncoderConfig *c = &encoder->config;
   SoraTextEncoderState *state = g_new0 (SoraTextEncoderState, 1);
-  gsize n = max_tokens, n_bias = c->num_heads * (2 * n - 1);
+  gsize n = max_tokens, n_bias = c->num_heads * (2 * n - 1), inner = c->num_heads * c->d_kv;
 
   state->max_tokens = max_tokens;
   state->bias = g_new0 (cl_mem, c->num_layers);
   state->host = g_new (gfloat, MAX (n * c->d_model, n_bias));
   sora_arena_add (arena, &state->x, n * c->d_model);
   sora_arena_add (arena, &state->normed, n * c->d_model);
-  sora_arena_add (arena, &state->qkv, n * 3 * encoder->inner);
-  sora_arena_add (arena, &state->attended, n * encoder->inner);
+  sora_arena_add (arena, &state->qkv, n * 3 * inner);
+  sora_arena_add (arena, &state->attended, n * inner);
   sora_arena_add (arena, &state->gate, n * c->d_ff);
   sora_arena_add (arena, &state->up, n * c->d_ff);
   for (guint i = 0; i < c->num_layers; i++)

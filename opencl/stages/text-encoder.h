@@ -14,15 +14,19 @@ typedef struct _SoraTextEncoder SoraTextEncoder;
 
 /* Checks that @file has every tensor in its shape; reads no data. */
 gboolean sora_text_encoder_validate (const SoraTextEncoderConfig *config, SoraWeightFile *file, GError **error);
-/* Keeps @config by value and borrows @file (embedding rows are gathered from the mapped file). */
-SoraTextEncoder *sora_text_encoder_new (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraQueue *queue, GError **error);
+/* Keeps @config by value and borrows @file (embedding rows are gathered from the mapped file). @type: of the matrices on the device; auto: of
+ * each what its numbers in the file ask for. @max_bytes: that all may take there; what does not fit is streamed whenever it is used. */
+SoraTextEncoder *sora_text_encoder_new (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraWeightType type, guint64 max_bytes,
+    SoraQueue *queue, GError **error);
 void sora_text_encoder_free (SoraTextEncoder *encoder);
 guint64 sora_text_encoder_get_size (SoraTextEncoder *encoder);
+/* Bytes below which sora_text_encoder_new() fails. */
+guint64 sora_text_encoder_get_least (SoraTextEncoder *encoder);
 
 /* A stream's working memory for up to max_tokens. */
 typedef struct _SoraTextEncoderState SoraTextEncoderState;
-/* Declares its regions in @arena, which is committed afterwards. */
-SoraTextEncoderState *sora_text_encoder_state_new (SoraTextEncoder *encoder, guint max_tokens, SoraArena *arena);
+/* Declares its regions in @arena, which is committed afterwards; the weights need not be loaded yet. */
+SoraTextEncoderState *sora_text_encoder_state_new (const SoraTextEncoderConfig *config, guint max_tokens, SoraArena *arena);
 void sora_text_encoder_state_free (SoraTextEncoderState *state);
 
 /* @out: [n_tokens, d_model], after the final norm. Enqueues only. */

@@ -57,9 +57,8 @@ add_activations (SoraTransformerState *s, const SoraTransformerConfig *c, SoraAr
 }
 
 SoraTransformerState *
-sora_transformer_state_new (SoraTransformer *t, const SoraTransformerShape *shape, SoraArena *arena)
+sora_transformer_state_new (const SoraTransformerConfig *c, const SoraTransformerShape *shape, SoraArena *arena)
 {
-  const SoraTransformerConfig *c = &t->config;
   SoraTransformerState *s;
 
   g_return_val_if_fail (shape->n_branches > 0 && shape->n_branches <= SORA_TRANSFORMER_MAX_BRANCHES, NULL);
@@ -68,7 +67,7 @@ sora_transformer_state_new (SoraTransformer *t, const SoraTransformerShape *shap
 
   s = g_new0 (SoraTransformerState, 1);
   s->shape = *shape;
-  s->dim = t->dim;
+  s->dim = c->num_attention_heads * c->attention_head_dim;
   s->tokens = (shape->height / c->patch_size[1]) * (shape->width / c->patch_size[2]);
   s->max_past = shape->window_latents - shape->block_latents;
   sora_arena_add (arena, &s->rope, (gsize) shape->window_latents * s->tokens * c->attention_head_dim);

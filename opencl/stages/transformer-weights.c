@@ -127,12 +127,19 @@ sora_transformer_validate (const SoraTransformerConfig *config, SoraWeightFile *
   return TRUE;
 }
 
+/* Walks over the names once more before, to know what all of it takes. */
 SoraTransformer *
-sora_transformer_new (const SoraTransformerConfig *config, SoraWeightFile *file, SoraQueue *queue, GError **error)
+sora_transformer_new (const SoraTransformerConfig *config, SoraWeightFile *file, SoraWeightType type, guint64 max_bytes, SoraQueue *queue,
+    GError **error)
 {
-  SoraLoader loader = { .file = file, .queue = queue };
+  SoraLoader loader = { .file = file, .queue = queue, .type = type };
+  SoraLoader needed = { .file = file, .device = sora_queue_get_device (queue), .type = type };
+  SoraTransformer *counted = load (config, &needed, error);
 
-  return load (config, &loader, error);
+  if (!counted)
+    return NULL;
+  sora_transformer_free (counted);
+  return sora_loader_limit (&loader, &needed, max_bytes, error) ? load (config, &loader, error) : NULL;
 }
 
 static void

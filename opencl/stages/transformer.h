@@ -13,8 +13,10 @@ G_BEGIN_DECLS
 typedef struct _SoraTransformer SoraTransformer;
 
 gboolean sora_transformer_validate (const SoraTransformerConfig *config, SoraWeightFile *file, GError **error);
-SoraTransformer *sora_transformer_new (const SoraTransformerConfig *config, SoraWeightFile *file, SoraQueue *queue,
-    GError **error);
+/* @type: of the matrices on the device; auto: of each what its numbers in the file ask for. @max_bytes: that all may take there; what does not fit
+ * is streamed whenever it is used. Borrows @file. */
+SoraTransformer *sora_transformer_new (const SoraTransformerConfig *config, SoraWeightFile *file, SoraWeightType type, guint64 max_bytes,
+    SoraQueue *queue, GError **error);
 void sora_transformer_free (SoraTransformer *transformer);
 guint64 sora_transformer_get_size (SoraTransformer *transformer);
 
@@ -30,8 +32,8 @@ typedef struct {
 
 /* Key/value cache, modulation tables and activations of one stream. */
 typedef struct _SoraTransformerState SoraTransformerState;
-SoraTransformerState *sora_transformer_state_new (SoraTransformer *transformer, const SoraTransformerShape *shape,
-    SoraArena *arena);
+/* The weights need not be loaded yet. */
+SoraTransformerState *sora_transformer_state_new (const SoraTransformerConfig *config, const SoraTransformerShape *shape, SoraArena *arena);
 void sora_transformer_state_free (SoraTransformerState *state);
 
 /* Uploads the rope table of the window and the padding's zeros; once, after the arena was committed. */

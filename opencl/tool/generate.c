@@ -3,6 +3,7 @@
 
 #include <sora/sora.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -11,15 +12,20 @@
 #include "tool/command.h"
 #include "tool/recorder.h"
 #include "tool/video-writer.h"
+#include "weights/weight-type.h"
 
 /* seconds of video that an endless stream makes if nothing else is said */
 #define DEFAULT_SECONDS 3
 
 typedef struct {
   gchar *prompt, *negative_prompt, *model, *device, *size, *output, *noise, *save_tensors, *chroma, *image,
-      *fit_name, *sampler_name, *guidance_interval, *text_encoder, *vae, *tokenizer, *vae_tile_name;
+      *fit_name, *sampler_name, *guidance_interval, *text_encoder, *vae, *tokenizer, *weights, *text_encoder_policy,
+      *max_memory_text, *vae_tile_name;
   SoraPictureFit fit;
   SoraSamplerType sampler;
+  SoraWeightType weight_type;
+  SoraTextEncoderPolicy policy;
+  guint64 max_memory;
   gint64 seed, frames;
   gint steps, vae_tile;
   gdouble guidance_scale, guidance_begin, guidance_end, shift;
@@ -44,7 +50,8 @@ arguments_clear (Arguments *args)
 {
   gchar **strings[] = { &args->prompt, &args->negative_prompt, &args->model, &args->device, &args->size, &args->output, &args->noise,
     &args->save_tensors, &args->chroma, &args->image, &args->fit_name, &args->sampler_name, &args->guidance_interval, &args->text_encoder,
-    &args->vae, &args->tokenizer, &args->vae_tile_name };
+    &args->vae, &args->tokenizer, &args->weights, &args->text_encoder_policy, &args->max_memory_text,
+    &args->vae_tile_name };
 
   for (guint i = 0; i < G_N_ELEMENTS (strings); i++)
     g_free (*strings[i]);
@@ -87,18 +94,19 @@ parse_fit (Arguments *args, GError **error)
   return TRUE;
 }
 
+/* Sets @index, which is 0, to where @value is in @names; (nullable) @value: not given. */
 static gboolean
-parse_sampler (Arguments *args, GError **error)
+parse_choice (const gchar *option, const gchar *value, const gchar *const *names, guint *index, GError **error)
 {
-  g_autofree gchar *list = g_strjoinv (", ", (gchar **) sora_sampler_names);
+  g_autofree gchar *list = g_strjoinv (", ", (gchar **) names);
 
-  if (!args->sampler_name)
+  if (!value)
     return TRUE;
-  while (sora_sampler_names[args->sampler] && !g_str_equal (sora_sampler_names[args->sampler], args->sampler_name))
-    args->sampler++;
-  if (sora_sampler_names[args->sampler])
+  while (names[*index] && !g_str_equal (names[*index], value))
+    ++*index;
+  if (names[*index])
     return TRUE;
-  g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "--sampler must be one of %s", list);
+  g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s must be one of %s", option, list);
   return FALSE;
 }
 
@@ -114,6 +122,38 @@ parse_vae_tile (Arguments *args, GError **error)
   if (!g_str_equal (args->vae_tile_name, "off") && !g_ascii_string_to_unsigned (args->vae_tile_name, 10, 1, G_MAXINT, &pixels, NULL))
     return fail (error, "--vae-tile must be auto, off or a number of pixels");
   args->vae_tile = g_str_equal (args->vae_tile_name, "off") ? 0 : pixels;
+  return TRUE;
+}
+
+static gboolean
+parse_choices (Arguments *args, GError **error)
+{
+  static const gchar *const policies[] = { "auto", "release", "keep", NULL };     /* in the order of SoraTextEncoderPolicy */
+
+  return parse_choice ("--sampler", args->sampler_name, sora_sampler_names, &args->sampler, error)
+      && parse_choice ("--weights", args->weights, sora_weight_type_names, &args->weight_type, error)
+      && parse_choice ("--text-encoder-policy", args->text_encoder_policy, policies, &args->policy, error);
+}
+
+/* A whole number of bytes, or of KiB, MiB or GiB. */
+static gboolean
+parse_max_memory (Arguments *args, GError **error)
+{
+  static const gchar units[] = "KMG";
+  gchar *end;
+  const gchar *unit;
+  guint shift = 0;
+
+  if (!args->max_memory_text)
+    return TRUE;
+  args->max_memory = g_ascii_strtoull (args->max_memory_text, &end, 10);
+  if (*end != '\0' && (unit = strchr (units, *end))) {
+    shift = 10 * (unit - units + 1);
+    end++;
+  }
+  if (*end != '\0' || !g_ascii_isdigit (*args->max_memory_text) || args->max_memory == 0 || args->max_memory > G_MAXUINT64 >> shift)
+    return fail (error, "--max-memory must be a number of bytes, or one with K, M or G, as in 6G");
+  args->max_memory <<= shift;
   return TRUE;
 }
 
@@ -147,6 +187,12 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     { "model", 'm', 0, G_OPTION_ARG_FILENAME, &args->model, "model directory or transformer's file (default: the embedded model)", "PATH" },
     SORA_COMMAND_PARTS (&args->text_encoder, &args->vae, &args->tokenizer),
     { "device", 'd', 0, G_OPTION_ARG_STRING, &args->device, "see \"sora devices\" (default: the first GPU, else a CPU)", "DEVICE" },
+    { "weights", 0, 0, G_OPTION_ARG_STRING, &args->weights,
+      "what matrices are stored as: auto, fp32, fp16, bf16 or q8 (default: auto, which loses nothing that the file has)", "TYPE" },
+    { "text-encoder-policy", 0, 0, G_OPTION_ARG_STRING, &args->text_encoder_policy,
+      "auto, release (its weights are on the device only while a prompt is encoded) or keep (default: auto, released if large)", "POLICY" },
+    { "max-memory", 0, 0, G_OPTION_ARG_STRING, &args->max_memory_text,
+      "bytes of the device's memory to use, as in 6G; weights beyond are streamed (default: nine tenths of what it has)", "SIZE" },
     { "seed", 's', 0, G_OPTION_ARG_INT64, &args->seed, "same seed, same frames (default: 0)", "N" },
     { "frames", 'f', 0, G_OPTION_ARG_INT64, &args->frames, "length (default: the model's clip, or 3 seconds)", "N" },
     { "size", 0, 0, G_OPTION_ARG_STRING, &args->size, "pixels (default: the model's, the one nearest to the image if there is one)", "WIDTHxHEIGHT" },
@@ -184,7 +230,8 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     return fail (error, "--steps must be from 1 to 1000");
   if (args->chroma && !g_str_equal (args->chroma, "420") && !g_str_equal (args->chroma, "444"))
     return fail (error, "--chroma must be 420 or 444");
-  return parse_fit (args, error) && parse_sampler (args, error) && parse_guidance_interval (args, error) && parse_vae_tile (args, error);
+  return parse_fit (args, error) && parse_choices (args, error) && parse_max_memory (args, error) && parse_vae_tile (args, error)
+      && parse_guidance_interval (args, error);
 }
 
 static gboolean
@@ -271,10 +318,14 @@ set_options (Generation *generation, GError **error)
   sora_stream_options_set_guidance_interval (options, args->guidance_begin, args->guidance_end);
   sora_stream_options_set_sampler (options, args->sampler);
   sora_stream_options_set_shift (options, args->shift);
+  sora_stream_options_set_weight_type (options, args->weight_type);
+  sora_stream_options_set_text_encoder_policy (options, args->policy);
+  sora_stream_options_set_max_memory (options, args->max_memory);
   sora_stream_options_set_size (options, width, height);
   sora_stream_options_set_length (options, choose_length (generation));
   sora_stream_options_set_vae_tile (options, args->vae_tile);
   sora_stream_options_set_profile (options, args->profile);
+  sora_stream_options_set_stage_times (options, args->stats);
   return set_image (generation, width, height, error) && (!args->noise || load_noise (generation, width, height, error));
 }
 
@@ -374,6 +425,21 @@ write_video (Generation *generation, GError **error)
   return !generation->recorder || sora_recorder_save (generation->recorder, generation->args.save_tensors, error);
 }
 
+/* Load and run in seconds of each stage, and its weights' bytes. */
+static void
+print_stages (Generation *generation, FILE *file)
+{
+  static const gchar *const names[] = { "text_encoder", "transformer", "vae" };  /* in the order of SoraStage */
+
+  for (guint stage = 0; stage < G_N_ELEMENTS (names); stage++) {
+    gdouble load, run;
+    guint64 bytes;
+    sora_stream_get_stage (generation->stream, stage, &load, &run, &bytes);
+    fprintf (file, "%s_load_seconds %.3f\n%s_seconds %.3f\n%s_weight_bytes %" G_GUINT64_FORMAT "\n", names[stage], load, names[stage], run,
+        names[stage], bytes);
+  }
+}
+
 /* One "name value" a line: seconds, bytes and ratios. Speed is that of the later blocks, if there are any. */
 static void
 print_stats (Generation *generation, FILE *file)
@@ -397,6 +463,7 @@ print_stats (Generation *generation, FILE *file)
   fprintf (file, "block_seconds %.3f\n", seconds);
   fprintf (file, "frames_per_second %.2f\n", speed);
   fprintf (file, "realtime_ratio %.2f\n", speed * denominator / numerator);
+  print_stages (generation, file);
   fprintf (file, "stream_bytes %" G_GUINT64_FORMAT "\n", stream_bytes);
   fprintf (file, "weight_bytes %" G_GUINT64_FORMAT "\n", weight_bytes);
   fprintf (file, "vae_tile %u\n", sora_stream_get_vae_tile (generation->stream));

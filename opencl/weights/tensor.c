@@ -139,3 +139,18 @@ sora_tensor_to_float (const SoraTensor *tensor, guint64 first, guint64 count, gf
   for (guint64 i = 0; tensor->is_scaled && i < count; i++)
     out[i] *= tensor->scale;
 }
+
+gboolean
+sora_tensor_get_scales (const SoraTensor *tensor, guint64 first_block, guint64 n_blocks, guint16 *scales)
+{
+  guint64 bytes = types[tensor->dtype].bytes;
+  const guint8 *block = tensor->data + first_block * bytes;
+
+  if (tensor->is_scaled || (tensor->dtype != SORA_DTYPE_Q8_0 && tensor->dtype != SORA_DTYPE_Q5_0 && tensor->dtype != SORA_DTYPE_Q4_0))
+    return FALSE;
+  for (guint64 i = 0; i < n_blocks; i++, block += bytes) {
+    memcpy (scales + i, block, sizeof *scales);
+    scales[i] = GUINT16_FROM_LE (scales[i]);
+  }
+  return TRUE;
+}

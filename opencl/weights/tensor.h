@@ -50,4 +50,11 @@ const gchar *sora_dtype_name (SoraDType dtype);
 /* Converts elements first ... first + count - 1, scaled, to @out. Whole blocks are the fastest. */
 void sora_tensor_to_float (const SoraTensor *tensor, guint64 first, guint64 count, gfloat *out);
 
+/* Values of a block of the types below, and of stored ones that are like them */
+#define SORA_BLOCK_VALUES 32
+
+/* The scales, in binary16, of blocks first_block ... first_block + n_blocks - 1 of SORA_BLOCK_VALUES values, if each value of the tensor is
+ * a whole number of 8 bits times its block's scale: Q8_0, Q5_0 and Q4_0. FALSE, and nothing is written, if not. */
+gboolean sora_tensor_get_scales (const SoraTensor *tensor, guint64 first_block, guint64 n_blocks, guint16 *scales);
+
 G_END_DECLS

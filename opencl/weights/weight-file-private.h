@@ -14,7 +14,8 @@ typedef struct _SoraDialect SoraDialect;
 
 struct _SoraWeightFile {
   gchar *path;
-  GBytes *bytes;                /* the mapped file; NULL for an index */
+  GBytes *bytes;                /* the file; NULL for an index */
+  gboolean is_mapped;           /* bytes are read from the file whenever they are used, and may be forgotten */
   GPtrArray *shards;            /* SoraWeightFile, whose bytes and paths the tensors point to */
   GHashTable *tensors;          /* name → SoraTensor */
   GHashTable *foreign;          /* name → what it is, of tensors that cannot be used as floats */

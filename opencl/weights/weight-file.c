@@ -4,6 +4,8 @@
 #include "weights/weight-file-private.h"
 
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "weights/gguf.h"
 #include "weights/json.h"
@@ -235,6 +237,7 @@ get_shard (SoraWeightFile *file, GHashTable *shards, const gchar *name, GError *
   path = g_build_filename (folder, name, NULL);
   shard = weight_file_new (path);
   shard->bytes = map_file (path, error);
+  shard->is_mapped = TRUE;
   if (!shard->bytes || !read_container (shard, error))
     return NULL;
   file->size += shard->size;
@@ -298,12 +301,13 @@ read_file (SoraWeightFile *file, GError **error)
   return root && read_index (file, json_node_get_object (root), error);
 }
 
-SoraWeightFile *
-sora_weight_file_open_bytes (GBytes *bytes, const gchar *path, GError **error)
+static SoraWeightFile *
+open_bytes (GBytes *bytes, gboolean is_mapped, const gchar *path, GError **error)
 {
   g_autoptr (SoraWeightFile) file = weight_file_new (path);
 
   file->bytes = g_bytes_ref (bytes);
+  file->is_mapped = is_mapped;
   if (!read_file (file, error))
     return NULL;
   sora_weight_file_apply_scales (file);
@@ -311,11 +315,17 @@ sora_weight_file_open_bytes (GBytes *bytes, const gchar *path, GError **error)
 }
 
 SoraWeightFile *
+sora_weight_file_open_bytes (GBytes *bytes, const gchar *path, GError **error)
+{
+  return open_bytes (bytes, FALSE, path, error);
+}
+
+SoraWeightFile *
 sora_weight_file_open (const gchar *path, GError **error)
 {
   g_autoptr (GBytes) bytes = map_file (path, error);
 
-  return bytes ? sora_weight_file_open_bytes (bytes, path, error) : NULL;
+  return bytes ? open_bytes (bytes, TRUE, path, error) : NULL;
 }
 
 const gchar *
@@ -430,6 +440,27 @@ sora_weight_file_get_names (SoraWeightFile *file)
     g_ptr_array_add (names, name);
   g_ptr_array_sort (names, compare_names);
   return names;
+}
+
+static void
+forget_bytes (SoraWeightFile *file)
+{
+  gsize size, page = sysconf (_SC_PAGESIZE), inside;
+  const guint8 *data = file->bytes ? g_bytes_get_data (file->bytes, &size) : NULL;
+
+  if (!data || !file->is_mapped)
+    return;
+  inside = size / page * page;  /* a mapping begins with a page */
+  if (inside > 0)
+    madvise ((gpointer) data, inside, MADV_DONTNEED);
+}
+
+void
+sora_weight_file_forget (SoraWeightFile *file)
+{
+  forget_bytes (file);
+  for (guint i = 0; i < file->shards->len; i++)
+    forget_bytes (file->shards->pdata[i]);
 }
 
 guint64

@@ -36,6 +36,9 @@ const SoraTensor *sora_weight_file_find (SoraWeightFile *file, GError **error, c
 /* (element-type utf8) (transfer container): names, sorted */
 GPtrArray *sora_weight_file_get_names (SoraWeightFile *file);
 guint64 sora_weight_file_get_bytes (SoraWeightFile *file);
+/* Gives back the memory of what was read so far, which counts as the process's own though it is the file's; reading it again is possible, and
+ * costs some time. Any thread. */
+void sora_weight_file_forget (SoraWeightFile *file);
 
 /**
  * sora_weight_file_get_metadata:

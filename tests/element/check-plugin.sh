@@ -41,6 +41,10 @@ text-encoder UMT5 weight file
 vae Default: null
 vae changeable only in NULL or READY state
 vae-tile Range: -1 - 16384 Default: -1
+weight-type bf16
+weight-type changeable only in NULL or READY state
+text-encoder-policy release
+max-memory Default: 0
 device Default: null
 prompt Default: ""
 negative-prompt Default: ""

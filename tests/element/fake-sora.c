@@ -29,6 +29,9 @@ struct _SoraStreamOptions
   gdouble guidance_scale, guidance_begin, guidance_end, shift;
   gint vae_tile;
   SoraSamplerType sampler;
+  SoraWeightType weight_type;
+  SoraTextEncoderPolicy text_encoder_policy;
+  guint64 max_memory;
   guint steps, width, height;
   guint64 seed, length;
   FakeSoraImage image;
@@ -232,6 +235,24 @@ sora_stream_options_set_sampler (SoraStreamOptions *options, SoraSamplerType sam
 }
 
 void
+sora_stream_options_set_weight_type (SoraStreamOptions *options, SoraWeightType type)
+{
+  options->weight_type = type;
+}
+
+void
+sora_stream_options_set_text_encoder_policy (SoraStreamOptions *options, SoraTextEncoderPolicy policy)
+{
+  options->text_encoder_policy = policy;
+}
+
+void
+sora_stream_options_set_max_memory (SoraStreamOptions *options, guint64 bytes)
+{
+  options->max_memory = bytes;
+}
+
+void
 sora_stream_options_set_shift (SoraStreamOptions *options, gdouble shift)
 {
   options->shift = shift;
@@ -314,6 +335,9 @@ note_options (const SoraStreamOptions *options)
   fake_sora_calls.seed = options->seed;
   fake_sora_calls.steps = options->steps;
   fake_sora_calls.sampler = options->sampler;
+  fake_sora_calls.weight_type = options->weight_type;
+  fake_sora_calls.text_encoder_policy = options->text_encoder_policy;
+  fake_sora_calls.max_memory = options->max_memory;
   fake_sora_calls.shift = options->shift;
   fake_sora_calls.vae_tile = options->vae_tile;
   fake_sora_calls.guidance_begin = options->guidance_begin;

@@ -38,6 +38,9 @@ typedef struct {
   guint steps;
   SoraSamplerType sampler;
   gint vae_tile;
+  SoraWeightType weight_type;
+  SoraTextEncoderPolicy text_encoder_policy;
+  guint64 max_memory;
   gdouble shift, guidance_begin, guidance_end;
   FakeSoraImage image;                   /* likewise */
 } FakeSoraCalls;

@@ -11,6 +11,9 @@ static const struct {
   { "text-encoder", GST_PARAM_MUTABLE_READY, "/models/umt5.gguf" },
   { "vae", GST_PARAM_MUTABLE_READY, "/models/taew2_1.pth" },
   { "vae-tile", GST_PARAM_MUTABLE_READY, "256" },
+  { "weight-type", GST_PARAM_MUTABLE_READY, "bf16" },
+  { "text-encoder-policy", GST_PARAM_MUTABLE_READY, "release" },
+  { "max-memory", GST_PARAM_MUTABLE_READY, "6000000000" },
   { "device", GST_PARAM_MUTABLE_READY, "gpu" },
   { "prompt", GST_PARAM_MUTABLE_PLAYING, "a red balloon" },
   { "negative-prompt", GST_PARAM_MUTABLE_READY, "blurred" },
@@ -80,13 +83,17 @@ GST_END_TEST;
 GST_START_TEST (test_reach_the_engine)
 {
   GstHarness *harness = element_test_harness ("prompt=\"a b\" negative-prompt=c steps=7 seed=42 guidance-scale=2 "
-      "guidance-begin=0.25 guidance-end=0.5 sampler=unipc shift=8 vae-tile=128 duration=3000000000", "video/x-raw,format=RGB");
+      "guidance-begin=0.25 guidance-end=0.5 sampler=unipc shift=8 vae-tile=128 weight-type=q8 "
+      "text-encoder-policy=keep max-memory=8000000000 duration=3000000000", "video/x-raw,format=RGB");
   GstBuffer *buffer = gst_harness_pull (harness);
 
   fail_unless_equals_string (fake_sora_calls.prompt, "a b");
   fail_unless_equals_string (fake_sora_calls.negative_prompt, "c");
   fail_unless_equals_int (fake_sora_calls.steps, 7);
   fail_unless_equals_int (fake_sora_calls.sampler, SORA_SAMPLER_UNIPC);
+  fail_unless_equals_int (fake_sora_calls.weight_type, SORA_WEIGHT_TYPE_Q8);
+  fail_unless_equals_int (fake_sora_calls.text_encoder_policy, SORA_TEXT_ENCODER_POLICY_KEEP);
+  fail_unless_equals_uint64 (fake_sora_calls.max_memory, 8000000000);
   fail_unless_equals_float (fake_sora_calls.shift, 8);
   fail_unless_equals_int (fake_sora_calls.vae_tile, 128);
   fail_unless_equals_float (fake_sora_calls.guidance_begin, 0.25);
@@ -107,6 +114,9 @@ GST_START_TEST (test_defaults_reach_the_engine)
   gst_buffer_unref (gst_harness_pull (harness));
   fail_unless_equals_int (fake_sora_calls.steps, 0);
   fail_unless_equals_int (fake_sora_calls.sampler, SORA_SAMPLER_DEFAULT);
+  fail_unless_equals_int (fake_sora_calls.weight_type, SORA_WEIGHT_TYPE_AUTO);
+  fail_unless_equals_int (fake_sora_calls.text_encoder_policy, SORA_TEXT_ENCODER_POLICY_AUTO);
+  fail_unless_equals_uint64 (fake_sora_calls.max_memory, 0);
   fail_unless_equals_float (fake_sora_calls.shift, -1);
   fail_unless_equals_int (fake_sora_calls.vae_tile, -1);
   fail_unless_equals_float (fake_sora_calls.guidance_begin, 0);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Both kinds of linear, at every tile size, against plain C over a table of odd shapes, places in memory and epilogues. */
+/* Both kinds of linear, at every tile size and for every type of stored weights, against plain C over a table of odd shapes, places in memory
+ * and epilogues. */
 #include <math.h>
 #include <string.h>
 
 #include "reference-linear.h"
 #include "runtime/device-private.h"
 #include "test-support.h"
+#include "weights/weight-type.h"
 
 #include <clblast_c.h>
 
@@ -171,8 +173,9 @@ compare (const gfloat *actual, const Operand *expected, guint m, guint n, guint 
   sora_test_assert_close (a, e, inside, TOLERANCE, "%s", what);
 }
 
+/* The reference is given the weights as they are stored, so the tolerance is the same for every type. */
 static void
-run_case (SoraQueue *queue, const Case *c, const gchar *what)
+run_case (SoraQueue *queue, SoraWeightType type, const Case *c, const gchar *what)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (SoraLinear) linear = NULL;
@@ -202,8 +205,9 @@ run_case (SoraQueue *queue, const Case *c, const gchar *what)
     operands.residual = c->operands & IN_PLACE ? y.host : residual.host;
   }
 
-  linear = sora_linear_new (queue, weight.n_parts, weight.weights, weight.biases, &error);
+  linear = sora_linear_new (queue, type, weight.n_parts, weight.weights, weight.biases, &error);
   g_assert_no_error (error);
+  sora_reference_store (type, weight.weight, weight.n, c->k);
   g_assert_cmpuint (sora_linear_get_n (linear), ==, weight.n);
   g_assert_cmpuint (sora_linear_get_k (linear), ==, c->k);
   sora_linear_run (queue, linear, x.place, y.place, c->m, &epilogue);
@@ -224,10 +228,16 @@ run_cases (SoraQueue *queue, const gchar *kind)
 {
   guint n_cases = sora_test_is_small () ? N_SMALL_CASES : G_N_ELEMENTS (cases);
 
-  for (guint i = 0; i < n_cases; i++) {
-    g_autofree gchar *what = g_strdup_printf ("%s, case %u: m %u, k %u, n %u...", kind, i, cases[i].m, cases[i].k, cases[i].n[0]);
+  for (guint type = SORA_WEIGHT_TYPE_FP32; type <= SORA_WEIGHT_TYPE_Q8; type++) {
+    for (guint i = 0; i < n_cases; i++) {
+      /* many rows only repeat what few do of another type */
+      if (type != SORA_WEIGHT_TYPE_FP32 && cases[i].m > 200)
+        continue;
+      g_autofree gchar *what = g_strdup_printf ("%s, %s, case %u: m %u, k %u, n %u...", kind, sora_weight_type_names[type], i, cases[i].m,
+          cases[i].k, cases[i].n[0]);
 
-    run_case (queue, &cases[i], what);
+      run_case (queue, type, &cases[i], what);
+    }
   }
 }
 
@@ -252,6 +262,142 @@ test_clblast (void)
   run_cases (queue, "clblast");
 }
 
+/* 64 MiB are unpacked at a time, and this has some rows more. */
+static void
+test_slabs (void)
+{
+  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear ("clblast");
+  const Case c = { 2, 4097, { 4000, 100 }, SORA_DTYPE_BF16, SORA_ACTIVATION_NONE, BIAS, 3 };
+
+  if (sora_test_is_small ())
+    g_test_skip ("too much for an interpreter");
+  else
+    run_case (queue, SORA_WEIGHT_TYPE_BF16, &c, "slabs");
+}
+
+/* Blocks of 32 values: a scale from 2^-10 to 2^-9, which may be negative, and random bits */
+static SoraTensor
+quantised_tensor_new (SoraDType dtype, guint64 rows, guint64 columns)
+{
+  SoraTensor tensor = { .name = "weight", .file = "test.gguf", .dtype = dtype, .n_dims = 2, .shape = { rows, columns },
+    .n_elements = rows * columns };
+  gsize block = sora_dtype_get_block_bytes (dtype), size = tensor.n_elements / SORA_BLOCK_VALUES * block;
+  g_autofree gfloat *random = sora_test_random (7, size, 128);
+  guint8 *data = g_malloc (1 + size);
+
+  for (gsize i = 0; i < size; i++)
+    data[1 + i] = (gint) random[i];
+  for (gsize i = 0; i < size; i += block)
+    data[2 + i] = (data[2 + i] & 0x87) | 0x14;
+  tensor.data = data + 1;
+  return tensor;
+}
+
+/* [7, n] times what @tensor says, stored as @type */
+static gfloat *
+multiply_stored (SoraQueue *queue, SoraWeightType type, const SoraTensor *tensor)
+{
+  guint m = 7, n = tensor->shape[0], k = tensor->shape[1];
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SoraLinear) linear = sora_linear_new (queue, type, 1, &tensor, NULL, &error);
+  g_autofree gfloat *x = sora_test_random (1, m * k, 1);
+  cl_mem x_mem = sora_test_upload (queue, x, m * k), y_mem = sora_test_alloc (queue, m * n);
+  gfloat *y;
+
+  g_assert_no_error (error);
+  sora_linear_run (queue, linear, SORA_MATRIX (x_mem, k), SORA_MATRIX (y_mem, n), m, NULL);
+  y = sora_test_download (queue, y_mem, m * n);
+  clReleaseMemObject (x_mem);
+  clReleaseMemObject (y_mem);
+  return y;
+}
+
+/* What a type holds exactly gives the sums of fp32, bit by bit; auto takes that type. */
+static void
+test_exact (gconstpointer kind)
+{
+  static const struct {
+    SoraDType dtype;
+    SoraWeightType type;
+  } pairs[] = {
+    { SORA_DTYPE_F16, SORA_WEIGHT_TYPE_FP16 }, { SORA_DTYPE_BF16, SORA_WEIGHT_TYPE_BF16 }, { SORA_DTYPE_Q8_0, SORA_WEIGHT_TYPE_Q8 },
+    { SORA_DTYPE_Q5_0, SORA_WEIGHT_TYPE_Q8 }, { SORA_DTYPE_Q4_0, SORA_WEIGHT_TYPE_Q8 },
+  };
+  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (kind);
+
+  for (guint i = 0; i < G_N_ELEMENTS (pairs); i++) {
+    guint n = 37, k = 96;
+    SoraTensor tensor = pairs[i].type == SORA_WEIGHT_TYPE_Q8 ? quantised_tensor_new (pairs[i].dtype, n, k)
+        : tensor_new ("weight", pairs[i].dtype, n, k, 5);
+    g_autofree gfloat *expected = multiply_stored (queue, SORA_WEIGHT_TYPE_FP32, &tensor);
+    g_autofree gfloat *actual = multiply_stored (queue, pairs[i].type, &tensor);
+    g_autofree gfloat *chosen = multiply_stored (queue, SORA_WEIGHT_TYPE_AUTO, &tensor);
+
+    sora_test_assert_same (actual, expected, 7 * n, "%s as %s", sora_dtype_name (pairs[i].dtype), sora_weight_type_names[pairs[i].type]);
+    sora_test_assert_same (chosen, expected, 7 * n, "%s as auto", sora_dtype_name (pairs[i].dtype));
+    tensor_clear (&tensor);
+  }
+}
+
+/* A weight that is not finite shows in the row's result, whatever the type. */
+static void
+test_weight_not_finite (gconstpointer kind)
+{
+  static const gfloat faults[] = { NAN, INFINITY };
+  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (kind);
+
+  for (guint type = SORA_WEIGHT_TYPE_FP32; type <= SORA_WEIGHT_TYPE_Q8; type++) {
+    for (guint i = 0; i < G_N_ELEMENTS (faults); i++) {
+      SoraTensor tensor = tensor_new ("weight", SORA_DTYPE_F32, 3, 40, 5);
+      g_autofree gfloat *y = NULL;
+
+      memcpy ((guint8 *) tensor.data + sizeof (gfloat) * (40 + 35), &faults[i], sizeof (gfloat));
+      y = multiply_stored (queue, type, &tensor);
+      for (guint j = 0; j < 7 * 3; j++)
+        g_assert_true (!isfinite (y[j]) == (j % 3 == 1));
+      tensor_clear (&tensor);
+    }
+  }
+}
+
+/* Three weights of different sizes take turns in the two places, more than once around, each with the results that it has on the device. */
+static void
+test_streamed (gconstpointer kind)
+{
+  static const struct {
+    SoraDType dtype;
+    guint n, k;
+  } weights[] = { { SORA_DTYPE_Q8_0, 37, 96 }, { SORA_DTYPE_BF16, 190, 33 }, { SORA_DTYPE_F32, 20, 64 } };
+  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (kind);
+  g_autofree gchar *path = g_build_filename (g_getenv ("SORA_TEST_GOLDEN"), "transformer.safetensors", NULL);
+  g_autoptr (SoraWeightFile) file = sora_weight_file_open (path, NULL);         /* any, as nothing is read of it */
+  g_autofree gfloat *x = sora_test_random (1, 7 * 96, 1);
+  cl_mem x_mem = sora_test_upload (queue, x, 7 * 96), y_mem[3 * 4];
+
+  for (guint i = 0; i < G_N_ELEMENTS (y_mem); i++) {
+    guint n = weights[i % 3].n, k = weights[i % 3].k;
+    SoraTensor tensor = weights[i % 3].dtype == SORA_DTYPE_Q8_0 ? quantised_tensor_new (weights[i % 3].dtype, n, k)
+        : tensor_new ("weight", weights[i % 3].dtype, n, k, 5);
+    const SoraTensor *parts[] = { &tensor };
+    g_autoptr (SoraLinear) linear = sora_linear_new_streamed (queue, SORA_WEIGHT_TYPE_AUTO, file, 1, parts, NULL, NULL);
+    y_mem[i] = sora_test_alloc (queue, 7 * n);
+    g_assert_cmpuint (sora_linear_get_size (linear), <=, (n + 32) * sizeof (gfloat));
+    sora_linear_run (queue, linear, SORA_MATRIX (x_mem, k), SORA_MATRIX (y_mem[i], n), 7, NULL);
+    tensor_clear (&tensor);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (y_mem); i++) {
+    guint n = weights[i % 3].n, k = weights[i % 3].k;
+    SoraTensor tensor = weights[i % 3].dtype == SORA_DTYPE_Q8_0 ? quantised_tensor_new (weights[i % 3].dtype, n, k)
+        : tensor_new ("weight", weights[i % 3].dtype, n, k, 5);
+    g_autofree gfloat *expected = multiply_stored (queue, SORA_WEIGHT_TYPE_AUTO, &tensor);
+    g_autofree gfloat *actual = sora_test_download (queue, y_mem[i], 7 * n);
+    sora_test_assert_same (actual, expected, 7 * n, "run %u", i);
+    clReleaseMemObject (y_mem[i]);
+    tensor_clear (&tensor);
+  }
+  clReleaseMemObject (x_mem);
+}
+
 /* Nothing to do is no launch, and without an epilogue y is the product. */
 static void
 test_no_epilogue (gconstpointer kind)
@@ -269,7 +415,7 @@ test_no_epilogue (gconstpointer kind)
   weight_init (&weight, &c);
   operand_init (&x, queue, c.m, c.k, 1, 1);
   operand_init (&y, queue, c.m, weight.n, 1, 2);
-  linear = sora_linear_new (queue, 1, weight.weights, NULL, &error);
+  linear = sora_linear_new (queue, SORA_WEIGHT_TYPE_FP32, 1, weight.weights, NULL, &error);
   g_assert_no_error (error);
 
   sora_linear_run (queue, linear, x.place, y.place, 0, NULL);
@@ -301,7 +447,7 @@ test_not_finite (gconstpointer kind)
   operand_init (&x, queue, 1, 1, 0, 1);
   operand_init (&y, queue, 1, 1, 0, 2);
   sora_queue_write (queue, x.place.mem, 0, sizeof nan_value, &nan_value);
-  linear = sora_linear_new (queue, 1, weight.weights, NULL, &error);
+  linear = sora_linear_new (queue, SORA_WEIGHT_TYPE_FP32, 1, weight.weights, NULL, &error);
   g_assert_no_error (error);
   for (guint activation = SORA_ACTIVATION_NONE; activation <= SORA_ACTIVATION_RELU; activation++) {
     g_autofree gfloat *value = NULL;
@@ -326,12 +472,12 @@ test_errors (void)
   SoraTensor vector = tensor_new ("layer.bias", SORA_DTYPE_F32, 5, 0, 3), large = a;
   const SoraTensor *different[] = { &a, &b }, *one[] = { &a }, *bias[] = { &vector }, *larger[] = { &large };
 
-  g_assert_null (sora_linear_new (queue, 2, different, NULL, &error));
+  g_assert_null (sora_linear_new (queue, SORA_WEIGHT_TYPE_FP32, 2, different, NULL, &error));
   g_assert_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_WEIGHT);
   g_assert_nonnull (strstr (error->message, "test.safetensors: layer.b: expected rows of 6 values, found 15 values in 3 rows"));
   g_clear_error (&error);
 
-  g_assert_null (sora_linear_new (queue, 1, one, bias, &error));
+  g_assert_null (sora_linear_new (queue, SORA_WEIGHT_TYPE_FP32, 1, one, bias, &error));
   g_assert_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_WEIGHT);
   g_assert_nonnull (strstr (error->message, "layer.bias: expected 4 values, found 5"));
   g_clear_error (&error);
@@ -340,7 +486,7 @@ test_errors (void)
     large.shape[0] = huge;
     large.shape[1] = 1024;
     large.n_elements = huge * 1024;
-    g_assert_null (sora_linear_new (queue, 1, larger, NULL, &error));
+    g_assert_null (sora_linear_new (queue, SORA_WEIGHT_TYPE_FP32, 1, larger, NULL, &error));
     g_assert_error (error, SORA_DEVICE_ERROR, SORA_DEVICE_ERROR_NO_MEMORY);
     g_assert_nonnull (strstr (error->message, "layer.a: "));
   }
@@ -359,6 +505,13 @@ main (int argc, char **argv)
   g_test_add_data_func ("/linear/packed/8", GINT_TO_POINTER (8), test_packed);
   g_test_add_data_func ("/linear/packed/4", GINT_TO_POINTER (4), test_packed);
   g_test_add_func ("/linear/clblast", test_clblast);
+  g_test_add_func ("/linear/clblast/slabs", test_slabs);
+  g_test_add_data_func ("/linear/packed/exact", "packed", test_exact);
+  g_test_add_data_func ("/linear/clblast/exact", "clblast", test_exact);
+  g_test_add_data_func ("/linear/packed/streamed", "packed", test_streamed);
+  g_test_add_data_func ("/linear/clblast/streamed", "clblast", test_streamed);
+  g_test_add_data_func ("/linear/packed/weight-not-finite", "packed", test_weight_not_finite);
+  g_test_add_data_func ("/linear/clblast/weight-not-finite", "clblast", test_weight_not_finite);
   g_test_add_data_func ("/linear/packed/no-epilogue", "packed", test_no_epilogue);
   g_test_add_data_func ("/linear/clblast/no-epilogue", "clblast", test_no_epilogue);
   g_test_add_data_func ("/linear/packed/not-finite", "packed", test_not_finite);

@@ -314,15 +314,19 @@ typedef struct {
   SoraModel *model;
   SoraQueue *queue;
   SoraModelWeights *weights;
+  SoraTransformer *transformer;
 } Load;
 
 static gpointer
 load_weights (gpointer data)
 {
+  const SoraWeightRequest request = { .max_memory = G_MAXUINT64, .max_bytes = G_MAXUINT64 };
   Load *load = data;
   g_autoptr (GError) error = NULL;
 
-  load->weights = sora_model_get_weights (load->model, load->queue, NULL, NULL, NULL, &error);
+  load->weights = sora_model_get_weights (load->model, load->queue, &request, &error);
+  g_assert_no_error (error);
+  load->transformer = sora_model_weights_take_transformer (load->weights, load->queue, &request, &error);
   g_assert_no_error (error);
   return NULL;
 }
@@ -347,6 +351,9 @@ test_shared_weights (void)
   GThread *threads[2];
   SoraModelWeights *weights;
   guint n_progress = 0;
+  SoraWeightRequest request = { .max_memory = G_MAXUINT64, .max_bytes = G_MAXUINT64, .progress = count_progress,
+    .progress_data = &n_progress };
+  guint64 size;
 
   for (guint i = 0; i < 2; i++) {
     loads[i] = (Load) { .model = model, .queue = sora_test_queue_new () };
@@ -355,19 +362,33 @@ test_shared_weights (void)
   for (guint i = 0; i < 2; i++)
     g_thread_join (threads[i]);
   g_assert_true (loads[0].weights == loads[1].weights);
-  g_assert_cmpuint (sora_model_weights_get_size (loads[0].weights), >, 100000);
+  g_assert_true (loads[0].transformer == loads[1].transformer);
+  size = sora_model_weights_get_size (loads[0].weights);
+  g_assert_cmpuint (size, >, 100000);
   g_assert_cmpuint (model->weights->len, ==, 1);
+  sora_model_weights_release_transformer (loads[0].weights);
+  g_assert_cmpuint (sora_model_weights_get_size (loads[1].weights), ==, size);
+  sora_model_weights_release_transformer (loads[1].weights);
+  g_assert_cmpuint (sora_model_weights_get_size (loads[1].weights), <, size);
   sora_model_weights_unref (loads[0].weights);
   g_assert_cmpuint (model->weights->len, ==, 1);
   sora_model_weights_unref (loads[1].weights);
   g_assert_cmpuint (model->weights->len, ==, 0);
 
-  weights = sora_model_get_weights (model, loads[0].queue, count_progress, &n_progress, NULL, &error);
+  weights = sora_model_get_weights (model, loads[0].queue, &request, &error);
   g_assert_no_error (error);
+  g_assert_nonnull (sora_model_weights_take_text_encoder (weights, loads[0].queue, &request, &error));
+  g_assert_nonnull (sora_model_weights_take_transformer (weights, loads[0].queue, &request, &error));
   g_assert_cmpuint (n_progress, ==, 3);
-  sora_model_weights_unref (weights);
+  sora_model_weights_release_text_encoder (weights);
+  sora_model_weights_release_transformer (weights);
   g_cancellable_cancel (cancellable);
-  g_assert_null (sora_model_get_weights (model, loads[0].queue, NULL, NULL, cancellable, &error));
+  request.cancellable = cancellable;
+  g_assert_null (sora_model_weights_take_transformer (weights, loads[0].queue, &request, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_clear_error (&error);
+  sora_model_weights_unref (weights);
+  g_assert_null (sora_model_get_weights (model, loads[0].queue, &request, &error));
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
   for (guint i = 0; i < 2; i++)
     sora_queue_free (loads[i].queue);

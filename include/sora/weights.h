@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How a model's weights lie in a device's memory. */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/**
+ * SoraWeightType:
+ * @SORA_WEIGHT_TYPE_AUTO: by the file's own type and the size of each part of the model, so that nothing is lost that the file has (see
+ *   docs/architecture.md)
+ * @SORA_WEIGHT_TYPE_FP32: 4 bytes a weight; exact for every file
+ * @SORA_WEIGHT_TYPE_FP16: 2 bytes; exact for files in F16
+ * @SORA_WEIGHT_TYPE_BF16: 2 bytes; exact for files in BF16
+ * @SORA_WEIGHT_TYPE_Q8: 34 bytes for 32 weights, whole numbers of 8 bits with one scale; exact for files in Q8_0, Q5_0 and Q4_0
+ *
+ * What the matrices of the text encoder and the transformer are stored as. Sums are in single precision with each of them; what is not a
+ * matrix (biases, norms) and the VAE are fp32 always.
+ */
+typedef enum {
+  SORA_WEIGHT_TYPE_AUTO,
+  SORA_WEIGHT_TYPE_FP32,
+  SORA_WEIGHT_TYPE_FP16,
+  SORA_WEIGHT_TYPE_BF16,
+  SORA_WEIGHT_TYPE_Q8,
+} SoraWeightType;
+
+/**
+ * SoraTextEncoderPolicy:
+ * @SORA_TEXT_ENCODER_POLICY_AUTO: release a large text encoder (more than 1 GiB as fp32, or than an eighth of the device's memory), keep
+ *   a small one
+ * @SORA_TEXT_ENCODER_POLICY_RELEASE: its weights are on the device only while prompts are encoded: when a stream is made before the
+ *   transformer's are there, and again for each prompt that is changed
+ * @SORA_TEXT_ENCODER_POLICY_KEEP: they stay as long as the stream
+ */
+typedef enum {
+  SORA_TEXT_ENCODER_POLICY_AUTO,
+  SORA_TEXT_ENCODER_POLICY_RELEASE,
+  SORA_TEXT_ENCODER_POLICY_KEEP,
+} SoraTextEncoderPolicy;
+
+G_END_DECLS

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The rule that says what type a matrix of weights is stored as on a device. */
+#include "weights/weight-type.h"
+
+const gchar *const sora_weight_type_names[] = {
+  [SORA_WEIGHT_TYPE_AUTO] = "auto",
+  [SORA_WEIGHT_TYPE_FP32] = "fp32",
+  [SORA_WEIGHT_TYPE_FP16] = "fp16",
+  [SORA_WEIGHT_TYPE_BF16] = "bf16",
+  [SORA_WEIGHT_TYPE_Q8] = "q8",
+  NULL
+};
+
+/* A file is small if all its numbers take no more than this as fp32, and no more than this share of the device's memory. Small ones are
+ * stored as fp32, which is the fastest to use and exact for all. */
+#define SMALL_BYTES (G_GUINT64_CONSTANT (1) << 30)
+#define SMALL_SHARE 8
+
+/* What matrices of a large file are stored as, by the file's type. Nothing is lost in F32, F16, BF16, Q8_0, Q5_0 and Q4_0, and in 8-bit
+ * floats without a scale. What the others lose is less than they have lost already: a scaled 8-bit float is rounded to 8 bits of mantissa,
+ * where it had 4 at most; the rest are rounded to 1/254 of the largest of 32 values, where their
+ * own steps are 1/32 of the largest of 16 or 32, or coarser. */
+static const SoraWeightType types[SORA_N_DTYPES] = {
+  [SORA_DTYPE_F32] = SORA_WEIGHT_TYPE_FP32,
+  [SORA_DTYPE_F16] = SORA_WEIGHT_TYPE_FP16,
+  [SORA_DTYPE_BF16] = SORA_WEIGHT_TYPE_BF16,
+  [SORA_DTYPE_F8_E4M3] = SORA_WEIGHT_TYPE_BF16,
+  [SORA_DTYPE_F8_E5M2] = SORA_WEIGHT_TYPE_BF16,
+  [SORA_DTYPE_Q4_0] = SORA_WEIGHT_TYPE_Q8,
+  [SORA_DTYPE_Q4_1] = SORA_WEIGHT_TYPE_Q8,
+  [SORA_DTYPE_Q5_0] = SORA_WEIGHT_TYPE_Q8,
+  [SORA_DTYPE_Q5_1] = SORA_WEIGHT_TYPE_Q8,
+  [SORA_DTYPE_Q8_0] = SORA_WEIGHT_TYPE_Q8,
+  [SORA_DTYPE_Q2_K] = SORA_WEIGHT_TYPE_Q8,
+  [SORA_DTYPE_Q3_K] = SORA_WEIGHT_TYPE_Q8,
+  [SORA_DTYPE_Q4_K] = SORA_WEIGHT_TYPE_Q8,
+  [SORA_DTYPE_Q5_K] = SORA_WEIGHT_TYPE_Q8,
+  [SORA_DTYPE_Q6_K] = SORA_WEIGHT_TYPE_Q8,
+};
+
+gboolean
+sora_weight_file_is_large (SoraWeightFile *file, guint64 device_memory)
+{
+  g_autoptr (GPtrArray) names = sora_weight_file_get_names (file);
+  guint64 bytes = 0;
+
+  for (guint i = 0; i < names->len; i++)
+    bytes += sora_weight_file_peek (file, names->pdata[i])->n_elements * sizeof (gfloat);
+  return bytes > MIN (SMALL_BYTES, device_memory / SMALL_SHARE);
+}
+
+SoraWeightType
+sora_weight_type_for_file (SoraWeightType wanted, SoraWeightFile *file, guint64 device_memory)
+{
+  if (wanted != SORA_WEIGHT_TYPE_AUTO || sora_weight_file_is_large (file, device_memory))
+    return wanted;
+  return SORA_WEIGHT_TYPE_FP32;
+}
+
+SoraWeightType
+sora_weight_type_for_tensors (SoraWeightType wanted, guint n_parts, const SoraTensor *const *tensors)
+{
+  SoraWeightType type = types[tensors[0]->dtype];
+
+  if (wanted != SORA_WEIGHT_TYPE_AUTO)
+    return wanted;
+  for (guint i = 1; i < n_parts; i++) {
+    if (types[tensors[i]->dtype] != type)
+      return SORA_WEIGHT_TYPE_FP32;
+  }
+  return type;
+}
+
+/* A number of the file is copied as it is only if it is what counts: neither scaled nor changed, and little-endian as the host's. */
+const guint8 *
+sora_weight_type_peek_stored (SoraWeightType type, const SoraTensor *tensor, gsize *size)
+{
+  static const SoraDType stored[] = {
+    [SORA_WEIGHT_TYPE_FP32] = SORA_DTYPE_F32, [SORA_WEIGHT_TYPE_FP16] = SORA_DTYPE_F16, [SORA_WEIGHT_TYPE_BF16] = SORA_DTYPE_BF16,
+    [SORA_WEIGHT_TYPE_Q8] = SORA_DTYPE_Q8_0,
+  };
+  guint64 row = tensor->n_elements / tensor->shape[0];
+
+  if (G_BYTE_ORDER != G_LITTLE_ENDIAN || tensor->dtype != stored[type] || tensor->is_scaled
+      || row % sora_dtype_get_block_elements (tensor->dtype) != 0)
+    return NULL;
+  *size = tensor->n_elements / sora_dtype_get_block_elements (tensor->dtype) * sora_dtype_get_block_bytes (tensor->dtype);
+  return tensor->data;
+}

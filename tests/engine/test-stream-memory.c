@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a stream's weights take, and that frames do not depend on it: types of stored weights, and when the text encoder is there. */
+#include "model-private.h"
+#include "stream-support.h"
+
+static SoraStream *
+open_stored (SoraModel *model, SoraWeightType type, SoraTextEncoderPolicy policy)
+{
+  g_autoptr (SoraStreamOptions) options = default_options ();
+
+  sora_stream_options_set_weight_type (options, type);
+  sora_stream_options_set_text_encoder_policy (options, policy);
+  return open_stream (model, options);
+}
+
+static guint64
+weight_bytes (SoraStream *stream)
+{
+  guint64 stream_bytes, bytes;
+
+  sora_stream_get_memory (stream, &stream_bytes, &bytes);
+  return bytes;
+}
+
+/* The tiny model's files are in BF16. */
+static void
+test_types (void)
+{
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraStream) automatic = open_stored (model, SORA_WEIGHT_TYPE_AUTO, SORA_TEXT_ENCODER_POLICY_KEEP);
+  g_autoptr (SoraStream) fp32 = open_stored (model, SORA_WEIGHT_TYPE_FP32, SORA_TEXT_ENCODER_POLICY_KEEP);
+  g_autoptr (SoraStream) bf16 = NULL, q8 = NULL;
+  guint64 vae, full;
+
+  g_assert_cmpuint (model->weights->len, ==, 1);
+  bf16 = open_stored (model, SORA_WEIGHT_TYPE_BF16, SORA_TEXT_ENCODER_POLICY_KEEP);
+  q8 = open_stored (model, SORA_WEIGHT_TYPE_Q8, SORA_TEXT_ENCODER_POLICY_KEEP);
+  g_assert_cmpuint (model->weights->len, ==, 3);
+  vae = sora_vae_get_size (((SoraModelWeights *) model->weights->pdata[0])->vae);
+  full = weight_bytes (fp32) - vae;
+  /* norms, biases and tables stay, and rows of these few columns are filled up to whole blocks */
+  g_assert_cmpuint (weight_bytes (bf16) - vae, <, full * 0.65);
+  g_assert_cmpuint (weight_bytes (q8) - vae, <, full * 0.50);
+  assert_same_blocks (automatic, fp32, 3);
+  sora_stream_restart (fp32);
+  assert_same_blocks (fp32, bf16, 3);
+}
+
+/* Mean difference of two blocks' bytes */
+static gdouble
+difference (SoraBlock *a, SoraBlock *b)
+{
+  gsize size = (gsize) sora_block_get_n_frames (a) * 3 * sora_block_get_width (a) * sora_block_get_height (a);
+  const guint8 *x = sora_block_get_rgb (a, 0), *y = sora_block_get_rgb (b, 0);
+  guint64 sum = 0;
+
+  for (gsize i = 0; i < size; i++)
+    sum += ABS (x[i] - y[i]);
+  return (gdouble) sum / size;
+}
+
+/* q8 rounds what is in BF16, so frames are others, but of the same video: of another prompt's they are further away by far. */
+static void
+test_q8 (void)
+{
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  g_autoptr (SoraStream) q8 = open_stored (model, SORA_WEIGHT_TYPE_Q8, SORA_TEXT_ENCODER_POLICY_AUTO);
+  g_autoptr (SoraStream) fp32 = open_stream (model, options), other = NULL;
+  g_autoptr (SoraBlock) a = pull (q8), b = pull (fp32), c = NULL;
+
+  sora_stream_options_set_seed (options, SEED + 1);
+  other = open_stream (model, options);
+  c = pull (other);
+  g_test_message ("off by %.3f, another seed by %.3f", difference (a, b), difference (b, c));
+  g_assert_cmpfloat (difference (a, b), >, 0);
+  g_assert_cmpfloat (difference (a, b), <, difference (b, c) / 10);
+}
+
+static SoraStream *
+open_limited (SoraModel *model, guint64 bytes, SoraTextEncoderPolicy policy, GError **error)
+{
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  g_autoptr (SoraDevice) device = open_device ();
+
+  sora_stream_options_set_max_memory (options, bytes);
+  sora_stream_options_set_text_encoder_policy (options, policy);
+  sora_stream_options_set_weight_type (options, SORA_WEIGHT_TYPE_FP32);
+  return sora_stream_new (model, device, options, NULL, NULL, NULL, error);
+}
+
+/* With less and less memory more and more of the weights are streamed, and the frames stay as they are, also where the prompt changes; in the end
+ * there is an error that says what is too much. */
+static void
+test_limit (void)
+{
+  guint64 stream_bytes, all, all_weights, full, before = G_MAXUINT64;
+  guint n_limited = 0;
+  g_autoptr (GError) error = NULL;
+
+  {
+    g_autoptr (SoraModel) model = open_tiny_model ();
+    g_autoptr (SoraStream) stream = open_limited (model, 0, SORA_TEXT_ENCODER_POLICY_RELEASE, NULL);
+    sora_stream_get_memory (stream, &stream_bytes, &all_weights);
+    all = stream_bytes + all_weights;
+  }
+  for (guint64 bytes = all + 100000; !error; bytes -= 50000) {
+    g_autoptr (SoraModel) model = open_tiny_model (), whole_model = open_tiny_model ();
+    g_autoptr (SoraStream) limited = open_limited (model, bytes, SORA_TEXT_ENCODER_POLICY_RELEASE, &error);
+    g_autoptr (SoraStream) whole = open_limited (whole_model, 0, SORA_TEXT_ENCODER_POLICY_KEEP, NULL);
+
+    if (!limited)
+      break;
+    g_test_message ("limit %" G_GUINT64_FORMAT " KB, weights %" G_GUINT64_FORMAT " KB", bytes / 1000, weight_bytes (limited) / 1000);
+    g_assert_cmpuint (weight_bytes (limited), <=, before);
+    before = weight_bytes (limited);
+    n_limited += before < all_weights;
+    assert_same_blocks (limited, whole, 1);
+    g_assert_true (sora_stream_set_prompt (limited, "a blue house", NULL));
+    g_assert_true (sora_stream_set_prompt (whole, "a blue house", NULL));
+    assert_same_blocks (limited, whole, 1);
+    assert_same_though_cancelled (limited, whole, 1);
+    sora_stream_get_memory (limited, &stream_bytes, &full);
+    g_assert_cmpuint (stream_bytes + full, <=, bytes);
+  }
+  g_assert_cmpuint (n_limited, >=, 2);
+  g_assert_error (error, SORA_DEVICE_ERROR, SORA_DEVICE_ERROR_NO_MEMORY);
+  g_test_message ("%s", error->message);
+}
+
+static void
+test_options (void)
+{
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  g_autoptr (SoraDevice) device = open_device ();
+  g_autoptr (GError) error = NULL;
+
+  sora_stream_options_set_weight_type (options, 77);
+  g_assert_null (sora_stream_new (model, device, options, NULL, NULL, NULL, &error));
+  g_assert_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION);
+}
+
+static gboolean
+has_text_encoder (SoraModel *model)
+{
+  SoraModelWeights *weights = model->weights->pdata[0];
+
+  return weights->text_encoder.loaded != NULL;
+}
+
+/* Also where the prompt changes, and where another stream keeps the text encoder. */
+static void
+test_policy (void)
+{
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraStream) released = open_stored (model, SORA_WEIGHT_TYPE_AUTO, SORA_TEXT_ENCODER_POLICY_RELEASE), kept = NULL;
+  guint64 bytes = weight_bytes (released);
+
+  g_assert_false (has_text_encoder (model));
+  kept = open_stored (model, SORA_WEIGHT_TYPE_AUTO, SORA_TEXT_ENCODER_POLICY_AUTO);
+  g_assert_true (has_text_encoder (model));
+  g_assert_cmpuint (weight_bytes (released), >, bytes);
+  assert_same_blocks (released, kept, 2);
+  g_assert_true (sora_stream_set_prompt (released, "a blue house", NULL));
+  g_assert_true (sora_stream_set_prompt (kept, "a blue house", NULL));
+  assert_same_blocks (released, kept, 2);
+  g_assert_true (has_text_encoder (model));
+  g_clear_pointer (&kept, sora_stream_free);
+  g_assert_false (has_text_encoder (model));
+  g_assert_true (sora_stream_set_prompt (released, "a red ball", NULL));
+  sora_block_unref (pull (released));
+  g_assert_false (has_text_encoder (model));
+  g_assert_cmpuint (weight_bytes (released), ==, bytes);
+}
+
+/* Cancelled at random moments, some of them while the text encoder is loaded. */
+static void
+test_cancelled (void)
+{
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraStream) released = open_stored (model, SORA_WEIGHT_TYPE_BF16, SORA_TEXT_ENCODER_POLICY_RELEASE);
+  g_autoptr (SoraStream) kept = open_stored (model, SORA_WEIGHT_TYPE_FP32, SORA_TEXT_ENCODER_POLICY_KEEP);
+
+  for (guint i = 0; i < 3; i++) {
+    g_autofree gchar *prompt = g_strdup_printf ("a ball and %u more", i);
+    g_assert_true (sora_stream_set_prompt (released, prompt, NULL));
+    g_assert_true (sora_stream_set_prompt (kept, prompt, NULL));
+    assert_same_though_cancelled (released, kept, 1);
+  }
+  g_assert_false (((SoraModelWeights *) model->weights->pdata[0])->text_encoder.loaded);
+}
+
+static void
+note_tap (const gchar *name, const gfloat *data, const gint64 *shape, guint n_dims, gpointer user_data)
+{
+  GHashTable *seen = user_data;
+
+  if (g_str_has_suffix (name, "text_embeddings"))
+    g_hash_table_add (seen, g_strdup (name));
+}
+
+/* A tap that comes later sees the embeddings, for which nothing is loaded again; and once only. */
+static void
+test_tap (void)
+{
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraStream) stream = open_stored (model, SORA_WEIGHT_TYPE_AUTO, SORA_TEXT_ENCODER_POLICY_RELEASE);
+  g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+
+  sora_stream_set_tap (stream, note_tap, seen);
+  sora_block_unref (pull (stream));
+  g_assert_cmpuint (g_hash_table_size (seen), ==, 2);
+  g_hash_table_remove_all (seen);
+  sora_block_unref (pull (stream));
+  g_assert_cmpuint (g_hash_table_size (seen), ==, 0);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/stream-memory/types", test_types);
+  g_test_add_func ("/stream-memory/q8", test_q8);
+  g_test_add_func ("/stream-memory/limit", test_limit);
+  g_test_add_func ("/stream-memory/options", test_options);
+  g_test_add_func ("/stream-memory/policy", test_policy);
+  g_test_add_func ("/stream-memory/cancelled", test_cancelled);
+  g_test_add_func ("/stream-memory/tap", test_tap);
+  return g_test_run ();
+}

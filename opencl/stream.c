@@ -330,7 +330,8 @@ max_memory (SoraStream *stream)
   return stream->options->max_memory > 0 ? stream->options->max_memory : all / 10 * 9;
 }
 
-/* Bytes that are left to the weights which come one after the other, as the file has them; where they cannot but be streamed, half of the memory */
+/* Bytes that are left to the weights, which come one after the other, as the files have them; where they cannot but be streamed, half of the
+ * memory */
 static guint64
 room_for_weights (SoraStream *stream)
 {

@@ -41,7 +41,8 @@ test_spaces (void)
   g_assert_cmpstr (none, ==, "");
 }
 
-/* A good deal of one level of escapes on the other, of different references, of lines, of what may begin a reference: none takes more than its share of time. */
+/* A good deal of one level of escapes on the other, of different references, of lines, of what may begin a reference. What grew with the square
+ * of it would run into the test's time limit, with sanitizers at the latest. */
 static void
 test_large (void)
 {
@@ -52,7 +53,7 @@ test_large (void)
     g_autofree gchar *clean = NULL;
     gint64 start = g_get_monotonic_time ();
 
-    for (guint j = 160; prompt->len < 300000; j++) {
+    for (guint j = 160; prompt->len < 50000; j++) {
       if (i == 1)
         g_string_append_printf (prompt, "&#%u;", j % 0x10000);
       else

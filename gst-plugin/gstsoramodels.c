@@ -12,22 +12,28 @@ static GHashTable *entries; /* key, owned → Entry; NULL while empty */
 
 /* What the files are found by */
 static gchar *
-make_key (SoraModel *model, const gchar *text_encoder, const gchar *vae)
+make_key (SoraModel *model, const SoraModelFiles *files)
 {
-  return g_strjoin ("\n", sora_model_get_path (model), text_encoder != NULL ? text_encoder : "", vae != NULL ? vae : "", NULL);
+  const gchar *const parts[] = { files->transformer_2, files->text_encoder, files->vae, files->tokenizer, files->image_encoder };
+  GString *key = g_string_new (sora_model_get_path (model));
+
+  for (guint i = 0; i < G_N_ELEMENTS (parts); i++)
+    g_string_append_printf (key, "\n%s", parts[i] != NULL ? parts[i] : "");
+  g_string_append (key, files->causal ? "\ncausal" : "\n");
+  return g_string_free (key, FALSE);
 }
 
 SoraModel *
-gst_sora_models_acquire (const gchar *path, const gchar *text_encoder, const gchar *vae, GError **error)
+gst_sora_models_acquire (const SoraModelFiles *files, GError **error)
 {
-  g_autoptr (SoraModel) model = sora_model_open_parts (path, text_encoder, vae, NULL, error);
+  g_autoptr (SoraModel) model = sora_model_open_files (files, error);
   g_autofree gchar *key = NULL;
   SoraModel *shared;
   Entry *entry;
 
   if (model == NULL)
     return NULL;
-  key = make_key (model, text_encoder, vae);
+  key = make_key (model, files);
   g_mutex_lock (&lock);
   if (entries == NULL)
     entries = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);

@@ -8,14 +8,14 @@ G_BEGIN_DECLS
 
 /**
  * gst_sora_models_acquire:
- * @path, @text_encoder, @vae: (nullable): as in sora_model_open_parts()
+ * @files: as in sora_model_open_files()
  *
- * Opens and validates the model. Where another element has the same three open, the model that it has is returned, so
+ * Opens and validates the model. Where another element has the same files open, the model that it has is returned, so
  * the weights are on a device only once; files that were changed meanwhile are seen when the last element has let go.
  *
  * Returns: (transfer full): to be given to gst_sora_models_release(); or %NULL with a #SoraModelError. Any thread.
  */
-SoraModel *gst_sora_models_acquire (const gchar *path, const gchar *text_encoder, const gchar *vae, GError **error);
+SoraModel *gst_sora_models_acquire (const SoraModelFiles *files, GError **error);
 void gst_sora_models_release (SoraModel *model);
 
 G_END_DECLS

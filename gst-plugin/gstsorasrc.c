@@ -36,9 +36,12 @@ enum
 {
   PROP_0,
   PROP_MODEL,
+  PROP_TRANSFORMER_2,
   PROP_TEXT_ENCODER,
   PROP_VAE,
   PROP_VAE_TILE,
+  PROP_IMAGE_ENCODER,
+  PROP_CAUSAL,
   PROP_WEIGHT_TYPE,
   PROP_TEXT_ENCODER_POLICY,
   PROP_MAX_MEMORY,
@@ -46,7 +49,9 @@ enum
   PROP_PROMPT,
   PROP_NEGATIVE_PROMPT,
   PROP_IMAGE,
+  PROP_LAST_IMAGE,
   PROP_GUIDANCE_SCALE,
+  PROP_GUIDANCE_SCALE_2,
   PROP_GUIDANCE_BEGIN,
   PROP_GUIDANCE_END,
   PROP_SAMPLER,
@@ -77,11 +82,12 @@ enum
 #define DEFAULT_IS_LIVE FALSE
 
 typedef struct {
-  gchar *model, *text_encoder, *vae, *device, *prompt, *negative_prompt, *image;
+  gchar *model, *transformer_2, *text_encoder, *vae, *image_encoder, *device, *prompt, *negative_prompt, *image, *last_image;
+  gboolean causal;
   SoraWeightType weight_type;
   SoraTextEncoderPolicy text_encoder_policy;
   guint64 max_memory; /* bytes; 0: the device's */
-  gdouble guidance_scale, guidance_begin, guidance_end;
+  gdouble guidance_scale, guidance_scale_2, guidance_begin, guidance_end;
   SoraSamplerType sampler;
   guint steps;
   gdouble shift;
@@ -108,7 +114,7 @@ struct _GstSoraSrc
   /* set in start */
   SoraModel *model;
   SoraDevice *device;
-  GdkPixbuf *picture;          /* what the video begins with, until the worker has it; NULL: none */
+  GdkPixbuf *picture, *last_picture;   /* what the video begins and ends with, until the worker has it; NULL: none */
   gdouble aspect_ratio;        /* the picture's; 0: none */
   gint rate_n, rate_d;         /* the model's frames a second */
   guint64 length;              /* model's frames; 0: endless */
@@ -247,42 +253,67 @@ set_length (GstSoraSrc *self, gint64 duration)
 }
 
 static gboolean
-load_picture (GstSoraSrc *self, const gchar *path, GError **error)
+load_picture (GdkPixbuf **picture, const gchar *path, GError **error)
 {
-  self->aspect_ratio = 0;
   if (path == NULL || *path == '\0')
     return TRUE;
-  self->picture = sora_picture_load (path, error);
-  if (self->picture == NULL)
+  *picture = sora_picture_load (path, error);
+  return *picture != NULL;
+}
+
+static gboolean
+load_pictures (GstSoraSrc *self, const gchar *first, const gchar *last, GError **error)
+{
+  if (!load_picture (&self->picture, first, error) || !load_picture (&self->last_picture, last, error))
     return FALSE;
-  self->aspect_ratio = sora_picture_get_aspect_ratio (self->picture);
+  self->aspect_ratio = self->picture ? sora_picture_get_aspect_ratio (self->picture) : 0;
   return TRUE;
+}
+
+/* A copy of what tells the model's files, to be given to clear_files() */
+static SoraModelFiles
+copy_files (const Settings *settings)
+{
+  return (SoraModelFiles) {
+    .path = g_strdup (settings->model), .transformer_2 = g_strdup (settings->transformer_2),
+    .text_encoder = g_strdup (settings->text_encoder), .vae = g_strdup (settings->vae),
+    .image_encoder = g_strdup (settings->image_encoder), .causal = settings->causal,
+  };
+}
+
+static void
+clear_files (SoraModelFiles *files)
+{
+  const gchar *const paths[] = { files->path, files->transformer_2, files->text_encoder, files->vae, files->image_encoder };
+
+  for (guint i = 0; i < G_N_ELEMENTS (paths); i++)
+    g_free ((gchar *) paths[i]);
 }
 
 static gboolean
 open_files_and_device (GstSoraSrc *self)
 {
-  g_autofree gchar *path = NULL;
-  g_autofree gchar *text_encoder = NULL;
-  g_autofree gchar *vae = NULL;
+  SoraModelFiles files;
   g_autofree gchar *image = NULL;
+  g_autofree gchar *last_image = NULL;
   g_autofree gchar *selector = NULL;
   g_autoptr (GError) error = NULL;
 
   g_mutex_lock (&self->lock);
-  path = g_strdup (self->settings.model);
-  text_encoder = g_strdup (self->settings.text_encoder);
-  vae = g_strdup (self->settings.vae);
+  files = copy_files (&self->settings);
   selector = g_strdup (self->settings.device);
   image = g_strdup (self->settings.image);
+  last_image = g_strdup (self->settings.last_image);
   g_mutex_unlock (&self->lock);
 
-  self->model = gst_sora_models_acquire (path, text_encoder, vae, &error);
-  if (self->model && load_picture (self, image, &error))
+  self->model = gst_sora_models_acquire (&files, &error);
+  clear_files (&files);
+  if (self->model && load_pictures (self, image, last_image, &error))
     self->device = sora_device_open (selector, &error);
   if (self->device == NULL) {
     gst_sora_post_error (GST_ELEMENT (self), error);
     g_clear_object (&self->picture);
+    g_clear_object (&self->last_picture);
     g_clear_pointer (&self->model, gst_sora_models_release);
     return FALSE;
   }
@@ -339,6 +370,7 @@ gst_sora_src_stop (GstBaseSrc *src)
   gst_sora_worker_free (worker);
   reset_stream (self);
   g_clear_object (&self->picture);
+  g_clear_object (&self->last_picture);
   g_clear_pointer (&self->device, sora_device_unref);
   g_clear_pointer (&self->model, gst_sora_models_release);
   return TRUE;
@@ -374,19 +406,20 @@ get_picture_fit (GstSoraSrc *self)
   }
 }
 
-/* Gives the picture to the options, at the size of the model's frames; it is not needed any more then. */
+/* Gives *@picture to the options, by @set, at the size of the model's frames; it is not needed any more then. */
 static gboolean
-set_image (GstSoraSrc *self, SoraStreamOptions *options, guint width, guint height, GError **error)
+set_image (GstSoraSrc *self, GdkPixbuf **picture, SoraStreamOptions *options, guint width, guint height,
+    void (*set) (SoraStreamOptions *options, const guint8 *rgb, guint width, guint height, gsize stride), GError **error)
 {
   g_autoptr (GdkPixbuf) frame = NULL;
 
-  if (self->picture == NULL)
+  if (*picture == NULL)
     return TRUE;
-  frame = sora_picture_fit (self->picture, width, height, get_picture_fit (self), error);
+  frame = sora_picture_fit (*picture, width, height, get_picture_fit (self), error);
   if (frame == NULL)
     return FALSE;
-  sora_stream_options_set_image (options, gdk_pixbuf_read_pixels (frame), width, height, gdk_pixbuf_get_rowstride (frame));
-  g_clear_object (&self->picture);
+  set (options, gdk_pixbuf_read_pixels (frame), width, height, gdk_pixbuf_get_rowstride (frame));
+  g_clear_object (picture);
   return TRUE;
 }
 
@@ -401,7 +434,8 @@ start_worker (GstSoraSrc *self)
   guint width, height;
 
   gst_sora_caps_get_model_size (self->model, &self->info, &width, &height);
-  if (!set_image (self, options, width, height, &error)) {
+  if (!set_image (self, &self->picture, options, width, height, sora_stream_options_set_image, &error)
+      || !set_image (self, &self->last_picture, options, width, height, sora_stream_options_set_last_image, &error)) {
     sora_stream_options_free (options);
     gst_sora_post_error (GST_ELEMENT (self), error);
     return FALSE;
@@ -413,6 +447,7 @@ start_worker (GstSoraSrc *self)
   sora_stream_options_set_weight_type (options, self->settings.weight_type);
   sora_stream_options_set_text_encoder_policy (options, self->settings.text_encoder_policy);
   sora_stream_options_set_max_memory (options, self->settings.max_memory);
+  sora_stream_options_set_guidance_scale_2 (options, self->settings.guidance_scale_2);
   sora_stream_options_set_guidance_interval (options, self->settings.guidance_begin, self->settings.guidance_end);
   sora_stream_options_set_sampler (options, self->settings.sampler);
   sora_stream_options_set_steps (options, self->settings.steps);
@@ -951,6 +986,10 @@ gst_sora_src_set_property (GObject *object, guint id, const GValue *value, GPara
       g_free (settings->model);
       settings->model = g_value_dup_string (value);
       break;
+    case PROP_TRANSFORMER_2:
+      g_free (settings->transformer_2);
+      settings->transformer_2 = g_value_dup_string (value);
+      break;
     case PROP_TEXT_ENCODER:
       g_free (settings->text_encoder);
       settings->text_encoder = g_value_dup_string (value);
@@ -958,6 +997,13 @@ gst_sora_src_set_property (GObject *object, guint id, const GValue *value, GPara
     case PROP_VAE:
       g_free (settings->vae);
       settings->vae = g_value_dup_string (value);
+      break;
+    case PROP_IMAGE_ENCODER:
+      g_free (settings->image_encoder);
+      settings->image_encoder = g_value_dup_string (value);
+      break;
+    case PROP_CAUSAL:
+      settings->causal = g_value_get_boolean (value);
       break;
     case PROP_WEIGHT_TYPE:
       settings->weight_type = g_value_get_enum (value);
@@ -976,10 +1022,17 @@ gst_sora_src_set_property (GObject *object, guint id, const GValue *value, GPara
       g_free (settings->image);
       settings->image = g_value_dup_string (value);
       break;
+    case PROP_LAST_IMAGE:
+      g_free (settings->last_image);
+      settings->last_image = g_value_dup_string (value);
+      break;
     case PROP_GUIDANCE_SCALE:
       settings->guidance_scale = g_value_get_double (value);
       if (self->worker)
         gst_sora_worker_set_guidance_scale (self->worker, settings->guidance_scale);
+      break;
+    case PROP_GUIDANCE_SCALE_2:
+      settings->guidance_scale_2 = g_value_get_double (value);
       break;
     case PROP_GUIDANCE_BEGIN:
       settings->guidance_begin = g_value_get_double (value);
@@ -1037,11 +1090,20 @@ gst_sora_src_get_property (GObject *object, guint id, GValue *value, GParamSpec 
     case PROP_MODEL:
       g_value_set_string (value, settings->model);
       break;
+    case PROP_TRANSFORMER_2:
+      g_value_set_string (value, settings->transformer_2);
+      break;
     case PROP_TEXT_ENCODER:
       g_value_set_string (value, settings->text_encoder);
       break;
     case PROP_VAE:
       g_value_set_string (value, settings->vae);
+      break;
+    case PROP_IMAGE_ENCODER:
+      g_value_set_string (value, settings->image_encoder);
+      break;
+    case PROP_CAUSAL:
+      g_value_set_boolean (value, settings->causal);
       break;
     case PROP_WEIGHT_TYPE:
       g_value_set_enum (value, settings->weight_type);
@@ -1064,8 +1126,14 @@ gst_sora_src_get_property (GObject *object, guint id, GValue *value, GParamSpec 
     case PROP_IMAGE:
       g_value_set_string (value, settings->image);
       break;
+    case PROP_LAST_IMAGE:
+      g_value_set_string (value, settings->last_image);
+      break;
     case PROP_GUIDANCE_SCALE:
       g_value_set_double (value, settings->guidance_scale);
+      break;
+    case PROP_GUIDANCE_SCALE_2:
+      g_value_set_double (value, settings->guidance_scale_2);
       break;
     case PROP_GUIDANCE_BEGIN:
       g_value_set_double (value, settings->guidance_begin);
@@ -1113,6 +1181,9 @@ install_text_properties (GObjectClass *class)
   g_object_class_install_property (class, PROP_MODEL, g_param_spec_string ("model", "Model",
       "Model directory in diffusers' or Wan's own layout, or a transformer's file (NULL: the embedded model, looked for in "
       "SORA_MODEL_PATH, XDG_DATA_HOME and the data directory)", NULL, READY_FLAGS));
+  g_object_class_install_property (class, PROP_TRANSFORMER_2, g_param_spec_string ("transformer-2", "Second transformer",
+      "Of a model with two experts (Wan 2.2 A14B) the one for low noise (NULL or empty: found in the model, or beside it under its name "
+      "with low for high)", NULL, READY_FLAGS));
   g_object_class_install_property (class, PROP_TEXT_ENCODER, g_param_spec_string ("text-encoder", "Text encoder",
       "UMT5 weight file, or folder with config.json and weights (NULL or empty: the model's own, found beside it)", NULL, READY_FLAGS));
   g_object_class_install_property (class, PROP_VAE, g_param_spec_string ("vae", "VAE",
@@ -1120,6 +1191,9 @@ install_text_properties (GObjectClass *class)
   g_object_class_install_property (class, PROP_VAE_TILE, g_param_spec_int ("vae-tile", "VAE tile",
       "Pixels of the side, at most, of the parts of the picture that Wan's VAE decodes one by one to save memory; the frames are the same "
       "(0: the whole picture at once, -1: by the device's memory)", -1, 16384, DEFAULT_VAE_TILE, READY_FLAGS));
+  g_object_class_install_property (class, PROP_IMAGE_ENCODER, g_param_spec_string ("image-encoder", "Image encoder",
+      "CLIP weight file of a model from image to video, or folder with config.json and weights (NULL or empty: the model's own, found "
+      "beside it)", NULL, READY_FLAGS));
   g_object_class_install_property (class, PROP_DEVICE, g_param_spec_string ("device", "Device",
       "OpenCL device: gpu, cpu, accelerator, an index of 'sora devices' or a part of \"platform: name\" (NULL: the first "
       "GPU, else a CPU)", NULL, READY_FLAGS));
@@ -1132,6 +1206,8 @@ install_text_properties (GObjectClass *class)
   g_object_class_install_property (class, PROP_IMAGE, g_param_spec_string ("image", "Image",
       "Picture file that the video begins with, fitted to the model's size as 'fit' says; where no size is asked for, the model's "
       "size that is nearest to the picture's proportions is taken (NULL or empty: none)", NULL, READY_FLAGS));
+  g_object_class_install_property (class, PROP_LAST_IMAGE, g_param_spec_string ("last-image", "Last image",
+      "Picture file that the clip ends with, which only some models from image to video take (NULL or empty: none)", NULL, READY_FLAGS));
 }
 
 #define GST_TYPE_SORA_SRC_SAMPLER (gst_sora_src_sampler_get_type ())
@@ -1213,6 +1289,9 @@ install_guidance_properties (GObjectClass *class)
       "Guidance scale", "How strictly the prompt is followed, a factor; while playing it takes effect with the next block "
       "(-1: the model's own, 1: no guidance, and none later if it is 1 at the start)", -1, 100, DEFAULT_GUIDANCE_SCALE,
       PLAYING_FLAGS | GST_PARAM_CONTROLLABLE));
+  g_object_class_install_property (class, PROP_GUIDANCE_SCALE_2, g_param_spec_double ("guidance-scale-2",
+      "Guidance scale 2", "That of the second of two experts (-1: guidance-scale, or the model's own if that is)", -1, 100,
+      DEFAULT_GUIDANCE_SCALE, READY_FLAGS));
   g_object_class_install_property (class, PROP_GUIDANCE_BEGIN, g_param_spec_double ("guidance-begin", "Guidance begin",
       "Share of the denoising steps before which there is no guidance, which makes them cost half", 0, 1, DEFAULT_GUIDANCE_BEGIN,
       READY_FLAGS));
@@ -1239,6 +1318,8 @@ install_sampling_properties (GObjectClass *class)
 static void
 install_stream_properties (GObjectClass *class)
 {
+  g_object_class_install_property (class, PROP_CAUSAL, g_param_spec_boolean ("causal", "Causal",
+      "Take the transformer for one that streams in few steps, as by Self-Forcing, though nothing beside it says so", FALSE, READY_FLAGS));
   g_object_class_install_property (class, PROP_DURATION, g_param_spec_int64 ("duration", "Duration",
       "Length of the video in nanoseconds, then EOS (-1: endless, or one clip of a model that makes clips)", -1,
       G_MAXINT64, DEFAULT_DURATION, READY_FLAGS));
@@ -1261,12 +1342,15 @@ gst_sora_src_finalize (GObject *object)
   GstSoraSrc *self = GST_SORA_SRC (object);
 
   g_free (self->settings.model);
+  g_free (self->settings.transformer_2);
   g_free (self->settings.text_encoder);
   g_free (self->settings.vae);
   g_free (self->settings.device);
   g_free (self->settings.prompt);
   g_free (self->settings.negative_prompt);
+  g_free (self->settings.image_encoder);
   g_free (self->settings.image);
+  g_free (self->settings.last_image);
   g_mutex_clear (&self->lock);
   G_OBJECT_CLASS (gst_sora_src_parent_class)->finalize (object);
 }
@@ -1322,6 +1406,7 @@ gst_sora_src_init (GstSoraSrc *self)
     .text_encoder_policy = DEFAULT_TEXT_ENCODER_POLICY,
     .max_memory = DEFAULT_MAX_MEMORY,
     .guidance_scale = DEFAULT_GUIDANCE_SCALE,
+    .guidance_scale_2 = DEFAULT_GUIDANCE_SCALE,
     .guidance_begin = DEFAULT_GUIDANCE_BEGIN,
     .guidance_end = DEFAULT_GUIDANCE_END,
     .sampler = DEFAULT_SAMPLER,

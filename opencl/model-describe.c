@@ -5,12 +5,15 @@
 
 /* Published sizes of Wan, by width, layers and channels */
 static const struct {
-  guint dim, n_layers, channels;
+  guint dim, n_layers, channels;        /* channels: in */
+  gboolean has_image;           /* attends to an image's embeddings */
   const gchar *name;
 } families[] = {
-  { 1536, 30, 16, "Wan 2.1 T2V-1.3B" },
-  { 5120, 40, 16, "Wan T2V-14B" },
-  { 3072, 30, 48, "Wan 2.2 TI2V-5B" },
+  { 1536, 30, 16, FALSE, "Wan 2.1 T2V-1.3B" },
+  { 5120, 40, 16, FALSE, "Wan T2V-14B" },       /* of Wan 2.2 T2V-A14B each expert */
+  { 3072, 30, 48, FALSE, "Wan 2.2 TI2V-5B" },
+  { 5120, 40, 36, TRUE, "Wan 2.1 I2V-14B" },
+  { 5120, 40, 36, FALSE, "Wan 2.2 I2V-A14B" },
 };
 
 static const gchar *
@@ -22,7 +25,7 @@ find_family (SoraWeightFile *file)
     return sora_weights_kind_name (sora_weights_recognise (file));
   for (guint i = 0; sora_transformer_config_from_shapes (&config, file, NULL) && i < G_N_ELEMENTS (families); i++) {
     if (config.num_attention_heads * config.attention_head_dim == families[i].dim && config.num_layers == families[i].n_layers
-        && config.in_channels == families[i].channels)
+        && config.in_channels == families[i].channels && (config.image_dim > 0) == families[i].has_image)
       return families[i].name;
   }
   return "Wan";
@@ -67,9 +70,18 @@ append_stages (GString *text, SoraModel *model)
       find_family (model->transformer_file), transformer->num_layers, transformer->num_attention_heads,
       transformer->attention_head_dim, transformer->ffn_dim);
   append_file (text, model->transformer_file);
+  if (model->transformer_2_file) {
+    g_string_append_printf (text, "              for timesteps below %g: ", 1000 * model->streaming.boundary_ratio);
+    append_file (text, model->transformer_2_file);
+  }
   g_string_append_printf (text, "VAE           %s, %u channels, a latent covers %ux%u pixels of %u frames: ",
       vae->kind == SORA_VAE_WAN ? "Wan" : "TAEHV", vae->latent_channels, vae->spatial_scale, vae->spatial_scale, vae->time_scale);
   append_file (text, model->vae_file);
+  if (model->image_encoder_file) {
+    g_string_append_printf (text, "image encoder CLIP, %u layers, %u wide, %u heads: ", model->image_encoder.num_hidden_layers,
+        model->image_encoder.hidden_size, model->image_encoder.num_attention_heads);
+    append_file (text, model->image_encoder_file);
+  }
 }
 
 static void
@@ -101,6 +113,16 @@ append_defaults (GString *text, SoraModel *model)
   g_string_append_printf (text, "\nframe rate    %d/%d\n", streaming->frame_rate[0], streaming->frame_rate[1]);
   g_string_append_printf (text, "sampler       %s, %u steps, shift %g, guidance scale %g\n",
       sampler_words[streaming->sampler], streaming->steps, streaming->shift, streaming->guidance_scale);
+  if (model->transformer_2_file)
+    g_string_append_printf (text, "              guidance scale %g of the second expert\n", streaming->guidance_scale_2);
+}
+
+static const gchar *
+kind_words (SoraModel *model)
+{
+  if (model->transformer.image_positions > 0)
+    return "first and last image to video";
+  return sora_model_get_condition_channels (model) > 0 ? "image to video" : "text to video";
 }
 
 gchar *
@@ -111,6 +133,10 @@ sora_model_describe (SoraModel *model)
   g_string_append_printf (text, "name          %s\n", model->streaming.name);
   g_string_append_printf (text, "path          %s\n", model->parts.path);
   g_string_append_printf (text, "layout        %s\n", sora_layout_name (model->parts.layout));
+  g_string_append_printf (text, "kind          %s%s%s\n", kind_words (model), model->transformer_2_file ? ", two experts" : "",
+      model->streaming.causal ? ", causal" : "");
+  if (model->streaming.causal)
+    g_string_append_printf (text, "              by %s\n", sora_model_get_causal_reason (model));
   append_stages (text, model);
   append_time (text, model);
   append_defaults (text, model);
@@ -141,8 +167,12 @@ sora_model_parts_describe (const SoraModelParts *parts)
 
   g_string_append_printf (text, "path          %s\nlayout        %s\n", parts->path, sora_layout_name (parts->layout));
   append_part (text, "transformer", parts->transformer.weights);
+  if (parts->transformer_2.weights)
+    append_part (text, "", parts->transformer_2.weights);
   append_part (text, "text encoder", parts->text_encoder.weights);
   append_part (text, "VAE", parts->vae.weights);
+  if (parts->image_encoder.weights)
+    append_part (text, "image encoder", parts->image_encoder.weights);
   g_string_append_printf (text, "tokenizer     %s\n", parts->tokenizer ? parts->tokenizer : "missing");
   return g_string_free (text, FALSE);
 }

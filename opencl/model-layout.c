@@ -5,8 +5,8 @@
 
 #include <string.h>
 
+#include "model-experts.h"
 #include "stages/tokenizer.h"
-#include "weights/json.h"
 
 /* Folders that are looked into, and how deep */
 #define MAX_DEPTH 2
@@ -128,16 +128,27 @@ name_has (const gchar *path, const gchar *word)
   return strstr (lower, word) != NULL;
 }
 
-/* The first of @paths that is of @kind and for a transformer of @width (the text encoder's) or @channels (the VAE's), 0 = any, and has
+/* Whether the embeddings of a text or image encoder are so wide */
+static gboolean
+has_width (SoraWeightFile *file, SoraWeightsKind kind, guint width)
+{
+  SoraTextEncoderConfig encoder;
+  SoraClipConfig clip;
+
+  if (kind == SORA_WEIGHTS_IMAGE_ENCODER)
+    return sora_clip_config_from_shapes (&clip, file, NULL) && clip.hidden_size == width;
+  return sora_text_encoder_config_from_shapes (&encoder, file, NULL) && encoder.d_model == width;
+}
+
+/* The first of @paths that is of @kind and for a transformer of @width (an encoder's) or @channels (the VAE's), 0 = any, and has
  * @word in its name: (transfer full), or NULL. Files that cannot be read are no part. */
 static gchar *
 find_kind (GPtrArray *paths, SoraWeightsKind kind, guint width, guint channels, const gchar *word)
 {
   for (guint i = 0; i < paths->len; i++) {
     g_autoptr (SoraWeightFile) file = name_has (paths->pdata[i], word) ? sora_weight_file_open (paths->pdata[i], NULL) : NULL;
-    SoraTextEncoderConfig encoder;
     if (!file || sora_weights_recognise (file) != kind || (channels && sora_weights_get_latent_channels (file) != channels)
-        || (width && (!sora_text_encoder_config_from_shapes (&encoder, file, NULL) || encoder.d_model != width)))
+        || (width && !has_width (file, kind, width)))
       continue;
     return g_strdup (paths->pdata[i]);
   }
@@ -148,6 +159,7 @@ find_kind (GPtrArray *paths, SoraWeightsKind kind, guint width, guint channels, 
 
 static const gchar *const transformer_folders[] = { "diffusion_models", "unet", "checkpoints", "transformer", NULL };
 static const gchar *const text_encoder_folders[] = { "text_encoders", "clip", "text_encoder", NULL };
+static const gchar *const image_encoder_folders[] = { "clip_vision", "image_encoder", NULL };
 static const gchar *const vae_folders[] = { "vae", "vae_approx", NULL };
 /* In the order of preference: Wan's own first, as the transformer was trained with it. Other models' VAEs, Qwen-Image's for one, have the
  * same tensors with other numbers, and are told by their names only. */
@@ -234,7 +246,11 @@ find_others (SoraModelParts *parts, const SoraTransformerConfig *transformer, co
   if (!parts->vae.weights) {
     g_autoptr (GPtrArray) paths = list_candidates (folder, root, vae_folders);
     for (guint i = 0; i < G_N_ELEMENTS (vae_kinds) && !parts->vae.weights; i++)
-      parts->vae.weights = find_kind (paths, vae_kinds[i].kind, 0, transformer->in_channels, vae_kinds[i].word);
+      parts->vae.weights = find_kind (paths, vae_kinds[i].kind, 0, transformer->out_channels, vae_kinds[i].word);
+  }
+  if (!parts->image_encoder.weights && transformer->image_dim > 0) {
+    g_autoptr (GPtrArray) paths = list_candidates (folder, root, image_encoder_folders);
+    parts->image_encoder.weights = find_kind (paths, SORA_WEIGHTS_IMAGE_ENCODER, transformer->image_dim, 0, "");
   }
   find_tokenizer (parts, folder);
 }
@@ -268,7 +284,9 @@ set_diffusers (SoraModelParts *parts, const gchar *path)
   parts->layout = SORA_LAYOUT_DIFFUSERS;
   parts->folder = g_strdup (path);
   set_diffusers_part (&parts->transformer, path, "transformer", "diffusion_pytorch_model");
+  set_diffusers_part (&parts->transformer_2, path, "transformer_2", "diffusion_pytorch_model");
   set_diffusers_part (&parts->text_encoder, path, "text_encoder", "model");
+  set_diffusers_part (&parts->image_encoder, path, "image_encoder", "model");
   set_diffusers_part (&parts->vae, path, "vae", "diffusion_pytorch_model");
   if (!parts->tokenizer)
     parts->tokenizer = g_build_filename (path, "tokenizer", "spiece.model", NULL);
@@ -276,48 +294,93 @@ set_diffusers (SoraModelParts *parts, const gchar *path)
 
 /* The others */
 
-/* Two experts that share the steps cannot be told from one model by their tensors, only by how they are called. */
-static gboolean
-check_expert (const gchar *path, GError **error)
+/* Wan's config.json lies beside many things; that of its transformer has "dim". */
+static gchar *
+find_wan_config (const gchar *folder)
 {
-  g_autofree gchar *file = g_path_get_basename (path), *folder = g_path_get_dirname (path), *name = g_path_get_basename (folder);
-  g_autofree gchar *both = g_strconcat (name, "/", file, NULL), *lower = g_ascii_strdown (both, -1);
+  g_autofree gchar *path = find_file (folder, "config.json");
 
-  if (!g_regex_match_simple ("(high|low)[-_ ]?noise", lower, 0, 0))
-    return TRUE;
-  return fail (error, SORA_MODEL_ERROR_UNSUPPORTED, "%s: one of the two experts of a Wan 2.2 A14B model, of which each makes a part of the "
-      "steps, which is not supported; take a model with one transformer (Wan 2.1, Wan 2.2 TI2V-5B)", path);
+  return path && sora_transformer_config_is_wan (path) ? g_steal_pointer (&path) : NULL;
+}
+
+static void
+set_beside (SoraModelPart *part)
+{
+  g_autofree gchar *folder = g_path_get_dirname (part->weights);
+
+  if (!part->config)
+    part->config = find_wan_config (folder);
+}
+
+/* Where a transformer is called an expert, the other one is called alike, unless it is named. */
+static gboolean
+find_second_expert (SoraModelParts *parts, GError **error)
+{
+  const gchar *first = parts->transformer.weights;
+  gboolean is_low = sora_expert_is_low (first);
+  g_autofree gchar *other = sora_expert_get_other (first);
+
+  if (parts->transformer_2.weights && is_low)
+    return fail (error, SORA_MODEL_ERROR_UNSUPPORTED, "%s: by its name the expert for low noise, which is the second transformer; name the one "
+        "for high noise as the model", first);
+  if (other && !parts->transformer_2.weights) {
+    if (!g_file_test (other, G_FILE_TEST_EXISTS))
+      return fail (error, SORA_MODEL_ERROR_NOT_FOUND, "%s: by its name one of the two experts of a Wan 2.2 A14B model, of which each makes a "
+          "part of the steps, but there is no %s; put it there, or name the one for low noise as the second transformer", first, other);
+    parts->transformer_2.weights = g_steal_pointer (&other);
+  }
+  if (parts->transformer_2.weights)
+    set_beside (&parts->transformer_2);
+  if (is_low) {
+    SoraModelPart low = parts->transformer;
+    parts->transformer = parts->transformer_2;
+    parts->transformer_2 = low;
+  }
+  return TRUE;
+}
+
+/* The folder of a transformer's file, or where it is in one of an expert's own, the folder that holds it: (transfer full) */
+static gchar *
+find_home (const gchar *weights)
+{
+  g_autofree gchar *folder = g_path_get_dirname (weights), *name = g_path_get_basename (folder);
+
+  return sora_expert_is_named (name) ? g_path_get_dirname (folder) : g_steal_pointer (&folder);
+}
+
+/* sora.json of the model's folder; beside a single file, which may have others there, NAME.sora.json (of NAME.gguf and so on). */
+static void
+find_streaming (SoraModelParts *parts)
+{
+  static const gchar *const suffixes[] = { ".index.json", ".safetensors", ".gguf", ".pth", ".pt" };
+  g_autofree gchar *stem = g_strdup (parts->transformer.weights), *path = NULL;
+
+  for (guint i = 0; !parts->folder && i < G_N_ELEMENTS (suffixes); i++) {
+    if (g_str_has_suffix (stem, suffixes[i]))
+      stem[strlen (stem) - strlen (suffixes[i])] = '\0';
+  }
+  path = parts->folder ? g_build_filename (parts->folder, "sora.json", NULL) : g_strconcat (stem, ".sora.json", NULL);
+  if (g_file_test (path, G_FILE_TEST_EXISTS))
+    parts->streaming = g_steal_pointer (&path);
 }
 
 /* The transformer is known, and all else is found from it. */
 static gboolean
 complete_files (SoraModelParts *parts, GError **error)
 {
-  g_autofree gchar *folder = g_path_get_dirname (parts->transformer.weights);
+  g_autofree gchar *home = find_home (parts->transformer.weights);
   g_autoptr (SoraWeightFile) file = sora_weight_file_open (parts->transformer.weights, error);
   SoraTransformerConfig config;
   guint text_length;
 
-  if (!file || !check_expert (parts->transformer.weights, error))
+  if (!file)
     return FALSE;
-  if (parts->transformer.config) {
-    if (!sora_transformer_config_read_wan (&config, file, parts->transformer.config, &text_length, error))
-      return FALSE;
-  } else if (!sora_transformer_config_from_shapes (&config, file, error)) {
+  set_beside (&parts->transformer);
+  if (!find_second_expert (parts, error)
+      || !sora_transformer_config_read (&config, file, parts->transformer.config, &text_length, error))
     return FALSE;
-  }
-  find_others (parts, &config, folder);
+  find_others (parts, &config, home);
   return TRUE;
-}
-
-/* Wan's config.json lies beside many things; that of its transformer has "dim". */
-static gchar *
-find_wan_config (const gchar *folder)
-{
-  g_autofree gchar *path = find_file (folder, "config.json");
-  g_autoptr (JsonNode) root = path ? sora_json_load (path, NULL) : NULL;
-
-  return root && json_object_has_member (json_node_get_object (root), "dim") ? g_steal_pointer (&path) : NULL;
 }
 
 /* Names of all transformers in @folder, as a list for a message: (transfer full), NULL if there are none; *@first is one of them. */
@@ -342,6 +405,26 @@ list_transformers (const gchar *folder, guint depth, gchar **first, guint *n, GE
   return *n ? g_strdup (list->str) : NULL;
 }
 
+/* @weights is the transformer of @folder, which is Wan's own if its config.json is there: takes @weights. */
+static gboolean
+find_from_weights (SoraModelParts *parts, gchar *weights, GError **error)
+{
+  parts->transformer.weights = weights;
+  set_beside (&parts->transformer);
+  parts->layout = parts->transformer.config ? SORA_LAYOUT_WAN : SORA_LAYOUT_FILES;
+  parts->folder = parts->transformer.config ? find_home (weights) : NULL;
+  return complete_files (parts, error);
+}
+
+/* Whether the two transformers of @list are experts that belong together, @first being one of them */
+static gboolean
+are_experts (const gchar *first, const gchar *list)
+{
+  g_autofree gchar *other = sora_expert_get_other (first);
+
+  return other && strstr (list, other);
+}
+
 /* A folder of Wan's, of single files, or ComfyUI's "models" */
 static gboolean
 find_in_folder (SoraModelParts *parts, const gchar *path, GError **error)
@@ -351,17 +434,12 @@ find_in_folder (SoraModelParts *parts, const gchar *path, GError **error)
   guint n, n_inner;
 
   list = list_transformers (path, 0, &first, &n, &unreadable);
-  if (n == 1) {
-    parts->transformer.weights = g_steal_pointer (&first);
-    parts->transformer.config = find_wan_config (path);
-    parts->layout = parts->transformer.config ? SORA_LAYOUT_WAN : SORA_LAYOUT_FILES;
-    parts->folder = parts->transformer.config ? g_strdup (path) : NULL;
-    return complete_files (parts, error);
-  }
+  if (!list && expert)
+    list = list_transformers (expert, 0, &first, &n, &unreadable);
+  if (n == 1 || (n == 2 && are_experts (first, list)))
+    return find_from_weights (parts, g_steal_pointer (&first), error);
   if (n > 1)
     return fail (error, SORA_MODEL_ERROR_UNSUPPORTED, "%s holds several transformers; name one of them: %s", path, list);
-  if (expert)
-    return check_expert (expert, error);
   if (unreadable) {
     g_propagate_error (error, g_steal_pointer (&unreadable));
     return FALSE;
@@ -377,11 +455,8 @@ find_in_folder (SoraModelParts *parts, const gchar *path, GError **error)
 static gboolean
 find_from_file (SoraModelParts *parts, const gchar *path, GError **error)
 {
-  g_autofree gchar *folder = g_path_get_dirname (path);
-
   parts->layout = SORA_LAYOUT_FILES;
   parts->transformer.weights = g_strdup (path);
-  parts->transformer.config = find_wan_config (folder);
   return complete_files (parts, error);
 }
 
@@ -429,13 +504,16 @@ set_named_part (SoraModelPart *part, const gchar *path, GError **error)
 }
 
 gboolean
-sora_model_parts_find (SoraModelParts *parts, const gchar *path, const gchar *text_encoder, const gchar *vae, const gchar *tokenizer,
-    GError **error)
+sora_model_parts_find (SoraModelParts *parts, const SoraModelFiles *files, GError **error)
 {
-  *parts = (SoraModelParts) { .tokenizer = tokenizer && *tokenizer ? g_strdup (tokenizer) : NULL };
-  if (set_named_part (&parts->text_encoder, text_encoder, error) && set_named_part (&parts->vae, vae, error)
-      && find_transformer (parts, path, error))
+  *parts = (SoraModelParts) { .tokenizer = files->tokenizer && *files->tokenizer ? g_strdup (files->tokenizer) : NULL,
+    .causal = files->causal };
+  if (set_named_part (&parts->text_encoder, files->text_encoder, error) && set_named_part (&parts->vae, files->vae, error)
+      && set_named_part (&parts->transformer_2, files->transformer_2, error)
+      && set_named_part (&parts->image_encoder, files->image_encoder, error) && find_transformer (parts, files->path, error)) {
+    find_streaming (parts);
     return TRUE;
+  }
   sora_model_parts_clear (parts);
   return FALSE;
 }
@@ -443,7 +521,7 @@ sora_model_parts_find (SoraModelParts *parts, const gchar *path, const gchar *te
 void
 sora_model_parts_clear (SoraModelParts *parts)
 {
-  SoraModelPart *each[] = { &parts->transformer, &parts->text_encoder, &parts->vae };
+  SoraModelPart *each[] = { &parts->transformer, &parts->transformer_2, &parts->text_encoder, &parts->vae, &parts->image_encoder };
 
   for (guint i = 0; i < G_N_ELEMENTS (each); i++) {
     g_free (each[i]->weights);
@@ -451,6 +529,7 @@ sora_model_parts_clear (SoraModelParts *parts)
   }
   g_free (parts->path);
   g_free (parts->folder);
+  g_free (parts->streaming);
   g_free (parts->tokenizer);
   memset (parts, 0, sizeof (*parts));
 }

@@ -2,6 +2,7 @@
 /* Finds a model's parts on disk, in the layouts that users have: which file is the transformer, the text encoder, the VAE, the tokenizer. */
 #pragma once
 
+#include <sora/model.h>
 #include "weights/config-shapes.h"
 
 G_BEGIN_DECLS
@@ -21,24 +22,25 @@ typedef struct {
 typedef struct {
   SoraLayout layout;
   gchar *path;                  /* of the model: a folder, or the transformer's file */
-  gchar *folder;                /* where model_index.json, sora.json and the like are; NULL: nowhere */
+  gchar *folder;                /* where model_index.json, scheduler and the like are; NULL: nowhere */
+  gchar *streaming;             /* sora.json, or NAME.sora.json beside a transformer's file; NULL: there is none */
+  gboolean causal;              /* whether the transformer is said to be causal */
   SoraModelPart transformer, text_encoder, vae;
+  SoraModelPart image_encoder;  /* CLIP's, which only some models need */
+  SoraModelPart transformer_2;  /* of two experts the one for low noise, transformer being the other; no weights: there is one transformer */
   gchar *tokenizer;             /* a sentencepiece model, or the text encoder's weights, which have one in them; NULL: missing */
 } SoraModelParts;
 
 /**
  * sora_model_parts_find:
- * @path: (nullable): a folder, a transformer's file, or %NULL or "" for the embedded model
- * @text_encoder, @vae, @tokenizer: (nullable): what is not to be looked for: a file, or for the first two a folder of diffusers' layout
- *     with config.json; "" is %NULL
+ * @files: what is named; the rest is looked for
  *
  * Looks at what files hold: a file is a part if its tensors are. Beside a transformer the first by name of the text encoders and VAEs that
  * fit it is taken. What is not found stays %NULL, see sora_model_parts_check().
  *
- * Returns: %FALSE, with nothing to clear and a #SoraModelError, if there is no transformer at @path, or one of a kind that cannot be run.
+ * Returns: %FALSE, with nothing to clear and a #SoraModelError, if there is no transformer, or one of a kind that cannot be run.
  */
-gboolean sora_model_parts_find (SoraModelParts *parts, const gchar *path, const gchar *text_encoder, const gchar *vae,
-    const gchar *tokenizer, GError **error);
+gboolean sora_model_parts_find (SoraModelParts *parts, const SoraModelFiles *files, GError **error);
 /* Whether all parts are there; the error says which is missing, and where it may be put. */
 gboolean sora_model_parts_check (const SoraModelParts *parts, GError **error);
 void sora_model_parts_clear (SoraModelParts *parts);

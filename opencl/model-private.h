@@ -17,31 +17,48 @@ struct _SoraModel {
   SoraModelParts parts;
   SoraStreamingConfig streaming;
   SoraTextEncoderConfig text_encoder;
-  SoraTransformerConfig transformer;
+  SoraTransformerConfig transformer, transformer_2;     /* the same, but for numbers that only the weights' use depends on */
+  gdouble boundary_ratio;       /* of model_index.json; 0: it has none */
   SoraVaeConfig vae;
+  SoraClipConfig image_encoder; /* if there is a file of it */
   SoraTokenizer *tokenizer;
   SoraWeightFile *text_encoder_file, *transformer_file, *vae_file;
+  SoraWeightFile *transformer_2_file;   /* NULL: there is one transformer */
+  SoraWeightFile *image_encoder_file;   /* NULL: the transformer does not attend to an image */
   GMutex lock;                  /* guards all below */
   GCond changed;                /* a load has ended */
   gboolean loading;
-  GPtrArray *weights;           /* SoraModelWeights, not owned: those that streams hold at present */
+  GPtrArray *residents;         /* SoraResident: those that streams use at present */
 };
 
-/* A part's weights on a device, there while somebody uses them. The model's lock guards it. */
-typedef struct {
-  gpointer loaded;              /* NULL: not there */
-  guint users;
-} SoraResident;
+/* Channels that the transformer is given with the latents, in which an image-to-video model has its image: a mask for each frame of a latent, and
+ * latents. 0: it is given the latents alone. */
+guint sora_model_get_condition_channels (SoraModel *model);
+/* Rows of an image's embeddings, or of two images', that the transformer attends to; 0: it does not */
+guint sora_model_get_image_tokens (SoraModel *model);
 
-/* What every stream needs of a model's weights on one device, shared by the streams there that want them alike. Reference-counted. */
+/* What says that a causal model is one, in a few words */
+const gchar *sora_model_get_causal_reason (SoraModel *model);
+
+/* The parts whose weights come to a device, in the order in which a stream that is made asks for them */
+typedef enum {
+  SORA_PART_VAE,                /* the decoder */
+  SORA_PART_TEXT_ENCODER,
+  SORA_PART_TRANSFORMER,
+  SORA_PART_TRANSFORMER_2,      /* the second of two experts */
+  SORA_N_PARTS
+} SoraPartType;
+
+/* A part's weights on a device, shared by the streams there that want them alike, and there while one of them uses them. */
 typedef struct {
-  gatomicrefcount ref_count;
-  SoraModel *model;             /* owned */
+  SoraPartType type;
   SoraDevice *device;           /* owned */
-  SoraWeightType text_type, transformer_type;   /* of matrices; auto: of each by its own numbers */
-  SoraResident text_encoder, transformer;       /* SoraTextEncoder, SoraTransformer */
-  SoraVae *vae;                 /* the decoder */
-} SoraModelWeights;
+  SoraWeightType weight_type;   /* of matrices; auto: of each by its own numbers */
+  guint users;                  /* the model's lock guards it */
+  SoraVae *vae;                 /* of these three, the one that @type says */
+  SoraTextEncoder *text_encoder;
+  SoraTransformer *transformer;
+} SoraResident;
 
 /* How a stream wants a model's weights, and who is told about loading. */
 typedef struct {
@@ -54,33 +71,17 @@ typedef struct {
 } SoraWeightRequest;
 
 /**
- * sora_model_get_weights:
+ * sora_model_take:
+ * @type: a part that the model has
  * @queue: of the device; uploads go through it
  *
- * Returns: (transfer full): the weights on @queue's device, of which the VAE's are there; or %NULL with @error. Any thread: a second caller
- *   waits for the first.
+ * Returns: (transfer none): the part's weights on @queue's device, uploaded unless another stream uses them already, until
+ *   sora_model_release(); or %NULL with @error. Any thread: a second caller waits for the first.
  */
-SoraModelWeights *sora_model_get_weights (SoraModel *model, SoraQueue *queue, const SoraWeightRequest *request, GError **error);
-/* Frees them with the last holder. */
-void sora_model_weights_unref (SoraModelWeights *weights);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraModelWeights, sora_model_weights_unref)
-
-/**
- * sora_model_weights_take_text_encoder:
- *
- * Returns: (transfer none): the text encoder, uploaded unless another stream uses it already, until
- *   sora_model_weights_release_text_encoder(); or %NULL with @error. Any thread, as above.
- */
-SoraTextEncoder *sora_model_weights_take_text_encoder (SoraModelWeights *weights, SoraQueue *queue, const SoraWeightRequest *request,
-    GError **error);
-/* What was enqueued with it has ended. Its memory is freed with the last user. */
-void sora_model_weights_release_text_encoder (SoraModelWeights *weights);
-/* The same of the transformer. */
-SoraTransformer *sora_model_weights_take_transformer (SoraModelWeights *weights, SoraQueue *queue, const SoraWeightRequest *request,
-    GError **error);
-void sora_model_weights_release_transformer (SoraModelWeights *weights);
-
-/* bytes on the device now */
-guint64 sora_model_weights_get_size (SoraModelWeights *weights);
+SoraResident *sora_model_take (SoraModel *model, SoraPartType type, SoraQueue *queue, const SoraWeightRequest *request, GError **error);
+/* What was enqueued with it has ended. The memory is freed with the last user. Takes %NULL. */
+void sora_model_release (SoraModel *model, SoraResident *resident);
+/* bytes on the device; 0 for %NULL */
+guint64 sora_resident_get_size (const SoraResident *resident);
 
 G_END_DECLS

@@ -6,11 +6,22 @@
 #include <math.h>
 #include <string.h>
 
+#include "stages/clip-encoder.h"
 #include "weights/json.h"
 
-/* The index only says which pipeline it is. */
+/* Whether model_index.json has the part @name: [null, null] stands for none. */
 static gboolean
-check_index (SoraModel *model, GError **error)
+has_part (SoraJsonReader *reader, const gchar *name)
+{
+  JsonNode *part = sora_json_reader_has (reader, name) ? json_object_get_member (reader->object, name) : NULL;
+
+  return part && JSON_NODE_HOLDS_ARRAY (part) && json_array_get_length (json_node_get_array (part)) > 0
+      && !json_array_get_null_element (json_node_get_array (part), 0);
+}
+
+/* Which pipeline it is, and where a second transformer takes over from the first. */
+static gboolean
+read_index (SoraModel *model, GError **error)
 {
   g_autofree gchar *path = g_build_filename (model->parts.path, "model_index.json", NULL);
   const gchar *name = "";
@@ -20,14 +31,14 @@ check_index (SoraModel *model, GError **error)
     return TRUE;
   sora_json_reader_open (&reader, path);
   sora_json_read_string (&reader, "_class_name", SORA_JSON_REQUIRED, &name);
-  if (!reader.error && !g_str_equal (name, "WanPipeline"))
-    sora_json_reader_fail (&reader, SORA_MODEL_ERROR_UNSUPPORTED, "\"_class_name\": only WanPipeline is supported, found %s", name);
-  if (sora_json_reader_has (&reader, "transformer_2")) {
-    JsonNode *second = json_object_get_member (reader.object, "transformer_2");
-    /* [null, null] in models with one transformer */
-    if (JSON_NODE_HOLDS_ARRAY (second) && json_array_get_length (json_node_get_array (second)) > 0
-        && !json_array_get_null_element (json_node_get_array (second), 0))
-      sora_json_reader_fail (&reader, SORA_MODEL_ERROR_UNSUPPORTED, "models with a second transformer are not supported");
+  if (!reader.error && !g_str_equal (name, "WanPipeline") && !g_str_equal (name, "WanImageToVideoPipeline"))
+    sora_json_reader_fail (&reader, SORA_MODEL_ERROR_UNSUPPORTED,
+        "\"_class_name\": only WanPipeline and WanImageToVideoPipeline are supported, found %s", name);
+  if (has_part (&reader, "transformer_2")) {
+    sora_json_read_double (&reader, "boundary_ratio", SORA_JSON_REQUIRED, 0, 1, &model->boundary_ratio);
+    if (!model->parts.transformer_2.weights)
+      sora_json_reader_fail (&reader, SORA_MODEL_ERROR_NOT_FOUND, "it has a second transformer, but %s/transformer_2 has neither "
+          "diffusion_pytorch_model.safetensors nor an index of one", model->parts.path);
   }
   return sora_json_reader_close (&reader, error);
 }
@@ -43,25 +54,91 @@ make_name (const SoraModelParts *parts)
   return name;
 }
 
+guint
+sora_model_get_condition_channels (SoraModel *model)
+{
+  return model->transformer.in_channels - model->transformer.out_channels;
+}
+
+guint
+sora_model_get_image_tokens (SoraModel *model)
+{
+  if (model->transformer.image_dim == 0)
+    return 0;
+  return sora_clip_config_count_tokens (&model->image_encoder) * (model->transformer.image_positions > 0 ? 2 : 1);
+}
+
+static gboolean
+goes_on_from_image (SoraModel *model)
+{
+  return sora_model_get_condition_channels (model) > 0;
+}
+
+/* Of what sora.json leaves open, model_index.json says where the second expert takes over, or Wan's defaults do. */
+static void
+complete_experts (SoraModel *model)
+{
+  SoraStreamingConfig *streaming = &model->streaming;
+
+  if (!model->transformer_2_file)
+    streaming->boundary_ratio = 0;
+  else if (streaming->boundary_ratio == 0 && model->boundary_ratio > 0)
+    streaming->boundary_ratio = model->boundary_ratio;
+  else if (streaming->boundary_ratio == 0)
+    streaming->boundary_ratio = goes_on_from_image (model) ? SORA_WAN_IMAGE_BOUNDARY : SORA_WAN_BOUNDARY;
+  if (streaming->guidance_scale_2 < 0)
+    streaming->guidance_scale_2 = streaming->guidance_scale;
+}
+
+/* Whether the transformer was saved by the training that makes a generator of it, with a critic and a teacher, in a few steps and block after
+ * block, as Self-Forcing does. No other file has such names, and nothing else tells such a transformer from the one that it began as. */
+static gboolean
+has_generator_names (SoraModel *model)
+{
+  return g_str_has_prefix (sora_weight_file_get_prefix (model->transformer_file), "generator");
+}
+
+/* Without sora.json */
+static gboolean
+init_streaming (SoraModel *model, guint text_length, GError **error)
+{
+  const SoraModelParts *parts = &model->parts;
+  SoraStreamingConfig *streaming = &model->streaming;
+  g_autofree gchar *scheduler = parts->layout == SORA_LAYOUT_DIFFUSERS
+      ? g_build_filename (parts->folder, "scheduler", "scheduler_config.json", NULL) : NULL;
+
+  if (!sora_streaming_config_init_wan (streaming, model->vae.latent_channels, scheduler, error))
+    return FALSE;
+  streaming->text_length = text_length ? text_length : streaming->text_length;
+  if (model->transformer_2_file)
+    sora_streaming_config_set_wan_experts (streaming, goes_on_from_image (model), scheduler);
+  if (parts->causal || has_generator_names (model))
+    sora_streaming_config_set_wan_causal (streaming);
+  return TRUE;
+}
+
+/* What the caller says must not contradict a file. */
+static gboolean
+load_streaming_file (SoraModel *model, GError **error)
+{
+  if (!sora_streaming_config_load (&model->streaming, model->parts.streaming, error))
+    return FALSE;
+  if (!model->parts.causal || model->streaming.causal)
+    return TRUE;
+  g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED, "%s says that the model is not causal, which it is asked to be; change "
+      "the file, or do not ask for it", model->parts.streaming);
+  return FALSE;
+}
+
 /* sora.json; without it Wan's defaults, as the layout has them. @text_length: 0 = nothing says it */
 static gboolean
 load_streaming (SoraModel *model, guint text_length, GError **error)
 {
-  const SoraModelParts *parts = &model->parts;
-  g_autofree gchar *path = parts->folder ? g_build_filename (parts->folder, "sora.json", NULL) : NULL;
-  g_autofree gchar *scheduler = parts->layout == SORA_LAYOUT_DIFFUSERS
-      ? g_build_filename (parts->folder, "scheduler", "scheduler_config.json", NULL) : NULL;
-
-  if (path && g_file_test (path, G_FILE_TEST_EXISTS)) {
-    if (!sora_streaming_config_load (&model->streaming, path, error))
-      return FALSE;
-  } else {
-    if (!sora_streaming_config_init_wan (&model->streaming, model->vae.latent_channels, scheduler, error))
-      return FALSE;
-    model->streaming.text_length = text_length ? text_length : model->streaming.text_length;
-  }
+  if (!(model->parts.streaming ? load_streaming_file (model, error) : init_streaming (model, text_length, error)))
+    return FALSE;
+  complete_experts (model);
   if (!model->streaming.name)
-    model->streaming.name = make_name (parts);
+    model->streaming.name = make_name (&model->parts);
   return TRUE;
 }
 
@@ -80,24 +157,54 @@ load_text_encoder (SoraModel *model, GError **error)
 }
 
 static gboolean
-load_transformer (SoraModel *model, guint *text_length, GError **error)
+load_transformer_part (const SoraModelPart *part, SoraTransformerConfig *config, SoraWeightFile **file, guint *text_length, GError **error)
 {
-  const SoraModelPart *part = &model->parts.transformer;
-  SoraTransformerConfig *config = &model->transformer;
-  gboolean is_diffusers = model->parts.layout == SORA_LAYOUT_DIFFUSERS;
+  *file = sora_weight_file_open (part->weights, error);
+  return *file && sora_transformer_config_read (config, *file, part->config, text_length, error)
+      && sora_transformer_validate (config, *file, error);
+}
 
-  if (is_diffusers && !sora_transformer_config_load (config, part->config, error))
+/* A field in which two experts must agree: what they are given and give, and what a stream has room for */
+static gboolean
+expect_same_experts (SoraModel *model, const gchar *what, guint first, guint second, GError **error)
+{
+  if (first == second)
+    return TRUE;
+  g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED, "the two experts differ: %s of %s is %u, but of %s %u", what,
+      model->parts.transformer.weights, first, model->parts.transformer_2.weights, second);
+  return FALSE;
+}
+
+static gboolean
+check_experts (SoraModel *model, const SoraTransformerConfig *second, GError **error)
+{
+  const SoraTransformerConfig *first = &model->transformer;
+
+  return expect_same_experts (model, "in_channels", first->in_channels, second->in_channels, error)
+      && expect_same_experts (model, "out_channels", first->out_channels, second->out_channels, error)
+      && expect_same_experts (model, "num_attention_heads", first->num_attention_heads, second->num_attention_heads, error)
+      && expect_same_experts (model, "attention_head_dim", first->attention_head_dim, second->attention_head_dim, error)
+      && expect_same_experts (model, "num_layers", first->num_layers, second->num_layers, error)
+      && expect_same_experts (model, "ffn_dim", first->ffn_dim, second->ffn_dim, error)
+      && expect_same_experts (model, "text_dim", first->text_dim, second->text_dim, error)
+      && expect_same_experts (model, "freq_dim", first->freq_dim, second->freq_dim, error)
+      && expect_same_experts (model, "image_dim", first->image_dim, second->image_dim, error)
+      && expect_same_experts (model, "pos_embed_seq_len", first->image_positions, second->image_positions, error)
+      && expect_same_experts (model, "patch height", first->patch_size[1], second->patch_size[1], error)
+      && expect_same_experts (model, "patch width", first->patch_size[2], second->patch_size[2], error);
+}
+
+static gboolean
+load_transformers (SoraModel *model, guint *text_length, GError **error)
+{
+  const SoraModelParts *parts = &model->parts;
+
+  if (!load_transformer_part (&parts->transformer, &model->transformer, &model->transformer_file, text_length, error))
     return FALSE;
-  model->transformer_file = sora_weight_file_open (part->weights, error);
-  if (!model->transformer_file)
-    return FALSE;
-  if (!is_diffusers && part->config) {
-    if (!sora_transformer_config_read_wan (config, model->transformer_file, part->config, text_length, error))
-      return FALSE;
-  } else if (!is_diffusers && !sora_transformer_config_from_shapes (config, model->transformer_file, error)) {
-    return FALSE;
-  }
-  return sora_transformer_validate (config, model->transformer_file, error);
+  if (!parts->transformer_2.weights)
+    return TRUE;
+  return load_transformer_part (&parts->transformer_2, &model->transformer_2, &model->transformer_2_file, text_length, error)
+      && check_experts (model, &model->transformer_2, error);
 }
 
 static gboolean
@@ -111,6 +218,28 @@ load_vae (SoraModel *model, GError **error)
   model->vae_file = sora_weight_file_open (part->weights, error);
   return model->vae_file && (part->config || sora_vae_config_from_shapes (config, model->vae_file, error))
       && sora_vae_validate (config, model->vae_file, error);
+}
+
+/* Only if the transformer attends to an image's embeddings */
+static gboolean
+load_image_encoder (SoraModel *model, GError **error)
+{
+  const SoraModelPart *part = &model->parts.image_encoder;
+  SoraClipConfig *config = &model->image_encoder;
+
+  if (model->transformer.image_dim == 0)
+    return TRUE;
+  if (!part->weights) {
+    g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_NOT_FOUND, "%s: the image encoder is missing, which this image-to-video model needs. "
+        "Put CLIP's ViT-H/14 of XLM-RoBERTa CLIP (image_encoder of diffusers' folders, models_clip_open-clip-xlm-roberta-large-vit-huge-14.pth of "
+        "Wan's, ComfyUI's clip_vision_h) beside the transformer or in clip_vision, or name it as the image encoder", model->parts.path);
+    return FALSE;
+  }
+  if (part->config && !sora_clip_config_load (config, part->config, error))
+    return FALSE;
+  model->image_encoder_file = sora_weight_file_open (part->weights, error);
+  return model->image_encoder_file && (part->config || sora_clip_config_from_shapes (config, model->image_encoder_file, error))
+      && sora_clip_encoder_validate (config, model->image_encoder_file, error);
 }
 
 /* A file of its own, or in the text encoder's */
@@ -134,7 +263,8 @@ load_parts (SoraModel *model, GError **error)
 {
   guint text_length = 0;
 
-  return load_text_encoder (model, error) && load_transformer (model, &text_length, error) && load_vae (model, error)
+  return load_text_encoder (model, error) && load_transformers (model, &text_length, error) && load_vae (model, error)
+      && load_image_encoder (model, error)
       && load_streaming (model, text_length, error) && load_tokenizer (model, error);
 }
 
@@ -159,11 +289,63 @@ check_sizes (SoraModel *model, GError **error)
     if (streaming->sizes[i][0] % unit_x == 0 && streaming->sizes[i][1] % unit_y == 0)
       continue;
     g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_FORMAT,
-        "%s/sora.json: \"sizes\": %ux%u is not a multiple of %ux%u, what one token covers", model->parts.path, streaming->sizes[i][0],
-        streaming->sizes[i][1], unit_x, unit_y);
+        "%s: \"sizes\": %ux%u is not a multiple of %ux%u, what one token covers",
+        model->parts.streaming ? model->parts.streaming : model->parts.path, streaming->sizes[i][0], streaming->sizes[i][1], unit_x, unit_y);
     return FALSE;
   }
   return TRUE;
+}
+
+/* The latents alone, or with them what an image-to-video model has of its image; control models take something else. */
+static gboolean
+check_in_channels (SoraModel *model, GError **error)
+{
+  guint found = model->transformer.in_channels, latents = model->vae.latent_channels, with_image = 2 * latents + model->vae.time_scale;
+
+  if (found == latents || found == with_image)
+    return TRUE;
+  g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED, "%s: the transformer's in_channels is %u, but with a VAE of %u "
+      "latent_channels a text-to-video model has %u and an image-to-video model %u; others, as control models, are not supported",
+      model->parts.path, found, latents, latents, with_image);
+  return FALSE;
+}
+
+static gboolean
+check_image_encoder (SoraModel *model, GError **error)
+{
+  const SoraTransformerConfig *transformer = &model->transformer;
+
+  if (transformer->image_dim == 0)
+    return TRUE;
+  if (!goes_on_from_image (model)) {
+    g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED,
+        "%s: the transformer attends to an image, but has no channels for one, which is not supported", model->parts.path);
+    return FALSE;
+  }
+  return expect_equal (model, "the transformer's image_dim", transformer->image_dim, "the image encoder's hidden_size",
+          model->image_encoder.hidden_size, error)
+      && (transformer->image_positions == 0 || expect_equal (model, "the transformer's pos_embed_seq_len", transformer->image_positions,
+              "the number of rows of two images", sora_model_get_image_tokens (model), error));
+}
+
+const gchar *
+sora_model_get_causal_reason (SoraModel *model)
+{
+  if (model->parts.streaming)
+    return model->parts.streaming;
+  return model->parts.causal ? "request" : "the names of its tensors, generator ...";
+}
+
+/* Such models make whole clips. */
+static gboolean
+check_clips (SoraModel *model, GError **error)
+{
+  if (!model->streaming.causal || (!model->transformer_2_file && !goes_on_from_image (model)))
+    return TRUE;
+  g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED,
+      "%s: causal, by %s, but a model with two experts, or one from image to video, makes whole clips only", model->parts.path,
+      sora_model_get_causal_reason (model));
+  return FALSE;
 }
 
 /* What one file says about another. */
@@ -176,8 +358,7 @@ check_agreement (SoraModel *model, GError **error)
     return expect_equal (model, "the tokenizer's vocabulary", vocab_size, "the text encoder's", model->text_encoder.vocab_size, error);
   return expect_equal (model, "the transformer's text_dim", model->transformer.text_dim, "the text encoder's d_model",
           model->text_encoder.d_model, error)
-      && expect_equal (model, "the transformer's in_channels", model->transformer.in_channels, "the VAE's latent_channels",
-          latent_channels, error)
+      && check_in_channels (model, error) && check_image_encoder (model, error) && check_clips (model, error)
       && expect_equal (model, "the transformer's out_channels", model->transformer.out_channels, "the VAE's latent_channels",
           latent_channels, error)
       && check_sizes (model, error);
@@ -189,10 +370,12 @@ model_free (SoraModel *model)
   g_clear_pointer (&model->tokenizer, sora_tokenizer_free);
   g_clear_pointer (&model->text_encoder_file, sora_weight_file_free);
   g_clear_pointer (&model->transformer_file, sora_weight_file_free);
+  g_clear_pointer (&model->transformer_2_file, sora_weight_file_free);
+  g_clear_pointer (&model->image_encoder_file, sora_weight_file_free);
   g_clear_pointer (&model->vae_file, sora_weight_file_free);
   sora_streaming_config_clear (&model->streaming);
   sora_vae_config_clear (&model->vae);
-  g_ptr_array_unref (model->weights);
+  g_ptr_array_unref (model->residents);
   g_mutex_clear (&model->lock);
   g_cond_clear (&model->changed);
   sora_model_parts_clear (&model->parts);
@@ -200,29 +383,39 @@ model_free (SoraModel *model)
 }
 
 SoraModel *
-sora_model_open_parts (const gchar *path, const gchar *text_encoder, const gchar *vae, const gchar *tokenizer, GError **error)
+sora_model_open_files (const SoraModelFiles *files, GError **error)
 {
   g_autoptr (SoraModel) model = NULL;
   SoraModelParts parts;
 
-  if (!sora_model_parts_find (&parts, path, text_encoder, vae, tokenizer, error))
+  if (!sora_model_parts_find (&parts, files, error))
     return NULL;
   model = g_new0 (SoraModel, 1);
   g_atomic_ref_count_init (&model->ref_count);
   g_mutex_init (&model->lock);
   g_cond_init (&model->changed);
-  model->weights = g_ptr_array_new ();
+  model->residents = g_ptr_array_new ();
   model->parts = parts;
-  if (!check_index (model, error) || !sora_model_parts_check (&model->parts, error) || !load_parts (model, error)
+  if (!read_index (model, error) || !sora_model_parts_check (&model->parts, error) || !load_parts (model, error)
       || !check_agreement (model, error))
     return NULL;
   return g_steal_pointer (&model);
 }
 
 SoraModel *
+sora_model_open_parts (const gchar *path, const gchar *text_encoder, const gchar *vae, const gchar *tokenizer, GError **error)
+{
+  const SoraModelFiles files = { .path = path, .text_encoder = text_encoder, .vae = vae, .tokenizer = tokenizer };
+
+  return sora_model_open_files (&files, error);
+}
+
+SoraModel *
 sora_model_open (const gchar *path, GError **error)
 {
-  return sora_model_open_parts (path, NULL, NULL, NULL, error);
+  const SoraModelFiles files = { .path = path };
+
+  return sora_model_open_files (&files, error);
 }
 
 SoraModel *

@@ -1,13 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The picture that a stream begins with: encoded once, when the stream is made, and kept as its first latent. */
+/* The pictures that a stream goes on from: encoded once, when the stream is made, and kept as the transformer wants them. */
 #include "stream-image.h"
 
+#include "ops/elementwise.h"
+#include "stages/clip-encoder.h"
+
 struct _SoraStreamImage {
-  const SoraVaeConfig *config;
+  SoraModel *model;             /* (transfer none) */
   gsize frame_bytes;
-  SoraVae *encoder;             /* NULL once the picture is encoded, as is the next */
+  guint height, width;          /* of a latent */
+  guint n_latents;              /* of the condition */
+  SoraVae *encoder;             /* NULL once the pictures are encoded, as are the next two */
   SoraVaeEncoderState *state;
+  SoraClipEncoderState *clip_state;
   cl_mem latent;                /* [1, height, width, latent_channels] */
+  cl_mem condition;             /* [n_latents, height, width, time_scale + latent_channels]: a mask for each frame, 1 where it is given; the
+                                 * latents of a video that is grey elsewhere */
+  cl_mem embeddings;            /* [image_tokens, image_dim] */
 };
 
 SoraStreamImage *
@@ -19,36 +28,57 @@ sora_stream_image_new (SoraModel *model, SoraQueue *queue, GError **error)
   if (!encoder)
     return NULL;
   image = g_new0 (SoraStreamImage, 1);
-  image->config = &model->vae;
+  image->model = model;
   image->encoder = encoder;
   return image;
 }
 
 static void
-drop_encoder (SoraStreamImage *image)
+drop_encoders (SoraStreamImage *image)
 {
   g_clear_pointer (&image->state, sora_vae_encoder_state_free);
   g_clear_pointer (&image->encoder, sora_vae_free);
+  g_clear_pointer (&image->clip_state, sora_clip_encoder_state_free);
 }
 
 void
 sora_stream_image_free (SoraStreamImage *image)
 {
-  drop_encoder (image);
+  drop_encoders (image);
   g_free (image);
 }
 
-void
-sora_stream_image_plan (SoraStreamImage *image, guint height, guint width, SoraArena *arena)
+static guint
+condition_channels (SoraStreamImage *image)
 {
-  gsize pixels = (gsize) height * width, mark;
+  return sora_model_get_condition_channels (image->model);
+}
 
-  image->frame_bytes = 3 * pixels * image->config->spatial_scale * image->config->spatial_scale;
-  sora_arena_add (arena, &image->latent, pixels * image->config->latent_channels);
+void
+sora_stream_image_plan (SoraStreamImage *image, guint height, guint width, guint n_latents, SoraArena *arena)
+{
+  const SoraVaeConfig *vae = &image->model->vae;
+  gsize pixels = (gsize) height * width, mark;
+  guint n_tokens = sora_model_get_image_tokens (image->model);
+
+  image->frame_bytes = 3 * pixels * vae->spatial_scale * vae->spatial_scale;
+  image->height = height;
+  image->width = width;
+  image->n_latents = n_latents;
+  sora_arena_add (arena, &image->latent, pixels * vae->latent_channels);
+  if (condition_channels (image) > 0)
+    sora_arena_add (arena, &image->condition, n_latents * pixels * condition_channels (image));
+  if (n_tokens > 0)
+    sora_arena_add (arena, &image->embeddings, (gsize) n_tokens * image->model->transformer.image_dim);
   mark = sora_arena_mark (arena);
   g_clear_pointer (&image->state, sora_vae_encoder_state_free);
-  image->state = sora_vae_encoder_state_new (image->encoder, height, width, 1, TRUE, arena);
+  image->state = sora_vae_encoder_state_new (image->encoder, height, width, 1, condition_channels (image) == 0, arena);
   sora_arena_rewind (arena, mark);
+  g_clear_pointer (&image->clip_state, sora_clip_encoder_state_free);
+  if (n_tokens > 0) {
+    image->clip_state = sora_clip_encoder_state_new (&image->model->image_encoder, arena);
+    sora_arena_rewind (arena, mark);
+  }
 }
 
 guint64
@@ -58,20 +88,106 @@ sora_stream_image_get_largest (SoraStreamImage *image)
 }
 
 /* A video's first latent is that of its first frame, repeated as often as the latent has frames. */
-gboolean
-sora_stream_image_encode (SoraStreamImage *image, SoraQueue *queue, const guint8 *rgb, cl_mem frames, GError **error)
+static void
+encode_first (SoraStreamImage *image, SoraQueue *queue, const guint8 *first, cl_mem frames)
 {
-  for (guint i = 0; i < image->config->time_scale; i++)
-    sora_queue_write (queue, frames, i * image->frame_bytes, image->frame_bytes, rgb);
+  for (guint i = 0; i < image->model->vae.time_scale; i++)
+    sora_queue_write (queue, frames, i * image->frame_bytes, image->frame_bytes, first);
   sora_vae_encode (image->encoder, image->state, queue, frames, 1, image->latent);
+}
+
+/* The mask's channels, those that count a latent's frames, are 1 in the first latent, whose frames are all the picture, and in the last
+ * frame of the last one. */
+static void
+write_mask (SoraStreamImage *image, SoraQueue *queue, guint index, guint first_channel)
+{
+  guint n = condition_channels (image), pixels = image->height * image->width;
+  gsize size = sizeof (gfloat) * pixels * n;
+  g_autofree gfloat *mask = g_new0 (gfloat, (gsize) pixels * n);
+
+  for (guint p = 0; p < pixels; p++)
+    for (guint c = first_channel; c < image->model->vae.time_scale; c++)
+      mask[p * n + c] = 1;
+  sora_queue_write (queue, image->condition, index * size, size, mask);
+}
+
+/* The latent behind the mask, of latent @index of the condition */
+static void
+place_latent (SoraStreamImage *image, SoraQueue *queue, guint index)
+{
+  guint n = condition_channels (image), pixels = image->height * image->width;
+  SoraMatrix target = SORA_MATRIX_AT (image->condition, index * pixels * n + image->model->vae.time_scale, n);
+
+  sora_patchify_run (queue, image->latent, 0, target, 1, image->height, image->width, image->model->vae.latent_channels, 1, 1);
+}
+
+/* The video between the pictures is grey. Its first latent is there. */
+static void
+encode_condition (SoraStreamImage *image, SoraQueue *queue, const guint8 *last, cl_mem frames)
+{
+  guint n_frames = image->model->vae.time_scale;
+
+  write_mask (image, queue, 0, 0);
+  place_latent (image, queue, 0);
+  for (guint i = 1; i < image->n_latents; i++) {
+    gboolean is_last = last && i + 1 == image->n_latents;
+    write_mask (image, queue, i, is_last ? n_frames - 1 : n_frames);
+    if (is_last)
+      sora_queue_write (queue, frames, (n_frames - 1) * image->frame_bytes, image->frame_bytes, last);
+    sora_vae_encode_greyed (image->encoder, image->state, queue, frames, is_last ? n_frames - 1 : n_frames, image->latent);
+    place_latent (image, queue, i);
+  }
+}
+
+/* What CLIP sees of the pictures: rows of the first, then of the last if there is one. */
+static gboolean
+embed (SoraStreamImage *image, SoraQueue *queue, const guint8 *first, const guint8 *last, GError **error)
+{
+  SoraModel *model = image->model;
+  guint width = image->width * model->vae.spatial_scale, height = image->height * model->vae.spatial_scale;
+  guint dim = model->image_encoder.hidden_size, rows = sora_clip_config_count_tokens (&model->image_encoder);
+  SoraClipEncoder *clip = sora_clip_encoder_new (&model->image_encoder, model->image_encoder_file, queue, error);
+  gboolean done;
+
+  if (!clip)
+    return FALSE;
+  sora_clip_encoder_run (clip, image->clip_state, queue, first, width, height, SORA_MATRIX (image->embeddings, dim));
+  if (last)
+    sora_clip_encoder_run (clip, image->clip_state, queue, last, width, height, SORA_MATRIX_AT (image->embeddings, rows * dim, dim));
+  done = sora_queue_finish (queue, error);
+  sora_clip_encoder_free (clip);
+  return done;
+}
+
+gboolean
+sora_stream_image_encode (SoraStreamImage *image, SoraQueue *queue, const guint8 *first, const guint8 *last, cl_mem frames, GError **error)
+{
+  encode_first (image, queue, first, frames);
+  if (image->condition)
+    encode_condition (image, queue, last, frames);
   if (!sora_queue_finish (queue, error))
     return FALSE;
-  drop_encoder (image);
+  g_clear_pointer (&image->encoder, sora_vae_free);
+  if (image->embeddings && !embed (image, queue, first, last, error))
+    return FALSE;
+  drop_encoders (image);
   return TRUE;
 }
 
 cl_mem
 sora_stream_image_get_latent (SoraStreamImage *image)
 {
-  return image->latent;
+  return image->condition ? NULL : image->latent;
+}
+
+cl_mem
+sora_stream_image_get_condition (SoraStreamImage *image)
+{
+  return image->condition;
+}
+
+cl_mem
+sora_stream_image_get_embeddings (SoraStreamImage *image)
+{
+  return image->embeddings;
 }

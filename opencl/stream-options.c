@@ -11,7 +11,7 @@ sora_stream_options_new (void)
 
   options->prompt = g_strdup ("");
   options->negative_prompt = g_strdup ("");
-  options->guidance_scale = -1;
+  options->guidance_scale = options->guidance_scale_2 = -1;
   options->guidance_end = 1;
   options->shift = -1;
   options->vae_tile = -1;
@@ -26,7 +26,8 @@ sora_stream_options_copy (const SoraStreamOptions *options)
   copy->prompt = g_strdup (options->prompt);
   copy->negative_prompt = g_strdup (options->negative_prompt);
   copy->noise = g_memdup2 (options->noise, options->n_noise * sizeof (gfloat));
-  copy->image = g_memdup2 (options->image, (gsize) 3 * options->image_width * options->image_height);
+  copy->image.rgb = g_memdup2 (options->image.rgb, (gsize) 3 * options->image.width * options->image.height);
+  copy->last_image.rgb = g_memdup2 (options->last_image.rgb, (gsize) 3 * options->last_image.width * options->last_image.height);
   return copy;
 }
 
@@ -38,7 +39,8 @@ sora_stream_options_free (SoraStreamOptions *options)
   g_free (options->prompt);
   g_free (options->negative_prompt);
   g_free (options->noise);
-  g_free (options->image);
+  g_free (options->image.rgb);
+  g_free (options->last_image.rgb);
   g_free (options);
 }
 
@@ -60,6 +62,12 @@ void
 sora_stream_options_set_guidance_scale (SoraStreamOptions *options, gdouble scale)
 {
   options->guidance_scale = scale;
+}
+
+void
+sora_stream_options_set_guidance_scale_2 (SoraStreamOptions *options, gdouble scale)
+{
+  options->guidance_scale_2 = scale;
 }
 
 void
@@ -114,22 +122,32 @@ sora_stream_options_set_noise (SoraStreamOptions *options, const gfloat *noise, 
   options->n_noise = n;
 }
 
-void
-sora_stream_options_set_image (SoraStreamOptions *options, const guint8 *rgb, guint width, guint height, gsize stride)
+static void
+set_picture (SoraStreamPicture *picture, const guint8 *rgb, guint width, guint height, gsize stride)
 {
   gsize row = (gsize) 3 * width;
 
   g_return_if_fail (rgb == NULL || (width > 0 && height > 0 && stride >= row));
 
-  g_clear_pointer (&options->image, g_free);
-  options->image_width = options->image_height = 0;
+  g_free (picture->rgb);
+  *picture = (SoraStreamPicture) { NULL };
   if (rgb == NULL)
     return;
-  options->image = g_malloc_n (height, row);
-  options->image_width = width;
-  options->image_height = height;
+  *picture = (SoraStreamPicture) { g_malloc_n (height, row), width, height };
   for (guint y = 0; y < height; y++)
-    memcpy (options->image + y * row, rgb + y * stride, row);
+    memcpy (picture->rgb + y * row, rgb + y * stride, row);
+}
+
+void
+sora_stream_options_set_image (SoraStreamOptions *options, const guint8 *rgb, guint width, guint height, gsize stride)
+{
+  set_picture (&options->image, rgb, width, height, stride);
+}
+
+void
+sora_stream_options_set_last_image (SoraStreamOptions *options, const guint8 *rgb, guint width, guint height, gsize stride)
+{
+  set_picture (&options->last_image, rgb, width, height, stride);
 }
 
 void

@@ -6,9 +6,16 @@
 
 G_BEGIN_DECLS
 
+/* A copy of the caller's picture */
+typedef struct {
+  guint8 *rgb;                  /* [height, width, 3]; NULL: none */
+  guint width, height;
+} SoraStreamPicture;
+
 struct _SoraStreamOptions {
   gchar *prompt, *negative_prompt;
   gdouble guidance_scale;       /* -1: the model's own */
+  gdouble guidance_scale_2;     /* of the second of two experts; -1: guidance_scale, or the model's own if that is */
   gdouble guidance_begin, guidance_end; /* shares of the schedule */
   SoraSamplerType sampler;
   guint steps;                  /* 0: the model's own */
@@ -18,8 +25,7 @@ struct _SoraStreamOptions {
   guint64 length;               /* frames; 0: endless, or the model's own clip */
   gfloat *noise;                /* [channels, latents, height, width] */
   gsize n_noise;                /* floats */
-  guint8 *image;                /* [image_height, image_width, 3]; NULL: none */
-  guint image_width, image_height;
+  SoraStreamPicture image, last_image;
   SoraWeightType weight_type;
   SoraTextEncoderPolicy text_encoder_policy;
   guint64 max_memory;           /* bytes; 0: of the device */

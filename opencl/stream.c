@@ -26,9 +26,7 @@ typedef struct {
 
 struct _SoraStream {
   SoraModel *model;
-  SoraModelWeights *weights;
-  SoraTextEncoder *text_encoder;        /* NULL: not taken at present */
-  SoraTransformer *transformer;
+  SoraResident *vae, *text_encoder, *experts[2];        /* NULL: not taken at present */
   guint64 text_bytes;           /* that a text encoder which was released takes at least when it comes back */
   SoraQueue *queue;
   SoraStreamOptions *options;   /* resolved: no "model's own" left */
@@ -36,6 +34,8 @@ struct _SoraStream {
   guint block_latents;          /* latent frames a block */
   guint n_branches;             /* 2 with guidance */
 
+  SoraTransformer *transformer; /* the expert that the state is for at present; NULL: none */
+  gboolean conditioned;         /* the state has the timesteps and the image as this transformer makes them */
   SoraTextEncoderState *text_state;
   SoraTransformerState *transformer_state;
   SoraVaeDecoderState *decoder_state;
@@ -55,16 +55,17 @@ struct _SoraStream {
   SoraBlock *unfinished;        /* the block that is being decoded: its latents are clean. NULL: none is */
   guint n_read;                 /* of its latents: decoded and read back */
   guint n_decoded;              /* of those after them: decoded into @rgb, not read back yet */
-  gboolean text_ready[2];       /* a branch: its prompt's keys and values are in place */
+  gboolean text_ready[2];       /* a branch: its prompt's embeddings are in place */
+  gboolean text_set[2];         /* a branch: so are the transformer's keys and values of them */
   gboolean text_seen[2];        /* a branch: the tap has seen its prompt's embeddings */
   gchar *prompt;                /* the current block's */
-  gdouble guidance;
+  gdouble guidance[2];          /* an expert's */
 
   StageUse stages[SORA_STAGE_VAE + 1];
 
   GMutex lock;                  /* guards the two below */
   gchar *pending_prompt;        /* NULL: unchanged */
-  gdouble pending_guidance;
+  gdouble pending_guidance;     /* -1: the model's own */
 
   SoraProgressFunc progress;    /* while sora_stream_new() runs */
   gpointer progress_data;
@@ -123,6 +124,13 @@ check_range (const gchar *what, gdouble value, gdouble min, gdouble max, GError 
   return FALSE;
 }
 
+/* -1 stands for the model's own. */
+static gboolean
+check_guidance (const gchar *what, gdouble scale, GError **error)
+{
+  return scale < 0 || check_range (what, scale, 0, MAX_GUIDANCE_SCALE, error);
+}
+
 /* A clip is generated at once, so it cannot be of any length. */
 static gboolean
 check_length (SoraModel *model, const SoraStreamOptions *options, GError **error)
@@ -158,13 +166,45 @@ check_memory_options (const SoraStreamOptions *options, GError **error)
 }
 
 static gboolean
-check_image (const SoraStreamOptions *options, GError **error)
+check_picture_size (const SoraStreamOptions *options, const SoraStreamPicture *picture, const gchar *what, GError **error)
 {
-  if (!options->image || (options->image_width == options->width && options->image_height == options->height))
+  if (!picture->rgb || (picture->width == options->width && picture->height == options->height))
     return TRUE;
   g_set_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION,
-      "the image has %ux%u pixels, but the stream %ux%u: scale the image to the stream's size", options->image_width,
-      options->image_height, options->width, options->height);
+      "the %s has %ux%u pixels, but the stream %ux%u: scale the image to the stream's size", what, picture->width, picture->height,
+      options->width, options->height);
+  return FALSE;
+}
+
+/* Why the pictures are not those that the model takes; NULL: they are. The last frame must be the last one of a latent. */
+static const gchar *
+find_image_fault (SoraModel *model, const SoraStreamOptions *options)
+{
+  gboolean takes_condition = sora_model_get_condition_channels (model) > 0;
+
+  if (takes_condition && !options->image.rgb)
+    return "this model goes on from an image, and none is given: set an image";
+  if (model->transformer.image_positions > 0 && !options->last_image.rgb)
+    return "this model leads from one image to another, and no last image is given: set one";
+  if (!options->last_image.rgb)
+    return NULL;
+  if (!takes_condition || (model->transformer.image_dim > 0 && model->transformer.image_positions == 0))
+    return "this model takes no last image: Wan 2.2's image-to-video models do, and FLF2V";
+  if (options->length < 2 || (options->length + model->vae.frames_to_trim) % model->vae.time_scale != 0)
+    return "a clip that ends with a given image must have frames for whole latents, with Wan one more than a multiple of 4";
+  return NULL;
+}
+
+/* Lengths are resolved. */
+static gboolean
+check_images (SoraModel *model, const SoraStreamOptions *options, GError **error)
+{
+  const gchar *fault = find_image_fault (model, options);
+
+  if (!fault)
+    return check_picture_size (options, &options->image, "image", error)
+        && check_picture_size (options, &options->last_image, "last image", error);
+  g_set_error_literal (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION, fault);
   return FALSE;
 }
 
@@ -189,20 +229,37 @@ resolve_options (SoraModel *model, SoraStreamOptions *options, GError **error)
     options->sampler = own->sampler;
   if (options->steps == 0)
     options->steps = own->steps;
-  if (options->guidance_scale < 0)
-    options->guidance_scale = own->guidance_scale;
   if (options->shift < 0)
     options->shift = own->shift;
   if (options->length == 0)
     options->length = sora_model_get_clip_frames (model);
   return check_sampler (options, error) && check_memory_options (options, error) && check_vae_tile (options, error)
-      && check_size (model, options, error) && check_image (options, error)
+      && check_size (model, options, error) && check_images (model, options, error)
       && check_length (model, options, error)
       && check_range ("steps", options->steps, 1, 1000, error)
-      && check_range ("guidance scale", options->guidance_scale, 0, MAX_GUIDANCE_SCALE, error)
+      && check_guidance ("guidance scale", options->guidance_scale, error)
+      && check_guidance ("guidance scale 2", options->guidance_scale_2, error)
       && check_range ("the beginning of guidance", options->guidance_begin, 0, 1, error)
       && check_range ("the end of guidance", options->guidance_end, options->guidance_begin, 1, error)
       && check_range ("shift", options->shift, 0.01, 100, error);
+}
+
+/* Guidance with @scale, -1 or the caller's, for each expert: what the options say of the second one counts for it alone. */
+static void
+set_guidance (SoraStream *stream, gdouble scale)
+{
+  const SoraStreamingConfig *own = &stream->model->streaming;
+  gdouble second = stream->options->guidance_scale_2;
+
+  stream->guidance[0] = scale >= 0 ? scale : own->guidance_scale;
+  stream->guidance[1] = second >= 0 ? second : scale >= 0 ? scale : own->guidance_scale_2;
+}
+
+/* Whether any step is guided: the second expert's count where there is one. */
+static gboolean
+is_guided (const SoraStream *stream)
+{
+  return stream->guidance[0] != 1 || (stream->model->transformer_2_file && stream->guidance[1] != 1);
 }
 
 /* A causal model's block; or the whole clip, as many latents as its frames take. */
@@ -231,7 +288,8 @@ check_extent (SoraStream *stream, GError **error)
   guint64 noises = stream->options->sampler == SORA_SAMPLER_RENOISE ? stream->options->steps : 1;
   guint64 copies = MAX (MAX (noises, stream->n_branches), sora_scheduler_count_estimates (stream->options->sampler));
   guint64 latents = stream->block_latents * pixels * stream->model->vae.latent_channels * copies;
-  guint64 floats = MAX (MAX (window * tokens * 2 * dim, block * tokens * c->ffn_dim), latents);
+  guint64 condition = stream->block_latents * pixels * sora_model_get_condition_channels (stream->model);
+  guint64 floats = MAX (MAX (window * tokens * 2 * dim, block * tokens * c->ffn_dim), MAX (latents, condition));
 
   if (floats <= G_MAXUINT32)
     return TRUE;
@@ -243,12 +301,19 @@ check_extent (SoraStream *stream, GError **error)
 
 /* --- construction ---------------------------------------------------------------------------------------------- */
 
+/* Whether the image is block 0's first latent; else the model is given it with the noise. */
+static gboolean
+holds_image (SoraStream *stream)
+{
+  return stream->image && sora_model_get_condition_channels (stream->model) == 0;
+}
+
 /* A model without a cache takes a given latent as it is: clean, at timestep 0. */
 static void
 declare_sampler (SoraStream *stream)
 {
   const SoraStreamingConfig *own = &stream->model->streaming;
-  gdouble held_timestep = stream->image ? 0 : -1;
+  gdouble held_timestep = holds_image (stream) ? 0 : -1;
   SoraSamplerSettings settings = {
     .type = stream->options->sampler, .prediction = own->prediction,
     .steps = stream->options->steps, .shift = stream->options->shift,
@@ -294,9 +359,11 @@ declare_memory (SoraStream *stream, guint tile)
     .height = stream->latent_height, .width = stream->latent_width,
     .text_length = own->text_length,
     .max_timesteps = sora_sampler_get_n_timesteps (stream->sampler),
+    .image_tokens = sora_model_get_image_tokens (model),
+    .condition_channels = sora_model_get_condition_channels (model),
   };
   stream->text_state = sora_text_encoder_state_new (&model->text_encoder, own->text_length, stream->arena);
-  stream->decoder_state = sora_vae_decoder_state_new (stream->weights->vae, stream->latent_height, stream->latent_width,
+  stream->decoder_state = sora_vae_decoder_state_new (stream->vae->vae, stream->latent_height, stream->latent_width,
       n_decoded, &tiling, stream->arena);
   n_decoded = sora_vae_decoder_state_get_chunk (stream->decoder_state);
   rgb_bytes = (gsize) n_decoded * model->vae.time_scale * 3 * stream->options->width * stream->options->height;
@@ -306,7 +373,7 @@ declare_memory (SoraStream *stream, guint tile)
   sora_arena_add (stream->arena, &stream->rgb, (rgb_bytes + sizeof (gfloat) - 1) / sizeof (gfloat));
   sora_arena_add (stream->arena, &stream->flag, 1);
   if (stream->image)
-    sora_stream_image_plan (stream->image, stream->latent_height, stream->latent_width, stream->arena);
+    sora_stream_image_plan (stream->image, stream->latent_height, stream->latent_width, stream->block_latents, stream->arena);
   stream->transformer_state = sora_transformer_state_new (&model->transformer, &shape, stream->arena);
 }
 
@@ -330,6 +397,14 @@ max_memory (SoraStream *stream)
   return stream->options->max_memory > 0 ? stream->options->max_memory : all / 10 * 9;
 }
 
+/* Of the parts that the stream has taken */
+static guint64
+count_weight_bytes (SoraStream *stream)
+{
+  return sora_resident_get_size (stream->vae) + sora_resident_get_size (stream->text_encoder)
+      + sora_resident_get_size (stream->experts[0]) + sora_resident_get_size (stream->experts[1]);
+}
+
 /* Bytes that are left to the weights, which come one after the other, as the files have them; where they cannot but be streamed, half of the
  * memory */
 static guint64
@@ -347,7 +422,7 @@ fits_memory (SoraStream *stream)
 {
   SoraDevice *device = sora_queue_get_device (stream->queue);
   guint64 largest = sora_vae_decoder_state_get_largest (stream->decoder_state);
-  guint64 bytes = sora_arena_get_size (stream->arena) + sora_model_weights_get_size (stream->weights) + room_for_weights (stream);
+  guint64 bytes = sora_arena_get_size (stream->arena) + count_weight_bytes (stream) + room_for_weights (stream);
 
   if (device->type == CL_DEVICE_TYPE_CPU)
     bytes += sora_vae_decoder_state_get_host_size (stream->decoder_state);
@@ -374,17 +449,31 @@ plan_memory (SoraStream *stream, GError **error)
   return check_maps (stream, error) && sora_arena_commit (stream->arena, error);
 }
 
-/* What depends on neither prompt nor block. */
+/* What the transformer makes of what depends on neither prompt nor block. */
+static void
+set_timesteps_and_image (SoraStream *stream)
+{
+  cl_mem embeddings = stream->image ? sora_stream_image_get_embeddings (stream->image) : NULL;
+
+  sora_transformer_set_timesteps (stream->transformer, stream->transformer_state, stream->queue,
+      sora_sampler_get_timesteps (stream->sampler), sora_sampler_get_n_timesteps (stream->sampler));
+  if (embeddings)
+    sora_transformer_set_image (stream->transformer, stream->transformer_state, stream->queue,
+        SORA_MATRIX (embeddings, stream->model->transformer.image_dim));
+}
+
+/* What any transformer finds in the state. */
 static void
 prepare_state (SoraStream *stream)
 {
-  sora_transformer_state_prepare (stream->transformer, stream->transformer_state, stream->queue);
-  sora_transformer_set_timesteps (stream->transformer, stream->transformer_state, stream->queue,
-      sora_sampler_get_timesteps (stream->sampler), sora_sampler_get_n_timesteps (stream->sampler));
+  sora_transformer_state_prepare (stream->experts[0]->transformer, stream->transformer_state, stream->queue);
+  if (stream->image)
+    sora_transformer_set_condition (stream->transformer_state, sora_stream_image_get_condition (stream->image));
 }
 
 static gboolean encode_prompts (SoraStream *stream, GCancellable *cancellable, GError **error);
-static void set_texts (SoraStream *stream);
+static gboolean load_expert (SoraStream *stream, guint index, GCancellable *cancellable, GError **error);
+static gboolean use_expert (SoraStream *stream, guint index, GCancellable *cancellable, GError **error);
 
 static void
 report (SoraStream *stream, gdouble fraction, const gchar *what)
@@ -397,10 +486,8 @@ report (SoraStream *stream, gdouble fraction, const gchar *what)
 static SoraWeightRequest
 weight_request (SoraStream *stream, GCancellable *cancellable)
 {
-  guint64 taken = stream->arena ? sora_arena_get_size (stream->arena) : 0, all = max_memory (stream);
+  guint64 taken = count_weight_bytes (stream) + (stream->arena ? sora_arena_get_size (stream->arena) : 0), all = max_memory (stream);
 
-  if (stream->weights)
-    taken += sora_model_weights_get_size (stream->weights);
   return (SoraWeightRequest) {
     .type = stream->options->weight_type, .max_memory = all, .max_bytes = all > taken ? all - taken : 0,
     .progress = stream->progress, .progress_data = stream->progress_data, .cancellable = cancellable,
@@ -414,16 +501,16 @@ load_weights (SoraStream *stream, GCancellable *cancellable, GError **error)
   SoraWeightRequest request = weight_request (stream, cancellable);
   gint64 start = g_get_monotonic_time ();
 
-  stream->weights = sora_model_get_weights (stream->model, stream->queue, &request, error);
-  if (stream->weights && stream->options->image)
+  stream->vae = sora_model_take (stream->model, SORA_PART_VAE, stream->queue, &request, error);
+  if (stream->vae && stream->options->image.rgb)
     stream->image = sora_stream_image_new (stream->model, stream->queue, error);
-  if (!stream->weights || (stream->options->image && !stream->image))
+  if (!stream->vae || (stream->options->image.rgb && !stream->image))
     return FALSE;
-  end_loading (stream, SORA_STAGE_VAE, start, sora_vae_get_size (stream->weights->vae));
+  end_loading (stream, SORA_STAGE_VAE, start, sora_resident_get_size (stream->vae));
   return TRUE;
 }
 
-/* Afterwards the latent is all that is kept of the picture. */
+/* Afterwards what was made of them is all that is kept of the pictures. */
 static gboolean
 encode_image (SoraStream *stream, GError **error)
 {
@@ -432,24 +519,12 @@ encode_image (SoraStream *stream, GError **error)
   if (!stream->image)
     return TRUE;
   report (stream, 1, "encoding image");
-  if (!sora_stream_image_encode (stream->image, stream->queue, stream->options->image, stream->rgb, error))
+  if (!sora_stream_image_encode (stream->image, stream->queue, stream->options->image.rgb, stream->options->last_image.rgb, stream->rgb,
+          error))
     return FALSE;
   sora_stream_options_set_image (stream->options, NULL, 0, 0, 0);
+  sora_stream_options_set_last_image (stream->options, NULL, 0, 0, 0);
   end_stage (stream, SORA_STAGE_VAE, start);
-  return TRUE;
-}
-
-static gboolean
-load_transformer (SoraStream *stream, GCancellable *cancellable, GError **error)
-{
-  SoraWeightRequest request = weight_request (stream, cancellable);
-  gint64 start = g_get_monotonic_time ();
-
-  request.max_bytes -= MIN (request.max_bytes, stream->text_bytes);
-  stream->transformer = sora_model_weights_take_transformer (stream->weights, stream->queue, &request, error);
-  if (!stream->transformer)
-    return FALSE;
-  end_loading (stream, SORA_STAGE_TRANSFORMER, start, sora_transformer_get_size (stream->transformer));
   return TRUE;
 }
 
@@ -466,15 +541,14 @@ stream_set_up (SoraStream *stream, SoraDevice *device, GCancellable *cancellable
   if (!load_weights (stream, cancellable, error))
     return FALSE;
   if (!plan_memory (stream, error) || !encode_image (stream, error) || !encode_prompts (stream, cancellable, error)
-      || !load_transformer (stream, cancellable, error))
+      || !load_expert (stream, 0, cancellable, error))
     return FALSE;
   report (stream, 1, "building kernels");
   start = g_get_monotonic_time ();
   prepare_state (stream);
-  set_texts (stream);
-  end_stage (stream, SORA_STAGE_TRANSFORMER, start);
-  if (!sora_queue_check (stream->queue, error))
+  if (!use_expert (stream, 0, cancellable, error))
     return FALSE;
+  end_stage (stream, SORA_STAGE_TRANSFORMER, start);
   sora_queue_set_cancellable (stream->queue, NULL);
   return TRUE;
 }
@@ -494,8 +568,9 @@ sora_stream_new (SoraModel *model, SoraDevice *device, const SoraStreamOptions *
   stream->latent_width = stream->options->width / model->vae.spatial_scale;
   stream->latent_height = stream->options->height / model->vae.spatial_scale;
   stream->block_latents = count_block_latents (model, stream->options);
-  stream->guidance = stream->pending_guidance = stream->options->guidance_scale;
-  stream->n_branches = stream->guidance == 1 ? 1 : 2;
+  stream->pending_guidance = stream->options->guidance_scale;
+  set_guidance (stream, stream->pending_guidance);
+  stream->n_branches = is_guided (stream) ? 2 : 1;
   stream->prompt = g_strdup (stream->options->prompt);
   stream->progress = progress;
   stream->progress_data = user_data;
@@ -516,11 +591,10 @@ sora_stream_free (SoraStream *stream)
   }
   g_clear_pointer (&stream->image, sora_stream_image_free);
   drop_memory (stream);
-  if (stream->text_encoder)
-    sora_model_weights_release_text_encoder (stream->weights);
-  if (stream->transformer)
-    sora_model_weights_release_transformer (stream->weights);
-  g_clear_pointer (&stream->weights, sora_model_weights_unref);
+  sora_model_release (stream->model, stream->vae);
+  sora_model_release (stream->model, stream->text_encoder);
+  for (guint i = 0; i < G_N_ELEMENTS (stream->experts); i++)
+    sora_model_release (stream->model, stream->experts[i]);
   g_clear_pointer (&stream->queue, sora_queue_free);
   g_clear_pointer (&stream->options, sora_stream_options_free);
   g_clear_pointer (&stream->model, sora_model_unref);
@@ -585,9 +659,10 @@ encode_prompt (SoraStream *stream, guint branch, const gchar *prompt, GError **e
 
   if (!tokens)
     return FALSE;
-  sora_text_encoder_run (stream->text_encoder, stream->text_state, stream->queue, tokens, n_tokens, embeddings_of (stream, branch));
+  sora_text_encoder_run (stream->text_encoder->text_encoder, stream->text_state, stream->queue, tokens, n_tokens, embeddings_of (stream, branch));
   stream->n_tokens[branch] = n_tokens;
-  stream->text_seen[branch] = FALSE;
+  stream->text_ready[branch] = !sora_queue_has_failed (stream->queue);
+  stream->text_set[branch] = stream->text_seen[branch] = FALSE;
   return TRUE;
 }
 
@@ -607,11 +682,19 @@ take_text_encoder (SoraStream *stream, GCancellable *cancellable, GError **error
 
   if (stream->text_encoder)
     return TRUE;
-  stream->text_encoder = sora_model_weights_take_text_encoder (stream->weights, stream->queue, &request, error);
+  stream->text_encoder = sora_model_take (stream->model, SORA_PART_TEXT_ENCODER, stream->queue, &request, error);
   if (!stream->text_encoder)
     return FALSE;
-  end_loading (stream, SORA_STAGE_TEXT_ENCODER, start, sora_text_encoder_get_size (stream->text_encoder));
+  end_loading (stream, SORA_STAGE_TEXT_ENCODER, start, sora_resident_get_size (stream->text_encoder));
   return TRUE;
+}
+
+/* What was enqueued with it has ended. */
+static void
+release_part (SoraStream *stream, SoraResident **part)
+{
+  sora_model_release (stream->model, g_steal_pointer (part));
+  sora_queue_clear_streams (stream->queue);
 }
 
 /* Unless it is to stay. What was enqueued with it ends first, so that its memory is free at once. */
@@ -623,10 +706,8 @@ release_text_encoder (SoraStream *stream, GError **error)
   if (keeps_text_encoder (stream))
     return TRUE;
   done = sora_queue_finish (stream->queue, error);
-  stream->text_bytes = sora_text_encoder_get_least (stream->text_encoder);
-  sora_model_weights_release_text_encoder (stream->weights);
-  sora_queue_clear_streams (stream->queue);
-  stream->text_encoder = NULL;
+  stream->text_bytes = sora_text_encoder_get_least (stream->text_encoder->text_encoder);
+  release_part (stream, &stream->text_encoder);
   return done;
 }
 
@@ -642,7 +723,7 @@ prompt_of (SoraStream *stream, guint branch)
   return branch == 0 ? stream->prompt : stream->options->negative_prompt;
 }
 
-/* Encodes the prompts whose keys and values are not in place. */
+/* Encodes the prompts whose embeddings are not in place. */
 static gboolean
 encode_prompts (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
@@ -658,19 +739,6 @@ encode_prompts (SoraStream *stream, GCancellable *cancellable, GError **error)
     done = stream->text_ready[branch] || encode_prompt (stream, branch, prompt_of (stream, branch), error);
   end_stage (stream, SORA_STAGE_TEXT_ENCODER, start);
   return release_text_encoder (stream, done ? error : NULL) && done;
-}
-
-/* Gives the transformer the keys and values of the prompts that were encoded. */
-static void
-set_texts (SoraStream *stream)
-{
-  for (guint branch = 0; branch < stream->n_branches; branch++) {
-    if (stream->text_ready[branch])
-      continue;
-    sora_transformer_set_text (stream->transformer, stream->transformer_state, stream->queue, branch, embeddings_of (stream, branch),
-        stream->n_tokens[branch]);
-    stream->text_ready[branch] = !sora_queue_has_failed (stream->queue);
-  }
 }
 
 /* Shows the tap what it has not seen yet. */
@@ -691,6 +759,70 @@ tap_texts (SoraStream *stream, GError **error)
   return TRUE;
 }
 
+/* Lets the other expert go if the rest of the memory is too small for another one like it. */
+static gboolean
+make_room (SoraStream *stream, SoraResident **other, GCancellable *cancellable, GError **error)
+{
+  if (!*other || sora_resident_get_size (*other) <= weight_request (stream, cancellable).max_bytes)
+    return TRUE;
+  if (!sora_queue_finish (stream->queue, error))
+    return FALSE;
+  release_part (stream, other);
+  return TRUE;
+}
+
+static gboolean
+load_expert (SoraStream *stream, guint index, GCancellable *cancellable, GError **error)
+{
+  SoraWeightRequest request;
+  gint64 start = g_get_monotonic_time ();
+
+  if (!make_room (stream, &stream->experts[1 - index], cancellable, error))
+    return FALSE;
+  request = weight_request (stream, cancellable);
+  request.max_bytes -= MIN (request.max_bytes, stream->text_bytes);
+  stream->experts[index] = sora_model_take (stream->model, SORA_PART_TRANSFORMER + index, stream->queue, &request, error);
+  if (!stream->experts[index])
+    return FALSE;
+  end_loading (stream, SORA_STAGE_TRANSFORMER, start, sora_resident_get_size (stream->experts[0])
+      + sora_resident_get_size (stream->experts[1]));
+  return TRUE;
+}
+
+/* Gives the transformer the timesteps, the image, and the keys and values of the prompts, as far as it does not have them. */
+static void
+condition (SoraStream *stream)
+{
+  if (!stream->conditioned) {
+    set_timesteps_and_image (stream);
+    stream->conditioned = !sora_queue_has_failed (stream->queue);
+    stream->text_set[0] = stream->text_set[1] = FALSE;
+  }
+  for (guint branch = 0; branch < stream->n_branches; branch++) {
+    if (stream->text_set[branch])
+      continue;
+    sora_transformer_set_text (stream->transformer, stream->transformer_state, stream->queue, branch, embeddings_of (stream, branch),
+        stream->n_tokens[branch]);
+    stream->text_set[branch] = !sora_queue_has_failed (stream->queue);
+  }
+}
+
+/* Makes expert @index, 0 if there is but one, the one that the state is for. A call that fails leaves none. */
+static gboolean
+use_expert (SoraStream *stream, guint index, GCancellable *cancellable, GError **error)
+{
+  SoraTransformer *before = stream->transformer;
+
+  stream->transformer = NULL;
+  if (!stream->experts[index] && !load_expert (stream, index, cancellable, error))
+    return FALSE;
+  stream->transformer = stream->experts[index]->transformer;
+  if (stream->transformer != before)
+    stream->conditioned = FALSE;
+  condition (stream);
+  return sora_queue_check (stream->queue, error);
+}
+
 /* Takes over the prompt and guidance that were set meanwhile. */
 static gboolean
 take_direction (SoraStream *stream, GCancellable *cancellable, GError **error)
@@ -699,17 +831,14 @@ take_direction (SoraStream *stream, GCancellable *cancellable, GError **error)
 
   g_mutex_lock (&stream->lock);
   prompt = g_steal_pointer (&stream->pending_prompt);
-  stream->guidance = stream->pending_guidance;
+  set_guidance (stream, stream->pending_guidance);
   g_mutex_unlock (&stream->lock);
   if (prompt && !g_str_equal (prompt, stream->prompt)) {
     g_free (stream->prompt);
     stream->prompt = g_steal_pointer (&prompt);
     stream->text_ready[0] = FALSE;
   }
-  if (!encode_prompts (stream, cancellable, error))
-    return FALSE;
-  set_texts (stream);
-  return tap_texts (stream, error);
+  return encode_prompts (stream, cancellable, error) && tap_texts (stream, error);
 }
 
 /* --- a block --------------------------------------------------------------------------------------------------- */
@@ -760,7 +889,7 @@ upload_noise (SoraStream *stream)
 static SoraSamplerBlock
 sampler_block (SoraStream *stream, guint64 index)
 {
-  gboolean holds = stream->image && index == 0;
+  gboolean holds = holds_image (stream) && index == 0;
 
   return (SoraSamplerBlock) {
     .latents = stream->latents, .n_latents = stream->block_latents,
@@ -770,18 +899,21 @@ sampler_block (SoraStream *stream, guint64 index)
 }
 
 /* The clean latents that lie there from the block before enter the cache. */
-static void
-commit_previous (SoraStream *stream)
+static gboolean
+commit_previous (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
   SoraSamplerBlock block;
   gint64 start = g_get_monotonic_time ();
 
   if (!stream->uncommitted)
-    return;
+    return TRUE;
+  if (!use_expert (stream, 0, cancellable, error))
+    return FALSE;
   block = sampler_block (stream, stream->next_block - 1);
   sora_sampler_commit (stream->sampler, stream->transformer, stream->transformer_state, stream->queue, &block);
   stream->uncommitted = sora_queue_has_failed (stream->queue);
   end_stage (stream, SORA_STAGE_TRANSFORMER, start);
+  return sora_queue_check (stream->queue, error);
 }
 
 /* Shows one block of latents at @offset of device memory. */
@@ -808,16 +940,47 @@ tap_step (guint step, cl_mem output, guint n_branches, gpointer user_data)
   tap_memory (stream, latents_name, stream->latents, 0);
 }
 
+/* How many of the steps are the first expert's: those at timesteps from the boundary on. */
+static guint
+count_first_steps (SoraStream *stream)
+{
+  const gdouble *timesteps = sora_sampler_get_timesteps (stream->sampler);
+  guint n = 0;
+
+  while (n < stream->options->steps && timesteps[n] >= 1000 * stream->model->streaming.boundary_ratio)
+    n++;
+  return n;
+}
+
+/* Each expert makes its steps. */
 static gboolean
-denoise (SoraStream *stream, GError **error)
+run_steps (SoraStream *stream, GCancellable *cancellable, GError **error)
+{
+  SoraSamplerBlock block = sampler_block (stream, stream->next_block);
+  guint n_first = count_first_steps (stream), counts[] = { n_first, stream->options->steps - n_first };
+
+  for (guint expert = 0; expert < G_N_ELEMENTS (counts); expert++) {
+    block.n_steps = counts[expert];
+    if (block.n_steps == 0)
+      continue;
+    if (!use_expert (stream, expert, cancellable, error))
+      return FALSE;
+    sora_sampler_denoise (stream->sampler, stream->transformer, stream->transformer_state, stream->queue, &block,
+        stream->guidance[expert], stream->tap ? tap_step : NULL, stream);
+    block.first_step += block.n_steps;
+  }
+  return TRUE;
+}
+
+static gboolean
+denoise (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
   gsize n = latent_floats (stream, stream->block_latents);
-  SoraSamplerBlock block = sampler_block (stream, stream->next_block);
   gint64 start = g_get_monotonic_time ();
 
   upload_noise (stream);
-  sora_sampler_denoise (stream->sampler, stream->transformer, stream->transformer_state, stream->queue, &block,
-      stream->guidance, stream->tap ? tap_step : NULL, stream);
+  if (!run_steps (stream, cancellable, error))
+    return FALSE;
   sora_queue_zero (stream->queue, stream->flag, 0, sizeof (cl_int));
   sora_check_finite_run (stream->queue, stream->latents, 0, n, stream->flag);
   if (stream->tap)
@@ -836,7 +999,7 @@ decode_some (SoraStream *stream)
     return;
   sora_queue_copy (stream->queue, stream->latents, latent_floats (stream, stream->n_read) * sizeof (gfloat), stream->decoded, 0,
       latent_floats (stream, n) * sizeof (gfloat));
-  sora_vae_decode (stream->weights->vae, stream->decoder_state, stream->queue, stream->decoded, n, stream->rgb);
+  sora_vae_decode (stream->vae->vae, stream->decoder_state, stream->queue, stream->decoded, n, stream->rgb);
   if (!sora_queue_has_failed (stream->queue))
     stream->n_decoded = n;
 }
@@ -910,8 +1073,8 @@ block_new (SoraStream *stream)
 static gboolean
 begin_block (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
-  commit_previous (stream);
-  if (!sora_queue_check (stream->queue, error) || !take_direction (stream, cancellable, error) || !denoise (stream, error))
+  if (!commit_previous (stream, cancellable, error) || !take_direction (stream, cancellable, error)
+      || !denoise (stream, cancellable, error))
     return FALSE;
   stream->unfinished = block_new (stream);
   stream->unfinished->prompt = g_strdup (stream->prompt);
@@ -970,7 +1133,7 @@ sora_stream_set_guidance_scale (SoraStream *stream, gdouble scale)
   g_return_if_fail (scale <= MAX_GUIDANCE_SCALE);       /* nor NaN */
 
   g_mutex_lock (&stream->lock);
-  stream->pending_guidance = scale < 0 ? stream->model->streaming.guidance_scale : scale;
+  stream->pending_guidance = scale;
   g_mutex_unlock (&stream->lock);
 }
 
@@ -1027,7 +1190,7 @@ void
 sora_stream_get_memory (SoraStream *stream, guint64 *stream_bytes, guint64 *weight_bytes)
 {
   *stream_bytes = sora_arena_get_size (stream->arena) + sora_queue_get_stream_size (stream->queue);
-  *weight_bytes = sora_model_weights_get_size (stream->weights);
+  *weight_bytes = count_weight_bytes (stream);
 }
 
 void

@@ -71,7 +71,7 @@ draw_tensor (const gchar *name, guint32 seed, const gint64 *shape, guint n_dims)
 
   for (guint i = 0; i < n_dims; i++)
     n *= shape[i];
-  if (!g_str_has_suffix (name, "gamma"))
+  if (!g_str_has_suffix (name, "gamma") && !(strstr (name, "norm") && g_str_has_suffix (name, ".weight")))
     return sora_test_random (seed, n, n_dims == 1 ? 0.1f : (gfloat) sqrt (3.0 * shape[0] / n));
   values = sora_test_random (seed, n, 0.5f);
   for (gsize i = 0; i < n; i++)
@@ -82,12 +82,17 @@ draw_tensor (const gchar *name, guint32 seed, const gint64 *shape, guint n_dims)
 void
 sora_test_draw_weights (const gchar *shapes, const gchar *path, gchar *(*rename) (const gchar *name))
 {
+  sora_test_draw_weights_from (shapes, 1000, path, rename);
+}
+
+void
+sora_test_draw_weights_from (const gchar *shapes, guint32 seed, const gchar *path, gchar *(*rename) (const gchar *name))
+{
   g_autoptr (JsonParser) parser = json_parser_new ();
   g_autoptr (SoraTensorWriter) writer = sora_tensor_writer_new ();
   g_autoptr (GError) error = NULL;
   g_autoptr (GList) names = NULL;
   JsonObject *tensors;
-  guint32 seed = 1000;
 
   json_parser_load_from_file (parser, shapes, &error);
   g_assert_no_error (error);

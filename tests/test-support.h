@@ -20,8 +20,10 @@ gfloat *sora_test_random (guint32 seed, gsize n, gfloat scale);
 
 /* Writes random weights to the safetensors file @path, the same on every machine: tensor number i of "tensors", names with shapes, in the
  * JSON file @shapes is uniform of seed 1000 + i, at a scale that keeps the variance of what flows through; vectors are small biases,
- * and those called gamma about 1. @rename: (nullable): gives each name that is written (transfer full) */
+ * and those called gamma, and weights of norms, about 1. @rename: (nullable): gives each name that is written (transfer full) */
 void sora_test_draw_weights (const gchar *shapes, const gchar *path, gchar *(*rename) (const gchar *name));
+/* The same from the seed @seed on */
+void sora_test_draw_weights_from (const gchar *shapes, guint32 seed, const gchar *path, gchar *(*rename) (const gchar *name));
 
 /* Device memory with a copy of @n floats; released with clReleaseMemObject(). */
 cl_mem sora_test_upload (SoraQueue *queue, const gfloat *data, gsize n);

@@ -25,10 +25,33 @@ SORA_API SoraModel *sora_model_open (const gchar *path, GError **error);
 
 /**
  * sora_model_open_parts:
- * @path: (nullable): as above: a directory in diffusers' layout or in Wan's own, or a transformer's file
- * @text_encoder: (nullable): a UMT5 weight file, or a folder with config.json and weights; %NULL or "": found beside the transformer
- * @vae: (nullable): likewise the VAE
- * @tokenizer: (nullable): likewise UMT5's sentencepiece model
+ *
+ * As sora_model_open_files() with these files.
+ */
+SORA_API SoraModel *sora_model_open_parts (const gchar *path, const gchar *text_encoder, const gchar *vae, const gchar *tokenizer,
+    GError **error);
+
+/**
+ * SoraModelFiles:
+ * @path: as above: a directory in diffusers' layout or in Wan's own, or a transformer's file; of two experts the one for high noise, or
+ *   either if both are called alike
+ * @transformer_2: the expert for low noise, a weight file or a folder
+ * @text_encoder: a UMT5 weight file, or a folder with config.json and weights
+ * @vae: likewise the VAE
+ * @tokenizer: UMT5's sentencepiece model
+ * @image_encoder: CLIP's image encoder of an image-to-video model, likewise
+ * @causal: whether the transformer is causal, distilled to few steps block after block as by Self-Forcing, where nothing beside it says so
+ *
+ * Where the parts of a model are. What is %NULL or "" is found beside the transformer, where the model needs it; so { 0 } is the embedded
+ * model.
+ */
+typedef struct {
+  const gchar *path, *transformer_2, *text_encoder, *vae, *tokenizer, *image_encoder;
+  gboolean causal;
+} SoraModelFiles;
+
+/**
+ * sora_model_open_files:
  *
  * Maps and validates every file: each tensor that the configuration asks for is present, with the expected shape and a
  * known type, and the parts fit each other. Where no JSON file says how a part is built, its tensors do. Touches no device, and reads
@@ -36,8 +59,7 @@ SORA_API SoraModel *sora_model_open (const gchar *path, GError **error);
  *
  * Returns: (transfer full): the model, or %NULL with a #SoraModelError. Any thread.
  */
-SORA_API SoraModel *sora_model_open_parts (const gchar *path, const gchar *text_encoder, const gchar *vae, const gchar *tokenizer,
-    GError **error);
+SORA_API SoraModel *sora_model_open_files (const SoraModelFiles *files, GError **error);
 
 SORA_API SoraModel *sora_model_ref (SoraModel *model);
 SORA_API void sora_model_unref (SoraModel *model);

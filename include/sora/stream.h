@@ -28,6 +28,9 @@ SORA_API void sora_stream_options_set_prompt (SoraStreamOptions *options, const 
 SORA_API void sora_stream_options_set_negative_prompt (SoraStreamOptions *options, const gchar *prompt);
 /* -1, or 0 to 100: v = v_negative + scale (v_prompt - v_negative) */
 SORA_API void sora_stream_options_set_guidance_scale (SoraStreamOptions *options, gdouble scale);
+/* -1, or 0 to 100: the same for the steps that the second of two experts makes; -1 is the scale set for all, or the model's own if none is.
+ * Of no effect in a model with one transformer. */
+SORA_API void sora_stream_options_set_guidance_scale_2 (SoraStreamOptions *options, gdouble scale);
 /* 0 <= begin <= end <= 1: the shares of the schedule between which there is guidance; step i of n lies at (i + 1/2) / n. Outside the
  * negative prompt is not evaluated, which costs half. */
 SORA_API void sora_stream_options_set_guidance_interval (SoraStreamOptions *options, gdouble begin, gdouble end);
@@ -58,10 +61,14 @@ SORA_API void sora_stream_options_set_noise (SoraStreamOptions *options, const g
  * @width, @height: pixels; must be the stream's size
  * @stride: bytes from one row to the next, 3 * @width or more
  *
- * Makes the image the first frame, which the video goes on from. The frame is the image as the model's VAE gives it back. If the size is
- * another than the stream's, sora_stream_new() gives %SORA_STREAM_ERROR_OPTION.
+ * Makes the image the first frame, which the video goes on from. The frame is the image as the model's VAE gives it back, or, of an
+ * image-to-video model, what this makes of it. If the size is another than the stream's, or an image-to-video model is given none,
+ * sora_stream_new() gives %SORA_STREAM_ERROR_OPTION.
  */
 SORA_API void sora_stream_options_set_image (SoraStreamOptions *options, const guint8 *rgb, guint width, guint height, gsize stride);
+/* The same for the last frame of a clip, which only some image-to-video models take: those of Wan 2.2, and FLF2V, which needs one. The clip's
+ * frames must then fill its latents. */
+SORA_API void sora_stream_options_set_last_image (SoraStreamOptions *options, const guint8 *rgb, guint width, guint height, gsize stride);
 /* What the matrices of the model are stored as on the device, which its memory, and sometimes its frames, depend on. */
 SORA_API void sora_stream_options_set_weight_type (SoraStreamOptions *options, SoraWeightType type);
 /* When the text encoder's weights are on the device; the frames are the same. */

@@ -6,6 +6,7 @@
 #define GELU 2
 #define GELU_TANH 3
 #define RELU 4
+#define GELU_QUICK 5
 /* operands that are there */
 #define HAS_MULTIPLIER 1
 #define HAS_GATE 2
@@ -25,6 +26,8 @@ activate (float v, uint activation)
     case RELU:
       /* not fmax, which would hide a NaN */
       return v < 0.0f ? 0.0f : v;
+    case GELU_QUICK:
+      return v / (1.0f + exp (-1.702f * v));
     default:
       return v;
   }

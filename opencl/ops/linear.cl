@@ -56,6 +56,7 @@
 #define GELU 2
 #define GELU_TANH 3
 #define RELU 4
+#define GELU_QUICK 5
 /* operands of the epilogue that are there */
 #define HAS_MULTIPLIER 1
 #define HAS_GATE 2
@@ -137,6 +138,8 @@ activate (VECTOR v, uint activation)
     case RELU:
       /* not fmax, which would hide a NaN */
       return v < 0.0f ? (VECTOR) (0.0f) : v;
+    case GELU_QUICK:
+      return v / (1.0f + exp (-1.702f * v));
     default:
       return v;
   }

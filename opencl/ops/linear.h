@@ -14,6 +14,7 @@ typedef enum {
   SORA_ACTIVATION_GELU,         /* exact: x Φ(x) */
   SORA_ACTIVATION_GELU_TANH,
   SORA_ACTIVATION_RELU,
+  SORA_ACTIVATION_GELU_QUICK,   /* x / (1 + exp (-1.702 x)) */
 } SoraActivation;
 
 /**

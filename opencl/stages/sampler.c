@@ -198,7 +198,7 @@ apply_step (SoraSampler *sampler, SoraQueue *queue, cl_mem latents, guint first,
   apply_multistep (sampler, queue, latents, first, step);
 }
 
-/* Every step of what is not held. */
+/* The block's share of the steps, of what is not held. */
 static void
 run_steps (SoraSampler *sampler, SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue,
     const SoraSamplerBlock *block, gdouble guidance, SoraSamplerStepFunc on_step, gpointer user_data)
@@ -207,7 +207,7 @@ run_steps (SoraSampler *sampler, SoraTransformer *transformer, SoraTransformerSt
   g_autofree guint *rows = g_new (guint, block->n_latents);
 
   upload_step_noises (sampler, queue, block);
-  for (guint step = 0; step < settings->steps && !sora_queue_has_failed (queue); step++) {
+  for (guint step = block->first_step; step < block->first_step + block->n_steps && !sora_queue_has_failed (queue); step++) {
     guint n_branches = count_branches (settings, step);
     for (guint i = 0; i < block->n_latents; i++)
       rows[i] = i < block->n_held ? settings->steps : step;

@@ -11,7 +11,7 @@ G_BEGIN_DECLS
 typedef struct {
   SoraSamplerType type;         /* not SORA_SAMPLER_DEFAULT */
   SoraPredictionType prediction;
-  guint steps;
+  guint steps;                  /* of the whole schedule */
   gdouble shift;
   gdouble context_timestep, context_noise;      /* of the cache's pass and of held latents; timestep < 0: there are neither */
   gsize n_floats;               /* of one block's latents */
@@ -37,6 +37,7 @@ typedef struct {
   guint n_latents;
   cl_mem held;                  /* (nullable): [n_held, height, width, channels]: clean latents that the block is to begin with */
   guint n_held;                 /* at most n_latents */
+  guint first_step, n_steps;    /* of sora_sampler_denoise(): steps of the schedule, of which one call makes all or calls in turn a share each */
   guint64 seed, index;          /* these give the noise of a re-noising sampler and of the context */
 } SoraSamplerBlock;
 
@@ -46,7 +47,8 @@ typedef void (*SoraSamplerStepFunc) (guint step, cl_mem output, guint n_branches
 
 /**
  * sora_sampler_denoise:
- * @block: its latents are the initial noise, and are replaced by the clean latents
+ * @block: its latents are the initial noise, or what the steps before have made of it, and are replaced by what these steps make of them:
+ *   after the schedule's last one the clean latents
  * @guidance: v = v_negative + guidance (v_prompt - v_negative); where one branch is evaluated it is not used
  * @on_step: (nullable) (scope call)
  *

@@ -3,6 +3,10 @@
 #include "ops/pixel-shuffle.h"
 #include "stages/taehv-private.h"
 
+#include <string.h>
+
+#define GREY 128                /* of 255: half a step above the middle */
+
 struct _SoraTaehvEncoderState {
   guint chunk;                  /* latents at once */
   guint64 largest;              /* floats of the largest map */
@@ -114,4 +118,16 @@ sora_taehv_encode (SoraTaehv *taehv, SoraTaehvEncoderState *state, SoraQueue *qu
     if (!sora_queue_has_failed (queue))
       remember_chunk (taehv, state, queue, n);
   }
+}
+
+void
+sora_taehv_encode_greyed (SoraTaehv *taehv, SoraTaehvEncoderState *state, SoraQueue *queue, cl_mem rgb, guint n_grey, cl_mem latent)
+{
+  const SoraVaeConfig *c = taehv->config;
+  gsize size = (gsize) n_grey * c->image_channels * state->height * state->width * c->spatial_scale * c->spatial_scale;
+  g_autofree guint8 *grey = g_malloc (MAX (size, 1));
+
+  memset (grey, GREY, size);
+  sora_queue_write (queue, rgb, 0, size, grey);
+  sora_taehv_encode (taehv, state, queue, rgb, 1, latent);
 }

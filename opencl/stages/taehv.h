@@ -27,5 +27,6 @@ void sora_taehv_encoder_state_free (SoraTaehvEncoderState *state);
 guint64 sora_taehv_encoder_state_get_largest (const SoraTaehvEncoderState *state);
 void sora_taehv_encoder_reset (SoraTaehvEncoderState *state, SoraQueue *queue);
 void sora_taehv_encode (SoraTaehv *taehv, SoraTaehvEncoderState *state, SoraQueue *queue, cl_mem rgb, guint n_latents, cl_mem latents);
+void sora_taehv_encode_greyed (SoraTaehv *taehv, SoraTaehvEncoderState *state, SoraQueue *queue, cl_mem rgb, guint n_grey, cl_mem latent);
 
 G_END_DECLS

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the transformer computes once per stream or prompt: time embeddings, and the text's keys and values. */
+/* What the transformer computes once per stream or prompt: time embeddings, and the text's and an image's keys and values. */
 #include "stages/transformer-private.h"
 
 #include <math.h>
+#include "ops/elementwise.h"
 #include "ops/norm.h"
+
+#define IMAGE_EPS 1e-5f         /* of the norms of the image's embeddings, nn.LayerNorm's own */
 
 /* Cosines, then sines, in single precision as diffusers computes them (get_timestep_embedding, flip_sin_to_cos, no
  * downscale_freq_shift); @features: [freq_dim] */
@@ -86,4 +89,48 @@ sora_transformer_set_text (SoraTransformer *t, SoraTransformerState *s, SoraQueu
     sora_linear_run (queue, cross->kv, SORA_MATRIX (s->text_context, dim), kv, n_keys, NULL);
     sora_rms_norm_run (queue, kv, cross->norm_k, kv, n_keys, dim, t->config.eps);
   }
+}
+
+/* norm, linear, GELU, linear, norm: to s->image_context */
+static void
+embed_image (SoraTransformer *t, SoraTransformerState *s, SoraQueue *queue, SoraMatrix embeddings)
+{
+  static const SoraFrameVector none = { 0 };
+  guint n = s->shape.image_tokens, image_dim = t->config.image_dim, dim = t->dim;
+  SoraMatrix normed = SORA_MATRIX (s->image_normed, image_dim), hidden = SORA_MATRIX (s->image_hidden, image_dim);
+  SoraMatrix context = SORA_MATRIX (s->image_context, dim);
+  const SoraEpilogue gelu = { .activation = SORA_ACTIVATION_GELU };
+
+  sora_layer_norm_run (queue, embeddings, t->image.norm1_weight, t->image.norm1_bias, none, none, normed, n, image_dim, IMAGE_EPS);
+  sora_linear_run (queue, t->image.linear_1, normed, hidden, n, &gelu);
+  sora_linear_run (queue, t->image.linear_2, hidden, context, n, NULL);
+  sora_layer_norm_run (queue, context, t->image.norm2_weight, t->image.norm2_bias, none, none, context, n, dim, IMAGE_EPS);
+}
+
+void
+sora_transformer_set_image (SoraTransformer *t, SoraTransformerState *s, SoraQueue *queue, SoraMatrix embeddings)
+{
+  guint n = s->shape.image_tokens, image_dim = t->config.image_dim, dim = t->dim;
+
+  g_return_if_fail (n > 0 && embeddings.stride == image_dim);
+  g_return_if_fail (t->config.image_positions == 0 || t->config.image_positions == n);
+
+  if (t->image.positions) {
+    SoraCombine sum = { .x = embeddings.mem, .x_offset = embeddings.offset, .a = 1, .p = t->image.positions, .b = 1, .y = s->image_hidden };
+    sora_combine_run (queue, &sum, n * image_dim);
+    embeddings = SORA_MATRIX (s->image_hidden, image_dim);
+  }
+  embed_image (t, s, queue, embeddings);
+  for (guint i = 0; i < t->config.num_layers; i++) {
+    SoraTransformerAttention *cross = &t->layers[i].cross;
+    SoraMatrix kv = SORA_MATRIX (s->image_kv[i], 2 * dim);
+    sora_linear_run (queue, cross->image_kv, SORA_MATRIX (s->image_context, dim), kv, n, NULL);
+    sora_rms_norm_run (queue, kv, cross->norm_image_k, kv, n, dim, t->config.eps);
+  }
+}
+
+void
+sora_transformer_set_condition (SoraTransformerState *s, cl_mem condition)
+{
+  s->condition = condition;
 }

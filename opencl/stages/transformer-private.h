@@ -20,6 +20,8 @@ typedef struct {
   SoraLinear *kv;               /* [2 dim, dim]: keys, then values */
   SoraLinear *out;              /* [dim, dim] */
   cl_mem norm_q, norm_k;        /* [dim]: over all heads at once */
+  SoraLinear *image_kv;         /* [2 dim, dim]: of the image's embeddings; NULL in what does not attend to them, as is the next */
+  cl_mem norm_image_k;          /* [dim] */
 } SoraTransformerAttention;
 
 typedef struct {
@@ -27,6 +29,14 @@ typedef struct {
   cl_mem norm2_weight, norm2_bias;      /* [dim]; NULL without cross_attn_norm */
   SoraLinear *ffn_in, *ffn_out; /* [ffn_dim, dim], [dim, ffn_dim] */
 } SoraTransformerLayer;
+
+/* What makes rows as wide as the transformer of an image's embeddings. */
+typedef struct {
+  cl_mem positions;             /* [image_positions, image_dim]; NULL: none */
+  cl_mem norm1_weight, norm1_bias;      /* [image_dim] */
+  SoraLinear *linear_1, *linear_2;      /* [image_dim, image_dim], [dim, image_dim] */
+  cl_mem norm2_weight, norm2_bias;      /* [dim] */
+} SoraImageEmbedder;
 
 struct _SoraTransformer {
   SoraTransformerConfig config;
@@ -36,6 +46,7 @@ struct _SoraTransformer {
   SoraLinear *time_1, *time_2;  /* [dim, freq_dim], [dim, dim] */
   SoraLinear *time_proj;        /* [6 dim, dim] */
   SoraLinear *text_1, *text_2;  /* [dim, text_dim], [dim, dim] */
+  SoraImageEmbedder image;      /* all NULL if image_dim is 0 */
   SoraLinear *proj_out;         /* [out_channels * ph * pw, dim] */
   cl_mem tables;                /* scale_shift_table of every layer: [num_layers, 6 dim] */
   cl_mem output_table;          /* [2 dim] */
@@ -60,6 +71,8 @@ struct _SoraTransformerState {
   SoraTransformerCache *caches; /* a layer; all layers share the first one if there is no past */
   cl_mem *text_kv;              /* a layer: [n_branches][text_length + 1, 2 dim] */
   cl_mem text_key_offset[SORA_TRANSFORMER_MAX_BRANCHES];        /* [text_length + 1] */
+  cl_mem *image_kv;             /* a layer: [image_tokens, 2 dim]; all NULL if there are no such rows */
+  cl_mem condition;             /* (transfer none): [block_latents, height, width, condition_channels]; NULL: not set, or no such channels */
   cl_mem time_embedding;        /* [max_timesteps, 2 dim]: the same twice, for the output's shift and scale */
   cl_mem time_projection;       /* [max_timesteps, 6 dim] */
 
@@ -69,6 +82,10 @@ struct _SoraTransformerState {
   cl_mem text_padding;          /* [text_dim], zero */
   cl_mem text_hidden, text_context;     /* [text_length + 1, dim] */
 
+  /* scratch of sora_transformer_set_image() */
+  cl_mem image_normed, image_hidden;    /* [image_tokens, image_dim] */
+  cl_mem image_context;         /* [image_tokens, dim] */
+
   /* scratch of sora_transformer_run(); positions = block_latents * tokens */
   cl_mem modulation;            /* [num_layers, block_latents, 6 dim] */
   cl_mem output_modulation;     /* [block_latents, 2 dim] */
@@ -77,7 +94,7 @@ struct _SoraTransformerState {
   cl_mem x;                     /* [positions * n_branches, dim]: the residual stream */
   cl_mem normed;                /* the same shape */
   cl_mem q;                     /* the same shape */
-  cl_mem ffn;                   /* [positions * n_branches, ffn_dim] */
+  cl_mem ffn;                   /* [positions * n_branches, ffn_dim, or dim if that is more and an image is attended to] */
 };
 
 static inline guint

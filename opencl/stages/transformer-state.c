@@ -41,6 +41,21 @@ add_conditioning (SoraTransformerState *s, const SoraTransformerConfig *c, SoraA
 }
 
 static void
+add_image (SoraTransformerState *s, const SoraTransformerConfig *c, SoraArena *arena)
+{
+  gsize rows = s->shape.image_tokens;
+
+  s->image_kv = g_new0 (cl_mem, c->num_layers);
+  if (rows == 0)
+    return;
+  for (guint i = 0; i < c->num_layers; i++)
+    sora_arena_add (arena, &s->image_kv[i], rows * 2 * s->dim);
+  sora_arena_add (arena, &s->image_normed, rows * c->image_dim);
+  sora_arena_add (arena, &s->image_hidden, rows * c->image_dim);
+  sora_arena_add (arena, &s->image_context, rows * s->dim);
+}
+
+static void
 add_activations (SoraTransformerState *s, const SoraTransformerConfig *c, SoraArena *arena)
 {
   gsize positions = (gsize) s->shape.block_latents * s->tokens, rows = positions * s->shape.n_branches;
@@ -53,7 +68,7 @@ add_activations (SoraTransformerState *s, const SoraTransformerConfig *c, SoraAr
   sora_arena_add (arena, &s->x, rows * s->dim);
   sora_arena_add (arena, &s->normed, rows * s->dim);
   sora_arena_add (arena, &s->q, rows * s->dim);
-  sora_arena_add (arena, &s->ffn, rows * c->ffn_dim);
+  sora_arena_add (arena, &s->ffn, rows * (s->shape.image_tokens > 0 ? MAX (c->ffn_dim, s->dim) : c->ffn_dim));
 }
 
 SoraTransformerState *
@@ -63,6 +78,8 @@ sora_transformer_state_new (const SoraTransformerConfig *c, const SoraTransforme
 
   g_return_val_if_fail (shape->n_branches > 0 && shape->n_branches <= SORA_TRANSFORMER_MAX_BRANCHES, NULL);
   g_return_val_if_fail (shape->block_latents > 0 && shape->block_latents <= shape->window_latents, NULL);
+  g_return_val_if_fail (shape->image_tokens == 0 || c->image_dim > 0, NULL);
+  g_return_val_if_fail (shape->condition_channels < c->in_channels, NULL);
   g_return_val_if_fail (shape->height % c->patch_size[1] == 0 && shape->width % c->patch_size[2] == 0, NULL);
 
   s = g_new0 (SoraTransformerState, 1);
@@ -73,6 +90,7 @@ sora_transformer_state_new (const SoraTransformerConfig *c, const SoraTransforme
   sora_arena_add (arena, &s->rope, (gsize) shape->window_latents * s->tokens * c->attention_head_dim);
   add_caches (s, c->num_layers, arena);
   add_conditioning (s, c, arena);
+  add_image (s, c, arena);
   add_activations (s, c, arena);
   return s;
 }
@@ -84,6 +102,7 @@ sora_transformer_state_free (SoraTransformerState *s)
     return;
   g_free (s->caches);
   g_free (s->text_kv);
+  g_free (s->image_kv);
   g_free (s);
 }
 

@@ -17,6 +17,16 @@ load_attention (SoraTransformerAttention *attention, const gchar *block, const g
       && sora_loader_vector (loader, &attention->norm_k, prefix, "norm_k.weight", dim, error);
 }
 
+/* Only the cross-attention has these. */
+static gboolean
+load_image_attention (SoraTransformerAttention *attention, const gchar *block, guint dim, SoraLoader *loader, GError **error)
+{
+  g_autofree gchar *prefix = g_strconcat (block, "attn2.", NULL);
+
+  return sora_loader_linear (loader, &attention->image_kv, prefix, "add_k_proj,add_v_proj", dim, dim, TRUE, error)
+      && sora_loader_vector (loader, &attention->norm_image_k, prefix, "norm_added_k.weight", dim, error);
+}
+
 static gboolean
 load_layer (SoraTransformer *t, guint index, SoraLoader *loader, GError **error)
 {
@@ -26,6 +36,7 @@ load_layer (SoraTransformer *t, guint index, SoraLoader *loader, GError **error)
 
   if (!load_attention (&layer->self, prefix, "attn1", t->dim, loader, error)
       || !load_attention (&layer->cross, prefix, "attn2", t->dim, loader, error)
+      || (t->config.image_dim > 0 && !load_image_attention (&layer->cross, prefix, t->dim, loader, error))
       || !sora_loader_linear (loader, &layer->ffn_in, prefix, "ffn.net.0.proj", ffn_dim, t->dim, TRUE, error)
       || !sora_loader_linear (loader, &layer->ffn_out, prefix, "ffn.net.2", t->dim, ffn_dim, TRUE, error))
     return FALSE;
@@ -65,6 +76,35 @@ load_patch_embedding (SoraTransformer *t, SoraLoader *loader, GError **error)
 }
 
 static gboolean
+load_image_positions (SoraTransformer *t, SoraLoader *loader, GError **error)
+{
+  const SoraTensor *positions;
+
+  if (t->config.image_positions == 0)
+    return TRUE;
+  positions = sora_weight_file_find (loader->file, error, "condition_embedder.image_embedder.pos_embed", 3, 1, t->config.image_positions,
+      t->config.image_dim);
+  return positions && sora_loader_upload (loader, &t->image.positions, 1, &positions, error);
+}
+
+static gboolean
+load_image_embedder (SoraTransformer *t, SoraLoader *loader, GError **error)
+{
+  const gchar *prefix = "condition_embedder.image_embedder.";
+  guint n = t->config.image_dim;
+  SoraImageEmbedder *image = &t->image;
+
+  return n == 0
+      || (load_image_positions (t, loader, error)
+          && sora_loader_vector (loader, &image->norm1_weight, prefix, "norm1.weight", n, error)
+          && sora_loader_vector (loader, &image->norm1_bias, prefix, "norm1.bias", n, error)
+          && sora_loader_linear (loader, &image->linear_1, prefix, "ff.net.0.proj", n, n, TRUE, error)
+          && sora_loader_linear (loader, &image->linear_2, prefix, "ff.net.2", t->dim, n, TRUE, error)
+          && sora_loader_vector (loader, &image->norm2_weight, prefix, "norm2.weight", t->dim, error)
+          && sora_loader_vector (loader, &image->norm2_bias, prefix, "norm2.bias", t->dim, error));
+}
+
+static gboolean
 load_ends (SoraTransformer *t, SoraLoader *loader, GError **error)
 {
   const SoraTransformerConfig *c = &t->config;
@@ -77,7 +117,8 @@ load_ends (SoraTransformer *t, SoraLoader *loader, GError **error)
       && sora_loader_linear (loader, &t->time_proj, "condition_embedder.", "time_proj", 6 * dim, dim, TRUE, error)
       && sora_loader_linear (loader, &t->text_1, text, "linear_1", dim, c->text_dim, TRUE, error)
       && sora_loader_linear (loader, &t->text_2, text, "linear_2", dim, dim, TRUE, error)
-      && sora_loader_linear (loader, &t->proj_out, "", "proj_out", patch, dim, TRUE, error);
+      && sora_loader_linear (loader, &t->proj_out, "", "proj_out", patch, dim, TRUE, error)
+      && load_image_embedder (t, loader, error);
 }
 
 static gboolean
@@ -150,6 +191,8 @@ clear_attention (SoraTransformerAttention *attention)
   g_clear_pointer (&attention->out, sora_linear_free);
   sora_clear_mem (&attention->norm_q);
   sora_clear_mem (&attention->norm_k);
+  g_clear_pointer (&attention->image_kv, sora_linear_free);
+  sora_clear_mem (&attention->norm_image_k);
 }
 
 static void
@@ -161,6 +204,18 @@ clear_layer (SoraTransformerLayer *layer)
   sora_clear_mem (&layer->norm2_bias);
   g_clear_pointer (&layer->ffn_in, sora_linear_free);
   g_clear_pointer (&layer->ffn_out, sora_linear_free);
+}
+
+static void
+clear_image_embedder (SoraImageEmbedder *image)
+{
+  sora_clear_mem (&image->positions);
+  sora_clear_mem (&image->norm1_weight);
+  sora_clear_mem (&image->norm1_bias);
+  g_clear_pointer (&image->linear_1, sora_linear_free);
+  g_clear_pointer (&image->linear_2, sora_linear_free);
+  sora_clear_mem (&image->norm2_weight);
+  sora_clear_mem (&image->norm2_bias);
 }
 
 void
@@ -177,6 +232,7 @@ sora_transformer_free (SoraTransformer *t)
   g_clear_pointer (&t->text_1, sora_linear_free);
   g_clear_pointer (&t->text_2, sora_linear_free);
   g_clear_pointer (&t->proj_out, sora_linear_free);
+  clear_image_embedder (&t->image);
   sora_clear_mem (&t->tables);
   sora_clear_mem (&t->output_table);
   g_free (t->layers);

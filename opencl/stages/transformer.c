@@ -60,15 +60,20 @@ modulate_timesteps (const Evaluation *e, const guint *timestep_rows)
       s->output_modulation, 1, e->n_latents, 2 * dim);
 }
 
+/* The latents' channels, then the condition's. */
 static void
 embed_latents (const Evaluation *e, cl_mem latents)
 {
   const SoraTransformerConfig *c = &e->t->config;
   SoraTransformerState *s = e->s;
-  SoraMatrix patches = SORA_MATRIX (s->patches, c->in_channels * c->patch_size[1] * c->patch_size[2]);
+  guint area = c->patch_size[1] * c->patch_size[2], n_condition = s->shape.condition_channels, n_latent = c->in_channels - n_condition;
+  SoraMatrix patches = SORA_MATRIX (s->patches, c->in_channels * area);
 
-  sora_patchify_run (e->queue, latents, 0, patches, e->n_latents, s->shape.height, s->shape.width, c->in_channels,
-      c->patch_size[1], c->patch_size[2]);
+  sora_patchify_run (e->queue, latents, 0, patches, e->n_latents, s->shape.height, s->shape.width, n_latent, c->patch_size[1],
+      c->patch_size[2]);
+  if (n_condition > 0)
+    sora_patchify_run (e->queue, s->condition, 0, SORA_MATRIX_AT (s->patches, n_latent * area, c->in_channels * area), e->n_latents,
+        s->shape.height, s->shape.width, n_condition, c->patch_size[1], c->patch_size[2]);
   sora_linear_run (e->queue, e->t->patch_embedding, patches, SORA_MATRIX (s->embedded, e->t->dim), e->positions, NULL);
 }
 
@@ -171,6 +176,26 @@ attend_text (const Evaluation *e, guint layer)
   }
 }
 
+/* The same queries to the image, which all branches see; added to s->normed. */
+static void
+attend_image (const Evaluation *e, guint layer)
+{
+  const SoraTransformerConfig *c = &e->t->config;
+  SoraTransformerState *s = e->s;
+  guint dim = e->t->dim, rows = e->positions * e->n_branches;
+  SoraAttention attention = {
+    .batch = 1, .heads = c->num_attention_heads, .head_dim = c->attention_head_dim,
+    .n_query = rows, .n_key = s->shape.image_tokens,
+    .q = SORA_MATRIX (s->q, dim),
+    .k = SORA_MATRIX (s->image_kv[layer], 2 * dim), .v = SORA_MATRIX_AT (s->image_kv[layer], dim, 2 * dim),
+    .out = SORA_MATRIX (s->ffn, dim), .scale = 1 / sqrtf (c->attention_head_dim),
+  };
+  SoraCombine sum = { .x = s->normed, .a = 1, .p = s->ffn, .b = 1, .y = s->normed };
+
+  sora_attention_run (e->queue, &attention);
+  sora_combine_run (e->queue, &sum, rows * dim);
+}
+
 static void
 cross_attention (const Evaluation *e, guint index)
 {
@@ -186,6 +211,8 @@ cross_attention (const Evaluation *e, guint index)
   sora_linear_run (e->queue, layer->cross.q, layer->norm2_weight ? normed : x, q, rows, NULL);
   sora_rms_norm_run (e->queue, q, layer->cross.norm_q, q, rows, dim, eps);
   attend_text (e, index);
+  if (s->shape.image_tokens > 0)
+    attend_image (e, index);
   sora_linear_run (e->queue, layer->cross.out, normed, x, rows, &residual);
 }
 
@@ -232,6 +259,7 @@ sora_transformer_run (SoraTransformer *t, SoraTransformerState *s, SoraQueue *qu
   Evaluation e = { t, s, queue, n_latents, n_branches, n_latents * s->tokens };
 
   g_return_if_fail (n_latents > 0 && n_latents <= s->shape.block_latents);
+  g_return_if_fail (s->condition || s->shape.condition_channels == 0);
   g_return_if_fail (n_branches == s->shape.n_branches || (n_branches == 1 && !commit));
 
   modulate_timesteps (&e, timestep_rows);

@@ -28,6 +28,8 @@ typedef struct {
   guint height, width;          /* of a latent frame */
   guint text_length;            /* rows the cross-attention sees, padding included */
   guint max_timesteps;          /* distinct timesteps that set_timesteps() may be given */
+  guint image_tokens;           /* rows of the image's embeddings; 0 unless the configuration has an image_dim */
+  guint condition_channels;     /* the last ones of in_channels, which set_condition() gives; the others are the latents' */
 } SoraTransformerShape;
 
 /* Key/value cache, modulation tables and activations of one stream. */
@@ -48,9 +50,16 @@ void sora_transformer_set_timesteps (SoraTransformer *transformer, SoraTransform
 void sora_transformer_set_text (SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue, guint branch,
     SoraMatrix embeddings, guint n_tokens);
 
+/* Keys and values of the cross-attention to an image, for all branches, once per stream. @embeddings: [image_tokens, image_dim], which must
+ * not lie in rows that are further apart. */
+void sora_transformer_set_image (SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue, SoraMatrix embeddings);
+
+/* What the latents of every later evaluation are given with, [block_latents, height, width, condition_channels]; kept by reference. */
+void sora_transformer_set_condition (SoraTransformerState *state, cl_mem condition);
+
 /**
  * sora_transformer_run:
- * @latents: [n_latents, height, width, in_channels], the same for all branches
+ * @latents: [n_latents, height, width, in_channels - condition_channels], the same for all branches
  * @timestep_rows: host array: for each of the n_latents, which of the timesteps
  * @n_branches: how many are evaluated: all, or without @commit only the prompt's
  * @output: (nullable): [@n_branches][n_latents, height, width, out_channels]

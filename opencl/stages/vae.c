@@ -162,3 +162,12 @@ sora_vae_encode (SoraVae *vae, SoraVaeEncoderState *state, SoraQueue *queue, cl_
   else
     sora_taehv_encode (vae->taehv, state->taehv, queue, rgb, n_latents, latents);
 }
+
+void
+sora_vae_encode_greyed (SoraVae *vae, SoraVaeEncoderState *state, SoraQueue *queue, cl_mem rgb, guint n_grey, cl_mem latent)
+{
+  if (vae->wan != NULL)
+    sora_wan_vae_encode_greyed (state->wan, queue, rgb, n_grey, latent);
+  else
+    sora_taehv_encode_greyed (vae->taehv, state->taehv, queue, rgb, n_grey, latent);
+}

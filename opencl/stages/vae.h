@@ -67,5 +67,8 @@ guint64 sora_vae_encoder_state_get_largest (const SoraVaeEncoderState *state);
 void sora_vae_encoder_reset (SoraVaeEncoderState *state, SoraQueue *queue);
 /* @rgb: bytes [n_latents * time_scale, ...]; @latents: normalised. The stream begins with frames_to_trim more copies of its first frame. */
 void sora_vae_encode (SoraVae *vae, SoraVaeEncoderState *state, SoraQueue *queue, cl_mem rgb, guint n_latents, cl_mem latents);
+/* One latent, whose first @n_grey frames are grey whatever @rgb holds there: the middle between black and white, which no byte is exactly
+ * (and a TAEHV gets the nearest one). Writes those frames of @rgb. */
+void sora_vae_encode_greyed (SoraVae *vae, SoraVaeEncoderState *state, SoraQueue *queue, cl_mem rgb, guint n_grey, cl_mem latent);
 
 G_END_DECLS

@@ -389,9 +389,10 @@ decode (Walk *walk, const SoraFeatureMap *input, guint region, SoraByteFrames rg
   end_latent (walk);
 }
 
-/* @latents: [n, height, width, latent_channels], of which number @index is written */
+/* @n_grey: of the first frames, which are the middle between black and white; @latents: [n, height, width, latent_channels], of which
+ * number @index is written */
 static void
-encode (Walk *walk, SoraByteFrames rgb, cl_mem latents, guint index)
+encode (Walk *walk, SoraByteFrames rgb, guint n_grey, cl_mem latents, guint index)
 {
   const SoraWanVaeState *state = walk->state;
   const SoraVaeConfig *c = state->half->config;
@@ -403,6 +404,7 @@ encode (Walk *walk, SoraByteFrames rgb, cl_mem latents, guint index)
           walk->frames), FIRST);
   if (begin_step (walk)) {
     sora_pixel_unshuffle_run (walk->queue, &rgb, &walk->x, walk->frames);
+    sora_queue_zero (walk->queue, walk->x.mem, 0, n_grey * sora_feature_map_frame (&walk->x) * sizeof (gfloat));
     end_step (walk);
   }
   run_layers (walk);
@@ -469,7 +471,7 @@ sora_wan_vae_state_new (const SoraWanVaeHalf *half, guint height, guint width, g
   if (half->decodes)
     decode (&walk, &latent, N_REGIONS, byte_frames (state, NULL, 0));
   else
-    encode (&walk, byte_frames (state, NULL, 0), NULL, 0);
+    encode (&walk, byte_frames (state, NULL, 0), 0, NULL, 0);
   return add_regions (&walk);
 }
 
@@ -593,6 +595,16 @@ sora_wan_vae_encode (SoraWanVaeState *state, SoraQueue *queue, cl_mem rgb, guint
   for (guint i = 0; i < n_latents; i++) {
     Walk walk = { state, queue };
 
-    encode (&walk, byte_frames (state, rgb, i), latents, i);
+    encode (&walk, byte_frames (state, rgb, i), 0, latents, i);
   }
+}
+
+void
+sora_wan_vae_encode_greyed (SoraWanVaeState *state, SoraQueue *queue, cl_mem rgb, guint n_grey, cl_mem latent)
+{
+  Walk walk = { state, queue };
+
+  g_return_if_fail (!state->is_first);
+
+  encode (&walk, byte_frames (state, rgb, 0), n_grey, latent, 0);
 }

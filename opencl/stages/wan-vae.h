@@ -34,6 +34,8 @@ guint64 sora_wan_vae_state_get_largest (const SoraWanVaeState *state);
 void sora_wan_vae_decode (SoraWanVaeState *state, SoraQueue *queue, cl_mem latents, guint n_latents, cl_mem rgb);
 /* Of the frames of the stream's first latent the last is looked at. */
 void sora_wan_vae_encode (SoraWanVaeState *state, SoraQueue *queue, cl_mem rgb, guint n_latents, cl_mem latents);
+/* Not the stream's first latent; leaves @rgb alone. */
+void sora_wan_vae_encode_greyed (SoraWanVaeState *state, SoraQueue *queue, cl_mem rgb, guint n_grey, cl_mem latent);
 
 /**
  * SoraWanVaeTiles:

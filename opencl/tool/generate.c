@@ -18,9 +18,10 @@
 #define DEFAULT_SECONDS 3
 
 typedef struct {
-  gchar *prompt, *negative_prompt, *model, *device, *size, *output, *noise, *save_tensors, *chroma, *image,
-      *fit_name, *sampler_name, *guidance_interval, *text_encoder, *vae, *tokenizer, *weights, *text_encoder_policy,
-      *max_memory_text, *vae_tile_name;
+  gchar *prompt, *negative_prompt, *model, *device, *size, *output, *noise, *save_tensors, *chroma, *image, *last_image,
+      *fit_name, *sampler_name, *guidance_interval, *weights, *text_encoder_policy, *max_memory_text,
+      *vae_tile_name;
+  SoraCommandParts parts;
   SoraPictureFit fit;
   SoraSamplerType sampler;
   SoraWeightType weight_type;
@@ -28,7 +29,7 @@ typedef struct {
   guint64 max_memory;
   gint64 seed, frames;
   gint steps, vae_tile;
-  gdouble guidance_scale, guidance_begin, guidance_end, shift;
+  gdouble guidance_scale, guidance_scale_2, guidance_begin, guidance_end, shift;
   gboolean save_steps, profile, stats, quiet;
 } Arguments;
 
@@ -36,7 +37,7 @@ typedef struct {
   Arguments args;
   SoraModel *model;
   SoraDevice *device;
-  GdkPixbuf *picture;           /* the first frame's; NULL: none */
+  GdkPixbuf *picture, *last_picture;    /* the first frame's, the last one's; NULL: none */
   SoraStreamOptions *options;
   SoraStream *stream;
   SoraVideoWriter *writer;
@@ -49,12 +50,13 @@ static void
 arguments_clear (Arguments *args)
 {
   gchar **strings[] = { &args->prompt, &args->negative_prompt, &args->model, &args->device, &args->size, &args->output, &args->noise,
-    &args->save_tensors, &args->chroma, &args->image, &args->fit_name, &args->sampler_name, &args->guidance_interval, &args->text_encoder,
-    &args->vae, &args->tokenizer, &args->weights, &args->text_encoder_policy, &args->max_memory_text,
+    &args->save_tensors, &args->chroma, &args->image, &args->last_image, &args->fit_name, &args->sampler_name, &args->guidance_interval,
+    &args->weights, &args->text_encoder_policy, &args->max_memory_text,
     &args->vae_tile_name };
 
   for (guint i = 0; i < G_N_ELEMENTS (strings); i++)
     g_free (*strings[i]);
+  sora_command_parts_clear (&args->parts);
 }
 
 static void
@@ -65,6 +67,7 @@ generation_clear (Generation *generation)
   g_clear_pointer (&generation->stream, sora_stream_free);
   g_clear_pointer (&generation->options, sora_stream_options_free);
   g_clear_object (&generation->picture);
+  g_clear_object (&generation->last_picture);
   g_clear_pointer (&generation->device, sora_device_unref);
   g_clear_pointer (&generation->model, sora_model_unref);
   arguments_clear (&generation->args);
@@ -183,9 +186,10 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     { "output", 'o', 0, G_OPTION_ARG_FILENAME, &args->output, ".y4m video, .rgb frames, .ppm contact sheet, - y4m to stdout", "FILE" },
     { "negative-prompt", 'n', 0, G_OPTION_ARG_FILENAME, &args->negative_prompt, "what not to show", "TEXT" },
     { "image", 'i', 0, G_OPTION_ARG_FILENAME, &args->image, "a picture to begin with: the first frame", "FILE" },
+    { "last-image", 0, 0, G_OPTION_ARG_FILENAME, &args->last_image, "a picture to end with, of models that take one", "FILE" },
     { "fit", 0, 0, G_OPTION_ARG_STRING, &args->fit_name, "of an image in other proportions: crop, letterbox or stretch (default: crop)", "HOW" },
     { "model", 'm', 0, G_OPTION_ARG_FILENAME, &args->model, "model directory or transformer's file (default: the embedded model)", "PATH" },
-    SORA_COMMAND_PARTS (&args->text_encoder, &args->vae, &args->tokenizer),
+    SORA_COMMAND_PARTS (&args->parts),
     { "device", 'd', 0, G_OPTION_ARG_STRING, &args->device, "see \"sora devices\" (default: the first GPU, else a CPU)", "DEVICE" },
     { "weights", 0, 0, G_OPTION_ARG_STRING, &args->weights,
       "what matrices are stored as: auto, fp32, fp16, bf16 or q8 (default: auto, which loses nothing that the file has)", "TYPE" },
@@ -199,6 +203,8 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     { "sampler", 0, 0, G_OPTION_ARG_STRING, &args->sampler_name, "default (the model's own), euler, unipc, dpmpp-2m or renoise", "NAME" },
     { "steps", 0, 0, G_OPTION_ARG_INT, &args->steps, "denoising steps, 1 to 1000 (default: the model's own)", "N" },
     { "guidance-scale", 'g', 0, G_OPTION_ARG_DOUBLE, &args->guidance_scale, "1 is none (default: the model's own)", "SCALE" },
+    { "guidance-scale-2", 0, 0, G_OPTION_ARG_DOUBLE, &args->guidance_scale_2,
+      "of two experts the second one's (default: --guidance-scale, else the model's own)", "SCALE" },
     { "guidance-interval", 0, 0, G_OPTION_ARG_STRING, &args->guidance_interval,
       "shares of the steps between which there is guidance, the others costing half (default: 0:1)", "BEGIN:END" },
     { "shift", 0, 0, G_OPTION_ARG_DOUBLE, &args->shift, "flow-matching time shift (default: the model's own)", "SHIFT" },
@@ -249,18 +255,19 @@ parse_size (const gchar *text, guint *width, guint *height, GError **error)
   return TRUE;
 }
 
-/* The picture becomes the first frame, @width x @height pixels. */
+/* @picture becomes the first or the last frame, whichever @set sets, @width x @height pixels. */
 static gboolean
-set_image (Generation *generation, guint width, guint height, GError **error)
+set_image (Generation *generation, GdkPixbuf *picture, guint width, guint height,
+    void (*set) (SoraStreamOptions *options, const guint8 *rgb, guint width, guint height, gsize stride), GError **error)
 {
   g_autoptr (GdkPixbuf) frame = NULL;
 
-  if (!generation->picture)
+  if (!picture)
     return TRUE;
-  frame = sora_picture_fit (generation->picture, width, height, generation->args.fit, error);
+  frame = sora_picture_fit (picture, width, height, generation->args.fit, error);
   if (!frame)
     return FALSE;
-  sora_stream_options_set_image (generation->options, gdk_pixbuf_read_pixels (frame), width, height, gdk_pixbuf_get_rowstride (frame));
+  set (generation->options, gdk_pixbuf_read_pixels (frame), width, height, gdk_pixbuf_get_rowstride (frame));
   return TRUE;
 }
 
@@ -315,6 +322,7 @@ set_options (Generation *generation, GError **error)
   sora_stream_options_set_seed (options, args->seed);
   sora_stream_options_set_steps (options, args->steps);
   sora_stream_options_set_guidance_scale (options, args->guidance_scale);
+  sora_stream_options_set_guidance_scale_2 (options, args->guidance_scale_2);
   sora_stream_options_set_guidance_interval (options, args->guidance_begin, args->guidance_end);
   sora_stream_options_set_sampler (options, args->sampler);
   sora_stream_options_set_shift (options, args->shift);
@@ -326,7 +334,9 @@ set_options (Generation *generation, GError **error)
   sora_stream_options_set_vae_tile (options, args->vae_tile);
   sora_stream_options_set_profile (options, args->profile);
   sora_stream_options_set_stage_times (options, args->stats);
-  return set_image (generation, width, height, error) && (!args->noise || load_noise (generation, width, height, error));
+  return set_image (generation, generation->picture, width, height, sora_stream_options_set_image, error)
+      && set_image (generation, generation->last_picture, width, height, sora_stream_options_set_last_image, error)
+      && (!args->noise || load_noise (generation, width, height, error));
 }
 
 static void
@@ -350,18 +360,24 @@ open_stream (Generation *generation, GError **error)
 {
   gint64 start = g_get_monotonic_time ();
   const Arguments *args = &generation->args;
+  SoraModelFiles files = sora_command_parts_get_files (&args->parts, args->model);
 
-  generation->model = sora_model_open_parts (args->model, args->text_encoder, args->vae, args->tokenizer, error);
+  generation->model = sora_model_open_files (&files, error);
   if (!generation->model)
     return FALSE;
-  if (generation->args.image) {
-    generation->picture = sora_picture_load (generation->args.image, error);
+  if (args->image) {
+    generation->picture = sora_picture_load (args->image, error);
     if (!generation->picture)
+      return FALSE;
+  }
+  if (args->last_image) {
+    generation->last_picture = sora_picture_load (args->last_image, error);
+    if (!generation->last_picture)
       return FALSE;
   }
   if (!set_options (generation, error))
     return FALSE;
-  generation->device = sora_device_open (generation->args.device, error);
+  generation->device = sora_device_open (args->device, error);
   if (!generation->device)
     return FALSE;
   generation->stream = sora_stream_new (generation->model, generation->device, generation->options, show_progress, generation, NULL,
@@ -485,7 +501,7 @@ print_reports (Generation *generation)
 gboolean
 sora_command_generate (gint argc, gchar **argv, GError **error)
 {
-  g_auto (Generation) generation = { .args = { .guidance_scale = -1, .guidance_end = 1, .shift = -1 } };
+  g_auto (Generation) generation = { .args = { .guidance_scale = -1, .guidance_scale_2 = -1, .guidance_end = 1, .shift = -1 } };
   gboolean success;
 
   if (!parse (&generation.args, argc, argv, error))

@@ -8,12 +8,12 @@
 
 /* Where the model cannot be opened, what was found says why. */
 static void
-print_parts (const gchar *path, const gchar *text_encoder, const gchar *vae, const gchar *tokenizer)
+print_parts (const SoraModelFiles *files)
 {
   g_auto (SoraModelParts) parts = { 0 };
   g_autofree gchar *text = NULL;
 
-  if (!sora_model_parts_find (&parts, path, text_encoder, vae, tokenizer, NULL))
+  if (!sora_model_parts_find (&parts, files, NULL))
     return;
   text = sora_model_parts_describe (&parts);
   fputs (text, stdout);
@@ -22,18 +22,19 @@ print_parts (const gchar *path, const gchar *text_encoder, const gchar *vae, con
 gboolean
 sora_command_info (gint argc, gchar **argv, GError **error)
 {
-  g_autofree gchar *text_encoder = NULL, *vae = NULL, *tokenizer = NULL, *text = NULL;
-  const GOptionEntry entries[] = { SORA_COMMAND_PARTS (&text_encoder, &vae, &tokenizer), { NULL } };
+  g_auto (SoraCommandParts) parts = { 0 };
+  const GOptionEntry entries[] = { SORA_COMMAND_PARTS (&parts), { NULL } };
+  g_autofree gchar *text = NULL;
   g_autoptr (SoraModel) model = NULL;
-  const gchar *path;
+  SoraModelFiles files;
 
   if (!sora_command_parse (&argc, &argv, "[MODEL]", "Checks every file of a model (default: the embedded model) and describes it.",
           entries, 1, error))
     return FALSE;
-  path = argc > 1 ? argv[1] : NULL;
-  model = sora_model_open_parts (path, text_encoder, vae, tokenizer, error);
+  files = sora_command_parts_get_files (&parts, argc > 1 ? argv[1] : NULL);
+  model = sora_model_open_files (&files, error);
   if (!model) {
-    print_parts (path, text_encoder, vae, tokenizer);
+    print_parts (&files);
     return FALSE;
   }
   text = sora_model_describe (model);

@@ -33,6 +33,26 @@ sora_command_parse (gint *argc, gchar ***argv, const gchar *rest, const gchar *s
   return FALSE;
 }
 
+SoraModelFiles
+sora_command_parts_get_files (const SoraCommandParts *parts, const gchar *path)
+{
+  return (SoraModelFiles) {
+    .path = path, .transformer_2 = parts->transformer_2, .text_encoder = parts->text_encoder, .vae = parts->vae,
+    .tokenizer = parts->tokenizer, .image_encoder = parts->image_encoder,
+    .causal = parts->causal,
+  };
+}
+
+void
+sora_command_parts_clear (SoraCommandParts *parts)
+{
+  g_free (parts->transformer_2);
+  g_free (parts->text_encoder);
+  g_free (parts->vae);
+  g_free (parts->tokenizer);
+  g_free (parts->image_encoder);
+}
+
 static void
 print_usage (FILE *file)
 {

@@ -54,6 +54,8 @@ sora_weights_recognise (SoraWeightFile *file)
     return SORA_WEIGHTS_TAEHV;
   if (has (file, "decoder.middle.0.residual.0.gamma") || has (file, "decoder.mid_block.resnets.0.norm1.gamma"))
     return SORA_WEIGHTS_WAN_VAE;
+  if (sora_clip_config_matches (file))
+    return SORA_WEIGHTS_IMAGE_ENCODER;
   return SORA_WEIGHTS_UNKNOWN;
 }
 
@@ -63,6 +65,7 @@ sora_weights_kind_name (SoraWeightsKind kind)
   static const gchar *const names[] = {
     [SORA_WEIGHTS_UNKNOWN] = "nothing that belongs to a Wan model", [SORA_WEIGHTS_TRANSFORMER] = "a Wan transformer",
     [SORA_WEIGHTS_TEXT_ENCODER] = "a UMT5 text encoder", [SORA_WEIGHTS_TAEHV] = "a TAEHV", [SORA_WEIGHTS_WAN_VAE] = "Wan's VAE",
+    [SORA_WEIGHTS_IMAGE_ENCODER] = "a CLIP image encoder",
   };
 
   return names[kind];
@@ -157,23 +160,29 @@ sora_shapes_get (SoraWeightFile *file, const gchar *name, guint n_dims, guint *s
 
 /* transformer */
 
-/* Kinds of Wan that need an input that a text-to-video model does not have */
+/* VACE needs inputs that no other Wan has. */
 static gboolean
-check_variant (const SoraTransformerConfig *config, SoraWeightFile *file, GError **error)
+check_variant (SoraWeightFile *file, GError **error)
 {
-  const gchar *path = sora_weight_file_get_path (file);
+  return !has_prefix (file, "vace_")
+      || sora_shapes_fail (file, SORA_MODEL_ERROR_UNSUPPORTED, error,
+          "a VACE model, which is not supported; take a text-to-video or image-to-video model (t2v, ti2v, i2v)");
+}
 
-  if (has_prefix (file, "vace_"))
-    return sora_shapes_fail (file, SORA_MODEL_ERROR_UNSUPPORTED, error,
-        "a VACE model, which is not supported; take a text-to-video model (t2v or ti2v)");
-  if (has_prefix (file, "condition_embedder.image_embedder.") || has (file, "blocks.0.attn2.add_k_proj.weight"))
-    return sora_shapes_fail (file, SORA_MODEL_ERROR_UNSUPPORTED, error,
-        "an image-to-video model with image embeddings, which is not supported; take a text-to-video model (t2v or ti2v)");
-  if (config->in_channels == config->out_channels)
+/* The image's embeddings that the transformer attends to, if it does */
+static gboolean
+read_image_embedder (SoraTransformerConfig *config, SoraWeightFile *file, GError **error)
+{
+  guint linear[2], positions = get_size (file, "condition_embedder.image_embedder.pos_embed", 1);
+
+  if (!has_prefix (file, "condition_embedder.image_embedder.") && !has (file, "blocks.0.attn2.add_k_proj.weight"))
     return TRUE;
-  g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED, "%s: a model that takes %u channels for %u, as image-to-video and "
-      "control models do, is not supported; take a text-to-video model (t2v or ti2v)", path, config->in_channels, config->out_channels);
-  return FALSE;
+  if (!sora_shapes_get (file, "condition_embedder.image_embedder.ff.net.0.proj.weight", 2, linear, error))
+    return FALSE;
+  config->image_dim = linear[1];
+  config->image_positions = positions;
+  return positions % 2 == 0
+      || sora_shapes_fail (file, SORA_MODEL_ERROR_UNSUPPORTED, error, "an odd number of places for the embeddings of two images is not supported");
 }
 
 static gboolean
@@ -220,7 +229,7 @@ read_transformer (SoraTransformerConfig *config, SoraWeightFile *file, guint *di
   config->cross_attn_norm = has (file, "blocks.0.norm2.weight");
   if (config->freq_dim % 2 != 0)
     return sora_shapes_fail (file, SORA_MODEL_ERROR_UNSUPPORTED, error, "an odd number of timestep frequencies is not supported");
-  return check_variant (config, file, error);
+  return check_variant (file, error) && read_image_embedder (config, file, error);
 }
 
 gboolean
@@ -251,14 +260,15 @@ expect_same (SoraJsonReader *reader, const gchar *name, guint expected, SoraWeig
 }
 
 static void
-expect_text_to_video (SoraJsonReader *reader)
+expect_known_type (SoraJsonReader *reader)
 {
-  const gchar *type = "t2v";
+  static const gchar *const known[] = { "t2v", "ti2v", "i2v", "flf2v", NULL };
+  const gchar *type = known[0];
 
   sora_json_read_string (reader, "model_type", SORA_JSON_OPTIONAL, &type);
-  if (!reader->error && !g_str_equal (type, "t2v") && !g_str_equal (type, "ti2v"))
-    sora_json_reader_fail (reader, SORA_MODEL_ERROR_UNSUPPORTED,
-        "\"model_type\": a \"%s\" model is not supported; take a text-to-video model (\"t2v\" or \"ti2v\")", type);
+  if (!reader->error && !g_strv_contains (known, type))
+    sora_json_reader_fail (reader, SORA_MODEL_ERROR_UNSUPPORTED, "\"model_type\": a \"%s\" model is not supported; take a text-to-video or "
+        "image-to-video model (\"t2v\", \"ti2v\" or \"i2v\")", type);
 }
 
 gboolean
@@ -269,7 +279,7 @@ sora_transformer_config_read_wan (SoraTransformerConfig *config, SoraWeightFile 
   guint dim = 0, heads = 0;
 
   sora_json_reader_open (&reader, path);
-  expect_text_to_video (&reader);
+  expect_known_type (&reader);
   sora_json_read_uint (&reader, "num_heads", SORA_JSON_REQUIRED, 1, 1024, &heads);
   sora_json_read_uint (&reader, "text_len", SORA_JSON_OPTIONAL, 1, 8192, text_length);
   if (!reader.error && read_transformer (config, file, &dim, &reader.error)) {
@@ -286,6 +296,24 @@ sora_transformer_config_read_wan (SoraTransformerConfig *config, SoraWeightFile 
     expect_same (&reader, "text_dim", config->text_dim, file);
   }
   return sora_json_reader_close (&reader, error);
+}
+
+gboolean
+sora_transformer_config_is_wan (const gchar *path)
+{
+  g_autoptr (JsonNode) root = sora_json_load (path, NULL);
+
+  return root && json_object_has_member (json_node_get_object (root), "dim");
+}
+
+gboolean
+sora_transformer_config_read (SoraTransformerConfig *config, SoraWeightFile *file, const gchar *path, guint *text_length, GError **error)
+{
+  if (!path)
+    return sora_transformer_config_from_shapes (config, file, error);
+  if (sora_transformer_config_is_wan (path))
+    return sora_transformer_config_read_wan (config, file, path, text_length, error);
+  return sora_transformer_config_load (config, path, error);
 }
 
 /* text encoder */

@@ -141,6 +141,8 @@ read_sampling (SoraStreamingConfig *config, SoraJsonReader *reader)
   sora_json_read_uint (reader, "steps", NEED, 1, 1000, &config->steps);
   sora_json_read_double (reader, "shift", NEED, 0.01, 100, &config->shift);
   sora_json_read_double (reader, "guidance_scale", NEED, 0, 100, &config->guidance_scale);
+  sora_json_read_double (reader, "guidance_scale_2", MAYBE, 0, 100, &config->guidance_scale_2);
+  sora_json_read_double (reader, "boundary_ratio", MAYBE, 0, 1, &config->boundary_ratio);
 }
 
 gboolean
@@ -150,7 +152,7 @@ sora_streaming_config_load (SoraStreamingConfig *config, const gchar *path, GErr
   const gchar *format = "", *name = NULL;
   guint version = 0;
 
-  *config = (SoraStreamingConfig) { 0 };
+  *config = (SoraStreamingConfig) { .guidance_scale_2 = -1 };
   sora_json_reader_open (&reader, path);
   sora_json_read_string (&reader, "format", NEED, &format);
   sora_json_read_uint (&reader, "version", NEED, 1, G_MAXINT, &version);
@@ -187,7 +189,7 @@ set_wan_defaults (SoraStreamingConfig *config, guint latent_channels)
     .n_sizes = 2,
     .sampler = SORA_SAMPLER_UNIPC,
     .prediction = SORA_PREDICTION_FLOW,
-    .steps = 50, .shift = ti2v ? 5 : 3, .guidance_scale = 5,
+    .steps = 50, .shift = ti2v ? 5 : 3, .guidance_scale = 5, .guidance_scale_2 = -1,
   };
   config->block_latents = config->window_latents = config->default_latents;
   memcpy (config->sizes, ti2v ? ti2v_sizes : sizes, sizeof (sizes));
@@ -261,6 +263,31 @@ sora_streaming_config_init_wan (SoraStreamingConfig *config, guint latent_channe
 }
 
 void
+sora_streaming_config_set_wan_experts (SoraStreamingConfig *config, gboolean from_image, const gchar *scheduler_path)
+{
+  config->steps = 40;
+  config->guidance_scale = from_image ? 3.5 : 4;
+  config->guidance_scale_2 = from_image ? 3.5 : 3;
+  if (!scheduler_path)
+    config->shift = from_image ? 5 : 12;
+}
+
+/* Four steps at 1000, 750, 500 and 250, which a shift of 5 warps; the clean pass at 0; and as many latents in sight as a clip of Wan 2.1. */
+void
+sora_streaming_config_set_wan_causal (SoraStreamingConfig *config)
+{
+  config->causal = TRUE;
+  config->block_latents = 3;
+  config->window_latents = 21;
+  config->context_timestep = config->context_noise = 0;
+  config->default_latents = 0;
+  config->sampler = SORA_SAMPLER_RENOISE;
+  config->steps = 4;
+  config->shift = 5;
+  config->guidance_scale = 1;
+}
+
+void
 sora_streaming_config_clear (SoraStreamingConfig *config)
 {
   g_clear_pointer (&config->name, g_free);
@@ -308,6 +335,21 @@ read_patch_size (SoraTransformerConfig *config, SoraJsonReader *reader)
         config->patch_size[0]);
 }
 
+/* The added keys and values are made from the embeddings once these are as wide as the transformer. */
+static void
+read_image_conditioning (SoraTransformerConfig *config, SoraJsonReader *reader)
+{
+  guint added = 0;
+
+  sora_json_read_uint (reader, "image_dim", MAYBE, 1, 1 << 14, &config->image_dim);
+  sora_json_read_uint (reader, "added_kv_proj_dim", MAYBE, 1, 1 << 20, &added);
+  sora_json_read_uint (reader, "pos_embed_seq_len", MAYBE, 2, 1 << 14, &config->image_positions);
+  check (reader, added == (config->image_dim > 0 ? config->num_attention_heads * config->attention_head_dim : 0),
+      "\"added_kv_proj_dim\" must be \"num_attention_heads\" times \"attention_head_dim\" with \"image_dim\", and missing without");
+  check (reader, config->image_positions == 0 || (config->image_dim > 0 && config->image_positions % 2 == 0),
+      "\"pos_embed_seq_len\" must be even, and needs \"image_dim\"");
+}
+
 gboolean
 sora_transformer_config_load (SoraTransformerConfig *config, const gchar *path, GError **error)
 {
@@ -317,9 +359,6 @@ sora_transformer_config_load (SoraTransformerConfig *config, const gchar *path, 
   sora_json_reader_open (&reader, path);
   expect_string (&reader, "_class_name", "WanTransformer3DModel");
   expect_string (&reader, "qk_norm", "rms_norm_across_heads");
-  expect_unset (&reader, "image_dim", "conditioning by image embeddings");
-  expect_unset (&reader, "added_kv_proj_dim", "conditioning by image embeddings");
-  expect_unset (&reader, "pos_embed_seq_len", "conditioning by image embeddings");
   read_patch_size (config, &reader);
   sora_json_read_uint (&reader, "in_channels", NEED, 1, 1024, &config->in_channels);
   config->out_channels = config->in_channels;
@@ -332,6 +371,7 @@ sora_transformer_config_load (SoraTransformerConfig *config, const gchar *path, 
   sora_json_read_uint (&reader, "freq_dim", MAYBE, 2, 1 << 14, &config->freq_dim);
   sora_json_read_boolean (&reader, "cross_attn_norm", MAYBE, &config->cross_attn_norm);
   sora_json_read_double (&reader, "eps", MAYBE, 0, 1, &config->eps);
+  read_image_conditioning (config, &reader);
   check (&reader, config->attention_head_dim % 2 == 0, "\"attention_head_dim\" must be even");
   check (&reader, config->freq_dim % 2 == 0, "\"freq_dim\" must be even");
   return sora_json_reader_close (&reader, error);

@@ -18,6 +18,10 @@ extern const gchar *const sora_sampler_names[];
 
 #define SORA_MAX_SIZES 16
 
+/* Wan 2.2 A14B's boundaries: text to video, image to video */
+#define SORA_WAN_BOUNDARY 0.875
+#define SORA_WAN_IMAGE_BOUNDARY 0.9
+
 /* sora.json; a directory without one is a bidirectional Wan model with Wan's own defaults */
 typedef struct {
   gchar *name;                  /* or NULL */
@@ -33,6 +37,8 @@ typedef struct {
   SoraSamplerType sampler;
   guint steps;
   gdouble shift, guidance_scale;
+  gdouble boundary_ratio;       /* of two experts: the first makes the steps at timesteps of 1000 times this or more. 0: not said */
+  gdouble guidance_scale_2;     /* of the second expert; -1: not said */
   SoraPredictionType prediction;
 } SoraStreamingConfig;
 
@@ -51,6 +57,8 @@ typedef struct {
   guint text_dim, freq_dim;
   gboolean cross_attn_norm;
   gdouble eps;
+  guint image_dim;              /* of an image's embeddings that it attends to besides the text; 0: it does not */
+  guint image_positions;        /* rows of image embeddings that have a place of their own, of two images; 0: one image, and none has */
 } SoraTransformerConfig;
 
 #define SORA_VAE_MAX_LEVELS 4
@@ -89,6 +97,11 @@ gboolean sora_streaming_config_load (SoraStreamingConfig *config, const gchar *p
 /* For a model without sora.json: bidirectional, with Wan's defaults, and the sampler and shift of @scheduler_path, unless that is NULL. */
 gboolean sora_streaming_config_init_wan (SoraStreamingConfig *config, guint latent_channels, const gchar *scheduler_path,
     GError **error);
+/* The same where two experts share the steps: Wan 2.2 A14B's defaults but for the boundary, for a model that goes on from an image or one that
+ * does not. With @scheduler_path, its shift stays. */
+void sora_streaming_config_set_wan_experts (SoraStreamingConfig *config, gboolean from_image, const gchar *scheduler_path);
+/* The same for a Wan that was distilled to a few steps, block after block, as by Self-Forcing. */
+void sora_streaming_config_set_wan_causal (SoraStreamingConfig *config);
 gboolean sora_text_encoder_config_load (SoraTextEncoderConfig *config, const gchar *path, GError **error);
 gboolean sora_transformer_config_load (SoraTransformerConfig *config, const gchar *path, GError **error);
 gboolean sora_vae_config_load (SoraVaeConfig *config, const gchar *path, GError **error);

@@ -79,6 +79,22 @@ static const Rule umt5_gguf_rules[] = {
   { NULL }
 };
 
+/* Wan's CLIP, the image half of which is below "visual."; queries, keys and values are one layer, as in no other */
+static const Rule clip_rules[] = {
+  { "cls_embedding", "embeddings.class_embedding" },
+  { "pos_embedding", "embeddings.position_embedding.weight" },
+  { "patch_embedding", "embeddings.patch_embedding" },
+  { "pre_norm", "pre_layrnorm" },
+  { "post_norm", "post_layernorm" },
+  { "transformer.#.norm1", "encoder.layers.#.layer_norm1" },
+  { "transformer.#.attn.to_qkv", "encoder.layers.#.self_attn.qkv_proj" },
+  { "transformer.#.attn.proj", "encoder.layers.#.self_attn.out_proj" },
+  { "transformer.#.norm2", "encoder.layers.#.layer_norm2" },
+  { "transformer.#.mlp.0", "encoder.layers.#.mlp.fc1" },
+  { "transformer.#.mlp.2", "encoder.layers.#.mlp.fc2" },
+  { NULL }
+};
+
 static const Rule no_rules[] = { { NULL } };
 
 struct _SoraDialect {
@@ -92,6 +108,8 @@ static const SoraDialect dialects[] = {
   { "blocks.0.pos_embedding.embedding.weight", umt5_rules },
   { "enc.blk.0.attn_q.weight", umt5_gguf_rules },
   { "encoder.block.0.layer.0.SelfAttention.q.weight", no_rules },
+  { "cls_embedding", clip_rules },
+  { "embeddings.class_embedding", no_rules },
   /* Wan's VAE, whose two spellings its stage knows: the numbers in one follow from all sizes, not from those in the other */
   { "decoder.middle.0.residual.0.gamma", no_rules },
   { "decoder.mid_block.resnets.0.norm1.gamma", no_rules },
@@ -103,6 +121,7 @@ static const gchar *const prefixes[] = {
   "generator_ema.model.", "generator_ema.model._fsdp_wrapped_module.", "generator_ema.",        /* training's checkpoints */
   "generator.model.", "generator.model._fsdp_wrapped_module.", "generator.", "state_dict.model.", "state_dict.",
   "text_encoders.umt5xxl.transformer.", "first_stage_model.", "vae.",   /* ComfyUI, all in one file */
+  "visual.", "vision_model.",   /* the image half of CLIP, Wan's and transformers' */
 };
 
 /* Shapes in diffusers, of tensors that some writers of GGUF, which knows 4 dimensions and drops leading ones, have folded */
@@ -113,6 +132,15 @@ static const struct {
   { "scale_shift_table", 3 },
   { "blocks.#.scale_shift_table", 3 },
   { "vace_blocks.#.scale_shift_table", 3 },
+};
+
+/* Shapes in transformers, of tensors that Wan's CLIP has leading ones before */
+static const struct {
+  const gchar *name;
+  guint n_dims;
+} wrapped[] = {
+  { "embeddings.class_embedding", 1 },
+  { "embeddings.position_embedding.weight", 2 },
 };
 
 /* A number that # stands for, in a name */
@@ -226,6 +254,17 @@ restore_leading_ones (SoraTensor *tensor, guint n_dims)
   tensor->n_dims = n_dims;
 }
 
+static void
+drop_leading_ones (SoraWeightFile *file, const gchar *name, guint n_dims)
+{
+  SoraTensor *tensor = g_hash_table_lookup (file->tensors, name);
+
+  while (tensor && tensor->n_dims > n_dims && tensor->shape[0] == 1) {
+    tensor->n_dims--;
+    memmove (tensor->shape, tensor->shape + 1, tensor->n_dims * sizeof (*tensor->shape));
+  }
+}
+
 /* Wan's patch embedding is a convolution [outputs, inputs, 1, 2, 2], whose outputs its bias counts. */
 static void
 unfold_patch_embedding (SoraWeightFile *file)
@@ -260,6 +299,8 @@ unfold_shapes (SoraWeightFile *file)
     }
   }
   unfold_patch_embedding (file);
+  for (guint i = 0; i < G_N_ELEMENTS (wrapped); i++)
+    drop_leading_ones (file, wrapped[i].name, wrapped[i].n_dims);
 }
 
 gboolean
@@ -288,4 +329,10 @@ sora_weight_file_spell (SoraWeightFile *file, const gchar *name)
   if (!file->dialect || (!original && !*file->prefix))
     return NULL;
   return g_strconcat (file->prefix, original ? original : name, NULL);
+}
+
+const gchar *
+sora_weight_file_get_prefix (SoraWeightFile *file)
+{
+  return file->dialect ? file->prefix : "";
 }

@@ -27,6 +27,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraWeightFile, sora_weight_file_free)
 const gchar *sora_weight_file_get_path (SoraWeightFile *file);
 /* NULL if there is none */
 const SoraTensor *sora_weight_file_peek (SoraWeightFile *file, const gchar *name);
+/* What is before the names of all tensors of the model in the file, "" or for instance "generator_ema.model."; "" too if it is of no known
+ * dialect */
+const gchar *sora_weight_file_get_prefix (SoraWeightFile *file);
 /* The row of bytes (U8) @name as the file calls it, which lives as long as @file: ComfyUI keeps a tokenizer like that. NULL if there is none, and
  * in files of several shards. */
 GBytes *sora_weight_file_peek_octets (SoraWeightFile *file, const gchar *name);

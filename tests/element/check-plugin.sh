@@ -52,6 +52,11 @@ image Default: null
 image Picture file
 guidance-scale Double. Range: -1 - 100 Default: -1
 guidance-scale controllable, changeable in NULL, READY, PAUSED or PLAYING state
+guidance-scale-2 Range: -1 - 100 Default: -1
+last-image Default: null
+transformer-2 changeable only in NULL or READY state
+image-encoder CLIP weight file
+causal Default: false
 guidance-begin Range: 0 - 1 Default: 0
 guidance-end Range: 0 - 1 Default: 1
 sampler dpmpp-2m

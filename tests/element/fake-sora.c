@@ -26,7 +26,7 @@ struct _SoraBlock
 struct _SoraStreamOptions
 {
   gchar *prompt, *negative_prompt;
-  gdouble guidance_scale, guidance_begin, guidance_end, shift;
+  gdouble guidance_scale, guidance_scale_2, guidance_begin, guidance_end, shift;
   gint vae_tile;
   SoraSamplerType sampler;
   SoraWeightType weight_type;
@@ -34,7 +34,7 @@ struct _SoraStreamOptions
   guint64 max_memory;
   guint steps, width, height;
   guint64 seed, length;
-  FakeSoraImage image;
+  FakeSoraImage image, last_image;
 };
 
 struct _SoraStream
@@ -114,8 +114,9 @@ sora_device_get_name (SoraDevice *device)
 }
 
 SoraModel *
-sora_model_open_parts (const gchar *path, const gchar *text_encoder, const gchar *vae, const gchar *tokenizer, GError **error)
+sora_model_open_files (const SoraModelFiles *files, GError **error)
 {
+  const gchar *const parts[] = { files->transformer_2, files->text_encoder, files->vae, files->image_encoder };
   SoraModel *model;
 
   if (fake_sora.fail_model) {
@@ -125,8 +126,11 @@ sora_model_open_parts (const gchar *path, const gchar *text_encoder, const gchar
   g_atomic_int_inc (&fake_sora_calls.models);
   model = g_new0 (SoraModel, 1);
   model->refs = 1;
-  g_strlcpy (fake_sora_calls.parts, text_encoder ? text_encoder : "", sizeof (fake_sora_calls.parts));
-  g_strlcat (fake_sora_calls.parts, vae ? vae : "", sizeof (fake_sora_calls.parts));
+  *fake_sora_calls.parts = '\0';
+  for (guint i = 0; i < G_N_ELEMENTS (parts); i++)
+    g_strlcat (fake_sora_calls.parts, parts[i] ? parts[i] : "", sizeof (fake_sora_calls.parts));
+  if (files->causal)
+    g_strlcat (fake_sora_calls.parts, "+", sizeof (fake_sora_calls.parts));
   return model;
 }
 
@@ -222,6 +226,12 @@ sora_stream_options_set_guidance_scale (SoraStreamOptions *options, gdouble scal
 }
 
 void
+sora_stream_options_set_guidance_scale_2 (SoraStreamOptions *options, gdouble scale)
+{
+  options->guidance_scale_2 = scale;
+}
+
+void
 sora_stream_options_set_guidance_interval (SoraStreamOptions *options, gdouble begin, gdouble end)
 {
   options->guidance_begin = begin;
@@ -297,11 +307,23 @@ read_pixel (const guint8 *rgb, guint x, guint y, gsize stride)
   return p[0] << 16 | p[1] << 8 | p[2];
 }
 
+static FakeSoraImage
+look_at (const guint8 *rgb, guint width, guint height, gsize stride)
+{
+  return (FakeSoraImage) { width, height, read_pixel (rgb, 0, 0, stride), read_pixel (rgb, width / 2, 0, stride),
+    read_pixel (rgb, 0, height / 2, stride) };
+}
+
 void
 sora_stream_options_set_image (SoraStreamOptions *options, const guint8 *rgb, guint width, guint height, gsize stride)
 {
-  options->image = (FakeSoraImage) { width, height, read_pixel (rgb, 0, 0, stride), read_pixel (rgb, width / 2, 0, stride),
-    read_pixel (rgb, 0, height / 2, stride) };
+  options->image = look_at (rgb, width, height, stride);
+}
+
+void
+sora_stream_options_set_last_image (SoraStreamOptions *options, const guint8 *rgb, guint width, guint height, gsize stride)
+{
+  options->last_image = look_at (rgb, width, height, stride);
 }
 
 /* Takes @ms; FALSE where it was cancelled. */
@@ -342,7 +364,9 @@ note_options (const SoraStreamOptions *options)
   fake_sora_calls.vae_tile = options->vae_tile;
   fake_sora_calls.guidance_begin = options->guidance_begin;
   fake_sora_calls.guidance_end = options->guidance_end;
+  fake_sora_calls.guidance_scale_2 = options->guidance_scale_2;
   fake_sora_calls.image = options->image;
+  fake_sora_calls.last_image = options->last_image;
   g_free (fake_sora_calls.prompt);
   fake_sora_calls.prompt = g_strdup (options->prompt);
   g_free (fake_sora_calls.negative_prompt);

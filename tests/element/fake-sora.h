@@ -30,7 +30,7 @@ typedef struct {
 /* What has been called so far, in the process. */
 typedef struct {
   gint models, devices, streams, blocks; /* now alive */
-  gchar parts[16];                       /* of the last model: text encoder and VAE, joined */
+  gchar parts[16];                       /* of the last model: all that are named, joined, and a + if it is causal */
   gint generated, restarts, cancelled;   /* in all */
   guint width, height;                   /* of the last stream */
   guint64 length, seed;
@@ -41,8 +41,8 @@ typedef struct {
   SoraWeightType weight_type;
   SoraTextEncoderPolicy text_encoder_policy;
   guint64 max_memory;
-  gdouble shift, guidance_begin, guidance_end;
-  FakeSoraImage image;                   /* likewise */
+  gdouble shift, guidance_scale_2, guidance_begin, guidance_end;
+  FakeSoraImage image, last_image;       /* likewise */
 } FakeSoraCalls;
 
 extern FakeSora fake_sora;

@@ -63,6 +63,25 @@ GST_START_TEST (test_reaches_the_engine)
 }
 GST_END_TEST;
 
+/* The last one goes the same way, and has no say in the size. */
+GST_START_TEST (test_last_image)
+{
+  g_autofree gchar *path = draw_picture (80, 40);
+  g_autofree gchar *properties = g_strdup_printf ("last-image=%s fit=letterbox", path);
+  GstHarness *harness = element_test_harness (properties, NULL);
+  const FakeSoraImage *image = &fake_sora_calls.last_image;
+
+  gst_buffer_unref (gst_harness_pull (harness));
+  fail_unless_equals_int (fake_sora_calls.image.width, 0);
+  fail_unless_equals_int (image->width, 32);
+  fail_unless_equals_int (image->height, 32);
+  fail_unless_equals_int_hex (image->corner, BLACK);
+  fail_unless_equals_int_hex (image->left, RED);
+  gst_harness_teardown (harness);
+  element_test_assert_all_freed ();
+}
+GST_END_TEST;
+
 /* The size that is negotiated where nothing is asked for, and again once the caps are opened after others. */
 GST_START_TEST (test_caps)
 {
@@ -111,7 +130,7 @@ GST_START_TEST (test_changed_between_runs)
 GST_END_TEST;
 
 static void
-assert_refused (const gchar *path, GQuark domain, gint code)
+assert_refused (const gchar *property, const gchar *path, GQuark domain, gint code)
 {
   GstElement *pipeline = element_test_pipeline ("sorasrc name=source ! fakesink");
   g_autoptr (GstElement) source = gst_bin_get_by_name (GST_BIN (pipeline), "source");
@@ -119,7 +138,7 @@ assert_refused (const gchar *path, GQuark domain, gint code)
   g_autoptr (GstMessage) message = NULL;
   g_autoptr (GError) error = NULL;
 
-  g_object_set (source, "image", path, NULL);
+  g_object_set (source, property, path, NULL);
   fail_unless_equals_int (gst_element_set_state (pipeline, GST_STATE_PAUSED), GST_STATE_CHANGE_FAILURE);
   message = element_test_wait (pipeline, GST_MESSAGE_ERROR, 5);
   gst_message_parse_error (message, &error, NULL);
@@ -128,7 +147,7 @@ assert_refused (const gchar *path, GQuark domain, gint code)
   gst_element_set_state (pipeline, GST_STATE_NULL);
   element_test_assert_all_freed ();
 
-  g_object_set (source, "image", NULL, NULL);
+  g_object_set (source, property, NULL, NULL);
   gst_element_set_state (pipeline, GST_STATE_PAUSED);
   fail_unless_equals_int (gst_element_get_state (pipeline, NULL, NULL, 5 * GST_SECOND), GST_STATE_CHANGE_SUCCESS);
   element_test_stop (pipeline);
@@ -140,9 +159,10 @@ GST_START_TEST (test_refused)
   g_autofree gchar *missing = g_build_filename (folder, "missing.png", NULL), *text = g_build_filename (folder, "text.txt", NULL);
 
   fail_unless (g_file_set_contents (text, "no picture", -1, NULL));
-  assert_refused (missing, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND);
-  assert_refused (folder, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_READ);
-  assert_refused (text, GST_STREAM_ERROR, GST_STREAM_ERROR_DECODE);
+  assert_refused ("image", missing, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND);
+  assert_refused ("image", folder, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_READ);
+  assert_refused ("image", text, GST_STREAM_ERROR, GST_STREAM_ERROR_DECODE);
+  assert_refused ("last-image", missing, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND);
 }
 GST_END_TEST;
 
@@ -169,6 +189,7 @@ main (int argc, char **argv)
   folder = g_dir_make_tmp ("sora-test-XXXXXX", NULL);
   suite_add_tcase (suite, tcase);
   tcase_add_loop_test (tcase, test_reaches_the_engine, 0, G_N_ELEMENTS (table));
+  tcase_add_test (tcase, test_last_image);
   tcase_add_test (tcase, test_caps);
   tcase_add_test (tcase, test_changed_between_runs);
   tcase_add_test (tcase, test_refused);

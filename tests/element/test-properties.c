@@ -8,7 +8,10 @@ static const struct {
   const gchar *value; /* one that is not the default */
 } table[] = {
   { "model", GST_PARAM_MUTABLE_READY, "/models/some" },
+  { "transformer-2", GST_PARAM_MUTABLE_READY, "/models/low.gguf" },
   { "text-encoder", GST_PARAM_MUTABLE_READY, "/models/umt5.gguf" },
+  { "image-encoder", GST_PARAM_MUTABLE_READY, "/models/clip.pth" },
+  { "causal", GST_PARAM_MUTABLE_READY, "true" },
   { "vae", GST_PARAM_MUTABLE_READY, "/models/taew2_1.pth" },
   { "vae-tile", GST_PARAM_MUTABLE_READY, "256" },
   { "weight-type", GST_PARAM_MUTABLE_READY, "bf16" },
@@ -18,7 +21,9 @@ static const struct {
   { "prompt", GST_PARAM_MUTABLE_PLAYING, "a red balloon" },
   { "negative-prompt", GST_PARAM_MUTABLE_READY, "blurred" },
   { "image", GST_PARAM_MUTABLE_READY, "/pictures/one.png" },
+  { "last-image", GST_PARAM_MUTABLE_READY, "/pictures/two.png" },
   { "guidance-scale", GST_PARAM_MUTABLE_PLAYING | GST_PARAM_CONTROLLABLE, "3.5" },
+  { "guidance-scale-2", GST_PARAM_MUTABLE_READY, "3" },
   { "guidance-begin", GST_PARAM_MUTABLE_READY, "0.25" },
   { "guidance-end", GST_PARAM_MUTABLE_READY, "0.75" },
   { "sampler", GST_PARAM_MUTABLE_READY, "dpmpp-2m" },
@@ -83,8 +88,8 @@ GST_END_TEST;
 GST_START_TEST (test_reach_the_engine)
 {
   GstHarness *harness = element_test_harness ("prompt=\"a b\" negative-prompt=c steps=7 seed=42 guidance-scale=2 "
-      "guidance-begin=0.25 guidance-end=0.5 sampler=unipc shift=8 vae-tile=128 weight-type=q8 "
-      "text-encoder-policy=keep max-memory=8000000000 duration=3000000000", "video/x-raw,format=RGB");
+      "guidance-scale-2=1.5 transformer-2=t image-encoder=i causal=true guidance-begin=0.25 guidance-end=0.5 sampler=unipc shift=8 "
+      "vae-tile=128 weight-type=q8 text-encoder-policy=keep max-memory=8000000000 duration=3000000000", "video/x-raw,format=RGB");
   GstBuffer *buffer = gst_harness_pull (harness);
 
   fail_unless_equals_string (fake_sora_calls.prompt, "a b");
@@ -96,6 +101,8 @@ GST_START_TEST (test_reach_the_engine)
   fail_unless_equals_uint64 (fake_sora_calls.max_memory, 8000000000);
   fail_unless_equals_float (fake_sora_calls.shift, 8);
   fail_unless_equals_int (fake_sora_calls.vae_tile, 128);
+  fail_unless_equals_float (fake_sora_calls.guidance_scale_2, 1.5);
+  fail_unless_equals_string (fake_sora_calls.parts, "ti+");
   fail_unless_equals_float (fake_sora_calls.guidance_begin, 0.25);
   fail_unless_equals_float (fake_sora_calls.guidance_end, 0.5);
   fail_unless_equals_uint64 (fake_sora_calls.seed, 42);
@@ -119,6 +126,7 @@ GST_START_TEST (test_defaults_reach_the_engine)
   fail_unless_equals_uint64 (fake_sora_calls.max_memory, 0);
   fail_unless_equals_float (fake_sora_calls.shift, -1);
   fail_unless_equals_int (fake_sora_calls.vae_tile, -1);
+  fail_unless_equals_float (fake_sora_calls.guidance_scale_2, -1);
   fail_unless_equals_float (fake_sora_calls.guidance_begin, 0);
   fail_unless_equals_float (fake_sora_calls.guidance_end, 1);
   gst_harness_teardown (harness);

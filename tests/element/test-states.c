@@ -273,17 +273,19 @@ GST_START_TEST (test_shared_model)
 }
 GST_END_TEST;
 
-/* With another text encoder or VAE it is another model. */
+/* With another part, or taken in another way, it is another model. */
 GST_START_TEST (test_models_of_other_parts)
 {
   GstElement *one = element_test_pipeline ("sorasrc ! fakesink"), *other = element_test_pipeline ("sorasrc text-encoder=a ! fakesink");
-  GstElement *third = element_test_pipeline ("sorasrc vae=a text-encoder=\"\" ! fakesink"), *all[] = { one, other, third };
+  GstElement *third = element_test_pipeline ("sorasrc vae=a text-encoder=\"\" ! fakesink");
+  GstElement *fourth = element_test_pipeline ("sorasrc transformer-2=a ! fakesink"), *fifth = element_test_pipeline ("sorasrc causal=true ! fakesink");
+  GstElement *all[] = { one, other, third, fourth, fifth };
 
   for (guint i = 0; i < G_N_ELEMENTS (all); i++) {
     gst_element_set_state (all[i], GST_STATE_PAUSED);
     fail_unless_equals_int (gst_element_get_state (all[i], NULL, NULL, 5 * GST_SECOND), GST_STATE_CHANGE_SUCCESS);
     fail_unless_equals_int (fake_sora_calls.models, i + 1);
-    fail_unless_equals_string (fake_sora_calls.parts, i > 0 ? "a" : "");
+    fail_unless_equals_string (fake_sora_calls.parts, i == 0 ? "" : i == 4 ? "+" : "a");
   }
   for (guint i = 0; i < G_N_ELEMENTS (all); i++)
     element_test_stop (all[i]);

@@ -42,6 +42,17 @@ open_model (const gchar *path)
   return model;
 }
 
+SoraResident *
+find_resident (SoraModel *model, SoraPartType type)
+{
+  for (guint i = 0; i < model->residents->len; i++) {
+    SoraResident *resident = model->residents->pdata[i];
+    if (resident->type == type)
+      return resident;
+  }
+  return NULL;
+}
+
 SoraModel *
 open_tiny_model (void)
 {
@@ -208,6 +219,19 @@ remove_copy (const gchar *path)
     g_rmdir (folder);
   }
   g_rmdir (path);
+}
+
+void
+remove_tree (const gchar *path)
+{
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  const gchar *name;
+
+  while (dir && (name = g_dir_read_name (dir))) {
+    g_autofree gchar *inner = g_build_filename (path, name, NULL);
+    remove_tree (inner);
+  }
+  g_remove (path);
 }
 
 void

@@ -4,6 +4,7 @@
 
 #include <sora/sora.h>
 
+#include "model-private.h"
 #include "test-support.h"
 #include "weights/weight-file.h"
 
@@ -29,9 +30,13 @@ SoraModel *open_tiny_model (void);
 /* (transfer full): a copy of the tiny model, to be changed and then removed with remove_copy() */
 gchar *copy_model (void);
 void remove_copy (const gchar *path);
+/* A folder with all that is in it */
+void remove_tree (const gchar *path);
 /* Replaces @old, which is there once. */
 void replace_in_file (const gchar *folder, const gchar *name, const gchar *old, const gchar *new);
 SoraModel *open_model (const gchar *path);
+/* (transfer none): the first part of @type that a stream uses at present, or NULL */
+SoraResident *find_resident (SoraModel *model, SoraPartType type);
 
 /* PROMPT and SEED */
 SoraStreamOptions *default_options (void);

@@ -469,7 +469,7 @@ test_contradictions (void)
     { "\"in_dim\": 4", "\"in_dim\": 36", "\"in_dim\" is 36", SORA_MODEL_ERROR_FORMAT },
     { "\"out_dim\": 4", "\"out_dim\": 5", "\"out_dim\" is 5", SORA_MODEL_ERROR_FORMAT },
     { "\"num_heads\": 1", "\"num_heads\": 3", "\"num_heads\" is 3, which does not divide", SORA_MODEL_ERROR_FORMAT },
-    { "\"t2v\"", "\"i2v\"", "\"i2v\" model is not supported", SORA_MODEL_ERROR_UNSUPPORTED },
+    { "\"t2v\"", "\"vace\"", "\"vace\" model is not supported", SORA_MODEL_ERROR_UNSUPPORTED },
     { "\"t2v\"", "5", "model_type", SORA_MODEL_ERROR_FORMAT },
   };
   g_autofree gchar *path = g_build_filename (scratch, "faulty", NULL);
@@ -503,45 +503,227 @@ test_missing (void)
   }
 }
 
+static void
+put_parts (const gchar *model)
+{
+  put_tiny (model, "models_t5_umt5-xxl-enc-bf16.pth", "text_encoder/model.safetensors");
+  put_taehv (model, "taew2_1.pth");
+  put_tiny (model, "google/umt5-xxl/spiece.model", "tokenizer/spiece.model");
+}
+
 /* Transformers of other kinds, told by a tensor more or by shapes */
 static void
 test_variants (void)
 {
   static const struct {
     Tensor extra;
+    gint code;
     const gchar *words;
   } variants[] = {
-    { { "", "img_emb.proj.0.weight", 1, { 8 } }, "image-to-video model with image embeddings" },
-    { { "", "blocks.0.cross_attn.k_img.weight", 2, { 8, 8 } }, "image-to-video" },
-    { { "", "vace_patch_embedding.weight", 2, { 8, 8 } }, "VACE" },
+    { { "", "img_emb.proj.0.weight", 1, { 8 } }, SORA_MODEL_ERROR_WEIGHT, "tensor \"img_emb.proj.1.weight\"" },
+    { { "", "blocks.0.cross_attn.k_img.weight", 2, { 8, 8 } }, SORA_MODEL_ERROR_WEIGHT, "tensor \"img_emb.proj.1.weight\"" },
+    { { "", "vace_patch_embedding.weight", 2, { 8, 8 } }, SORA_MODEL_ERROR_UNSUPPORTED, "VACE" },
   };
-  g_autofree gchar *path = place ("variant", "x.safetensors");
+  g_autofree gchar *path = place ("variant", "x.safetensors"), *folder = g_path_get_dirname (path);
   Tensor wide[G_N_ELEMENTS (transformer)];
 
+  put_parts ("variant");
   for (guint i = 0; i < G_N_ELEMENTS (variants); i++) {
     put_weights ("variant", "x.safetensors", transformer, G_N_ELEMENTS (transformer), "", TRUE, &variants[i].extra);
-    assert_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, path, variants[i].words);
+    assert_refused (path, variants[i].code, path, variants[i].words);
   }
   memcpy (wide, transformer, sizeof (wide));
   wide[0].shape[1] = 36;
   put_weights ("variant", "x.safetensors", wide, G_N_ELEMENTS (wide), "", TRUE, NULL);
-  assert_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, path, "takes 36 channels for 4");
+  assert_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, folder, "in_channels is 36");
   put_weights ("variant", "x.safetensors", transformer, G_N_ELEMENTS (transformer) - 1, "", FALSE, NULL);
   assert_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, path, "expected a Wan transformer, found nothing that belongs");
   put_taehv ("variant", "x.safetensors");
   assert_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, path, "expected a Wan transformer, found a TAEHV");
 }
 
-static void
-test_experts (void)
+/* (transfer full): opens @model/@name; its transformers must be @high and @low. */
+static SoraModel *
+open_experts (const gchar *model, const gchar *name, const gchar *high, const gchar *low)
 {
-  g_autofree gchar *file = place ("experts", "Wan2.2-T2V-A14B-HighNoise.safetensors"), *folder = g_build_filename (scratch, "a14b", NULL);
+  g_autofree gchar *path = g_build_filename (scratch, model, name, NULL), *first = g_build_filename (scratch, model, high, NULL);
+  g_autofree gchar *second = g_build_filename (scratch, model, low, NULL);
+  SoraModel *opened = open_model (path);
 
-  put_transformer ("experts", "Wan2.2-T2V-A14B-HighNoise.safetensors", "", TRUE);
-  assert_refused (file, SORA_MODEL_ERROR_UNSUPPORTED, file, "two experts");
-  put_transformer ("a14b", "high_noise_model/diffusion_pytorch_model.safetensors", "", TRUE);
-  put_transformer ("a14b", "low_noise_model/diffusion_pytorch_model.safetensors", "", TRUE);
-  assert_refused (folder, SORA_MODEL_ERROR_UNSUPPORTED, "high_noise_model", "two experts");
+  g_assert_cmpstr (opened->parts.transformer.weights, ==, first);
+  g_assert_cmpstr (opened->parts.transformer_2.weights, ==, second);
+  g_assert_cmpfloat (opened->streaming.boundary_ratio, ==, 0.875);
+  g_assert_cmpfloat (opened->streaming.shift, ==, 12);
+  g_assert_cmpfloat (opened->streaming.guidance_scale, ==, 4);
+  g_assert_cmpfloat (opened->streaming.guidance_scale_2, ==, 3);
+  g_assert_cmpuint (opened->streaming.steps, ==, 40);
+  return opened;
+}
+
+#define WEIGHTS "diffusion_pytorch_model.safetensors"
+
+/* Wan's own folder, by itself or by one of its experts' */
+static void
+test_experts_in_folders (void)
+{
+  g_autoptr (SoraModel) whole = NULL, high = NULL, low = NULL;
+  g_autofree gchar *text = NULL;
+
+  put_transformer ("a14b", "high_noise_model/" WEIGHTS, "", TRUE);
+  put_transformer ("a14b", "low_noise_model/" WEIGHTS, "", TRUE);
+  put_text ("a14b", "high_noise_model/config.json", wan_config);
+  put_text ("a14b", "low_noise_model/config.json", wan_config);
+  put_parts ("a14b");
+  whole = open_experts ("a14b", ".", "./high_noise_model/" WEIGHTS, "./low_noise_model/" WEIGHTS);
+  g_assert_cmpint (whole->parts.layout, ==, SORA_LAYOUT_WAN);
+  high = open_experts ("a14b", "high_noise_model", "high_noise_model/" WEIGHTS, "low_noise_model/" WEIGHTS);
+  low = open_experts ("a14b", "low_noise_model", "high_noise_model/" WEIGHTS, "low_noise_model/" WEIGHTS);
+  text = sora_model_describe (low);
+  g_assert_nonnull (strstr (text, "kind          text to video, two experts\n"));
+  g_assert_nonnull (strstr (text, "for timesteps below 875: "));
+}
+
+/* Single files are found by each other's names; or their folder, if nothing else is in it. */
+static void
+test_experts_in_files (void)
+{
+  static const gchar *const names[][2] = {
+    { "wan2.2_t2v_high_noise_14B_fp8.safetensors", "wan2.2_t2v_low_noise_14B_fp8.safetensors" },
+    { "HighNoise/Wan2.2-T2V-A14B-HighNoise-Q4_K_M.gguf", "LowNoise/Wan2.2-T2V-A14B-LowNoise-Q4_K_M.gguf" },
+    { "Wan2_2-T2V-A14B_HIGH_fp8_e4m3fn.safetensors", "Wan2_2-T2V-A14B-LOW_fp8_e4m3fn.safetensors" },
+  };
+  g_autofree gchar *lone = place ("pair-2", names[2][0]), *second = place ("pair-2", names[2][1]);
+  SoraModelFiles files = { .path = lone };
+  g_autoptr (SoraModel) named = NULL;
+  g_autoptr (GError) error = NULL;
+
+  for (guint i = 0; i < 3; i++) {
+    g_autofree gchar *model = g_strdup_printf ("pair-%u", i);
+    put_transformer (model, names[i][0], "", TRUE);
+    put_transformer (model, names[i][1], "", TRUE);
+    put_parts (model);
+    for (guint j = 0; j < 2 && i < 2; j++)
+      sora_model_unref (open_experts (model, names[i][j], names[i][0], names[i][1]));
+  }
+  sora_model_unref (open_experts ("pair-0", ".", "./wan2.2_t2v_high_noise_14B_fp8.safetensors",
+          "./wan2.2_t2v_low_noise_14B_fp8.safetensors"));
+  assert_refused (lone, SORA_MODEL_ERROR_NOT_FOUND, lone, "there is no");
+  files.transformer_2 = second;
+  named = sora_model_open_files (&files, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (named->parts.transformer_2.weights, ==, second);
+  files = (SoraModelFiles) { .path = second, .transformer_2 = lone };
+  g_assert_null (sora_model_open_files (&files, &error));
+  g_assert_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED);
+  g_assert_nonnull (strstr (error->message, "by its name the expert for low noise"));
+}
+
+/* Experts of different shapes, and one that model_index.json has but the folder has not */
+static void
+test_unequal_experts (void)
+{
+  g_autofree gchar *path = g_build_filename (scratch, "unequal", NULL), *second = place ("unequal", "transformer_2/" WEIGHTS);
+  Tensor wide[G_N_ELEMENTS (transformer)];
+
+  put_diffusers ("unequal");
+  put_text ("unequal", "model_index.json", "{\"_class_name\": \"WanPipeline\", \"boundary_ratio\": 0.5,"
+      "\"transformer_2\": [\"diffusers\", \"WanTransformer3DModel\"]}");
+  assert_refused (path, SORA_MODEL_ERROR_NOT_FOUND, "model_index.json", "second transformer");
+  put_text ("unequal", "transformer_2/config.json", transformer_config);
+  replace_in_file (path, "transformer_2/config.json", "\"freq_dim\": 32", "\"freq_dim\": 34");
+  memcpy (wide, transformer, sizeof (wide));
+  for (guint i = 0; i < G_N_ELEMENTS (wide); i++) {
+    if (g_str_equal (wide[i].ours, "condition_embedder.time_embedder.linear_1.weight"))
+      wide[i].shape[1] = 34;
+  }
+  put_weights ("unequal", "transformer_2/" WEIGHTS, wide, G_N_ELEMENTS (wide), "", FALSE, NULL);
+  assert_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, second, "the two experts differ: freq_dim of");
+}
+
+#define IMAGE_DIM 80            /* a head of CLIP's */
+
+/* What an image-to-video transformer has more; the embedder's linears first */
+static const Tensor image_attention[] = {
+  LINEAR ("condition_embedder.image_embedder.ff.net.0.proj", "img_emb.proj.1", IMAGE_DIM, IMAGE_DIM),
+  LINEAR ("condition_embedder.image_embedder.ff.net.2", "img_emb.proj.3", DIM, IMAGE_DIM),
+  { "condition_embedder.image_embedder.norm1.weight", "img_emb.proj.0.weight", 1, { IMAGE_DIM } },
+  { "condition_embedder.image_embedder.norm1.bias", "img_emb.proj.0.bias", 1, { IMAGE_DIM } },
+  { "condition_embedder.image_embedder.norm2.weight", "img_emb.proj.4.weight", 1, { DIM } },
+  { "condition_embedder.image_embedder.norm2.bias", "img_emb.proj.4.bias", 1, { DIM } },
+  LINEAR ("blocks.0.attn2.add_k_proj", "blocks.0.cross_attn.k_img", DIM, DIM),
+  LINEAR ("blocks.0.attn2.add_v_proj", "blocks.0.cross_attn.v_img", DIM, DIM),
+  { "blocks.0.attn2.norm_added_k.weight", "blocks.0.cross_attn.norm_k_img.weight", 1, { DIM } },
+};
+
+/* Of two layers one is run; of the other the first tensor counts. */
+static const Tensor clip[] = {
+  { "embeddings.class_embedding", "visual.cls_embedding", 3, { 1, 1, IMAGE_DIM } },
+  { "embeddings.position_embedding.weight", "visual.pos_embedding", 3, { 1, 5, IMAGE_DIM } },
+  { "embeddings.patch_embedding.weight", "visual.patch_embedding.weight", 4, { IMAGE_DIM, 3, 14, 14 } },
+  { "pre_layrnorm.weight", "visual.pre_norm.weight", 1, { IMAGE_DIM } }, { "pre_layrnorm.bias", "visual.pre_norm.bias", 1, { IMAGE_DIM } },
+  { "encoder.layers.0.layer_norm1.weight", "visual.transformer.0.norm1.weight", 1, { IMAGE_DIM } },
+  { "encoder.layers.0.layer_norm1.bias", "visual.transformer.0.norm1.bias", 1, { IMAGE_DIM } },
+  LINEAR ("encoder.layers.0.self_attn.qkv_proj", "visual.transformer.0.attn.to_qkv", 3 * IMAGE_DIM, IMAGE_DIM),
+  LINEAR ("encoder.layers.0.self_attn.out_proj", "visual.transformer.0.attn.proj", IMAGE_DIM, IMAGE_DIM),
+  { "encoder.layers.0.layer_norm2.weight", "visual.transformer.0.norm2.weight", 1, { IMAGE_DIM } },
+  { "encoder.layers.0.layer_norm2.bias", "visual.transformer.0.norm2.bias", 1, { IMAGE_DIM } },
+  LINEAR ("encoder.layers.0.mlp.fc1", "visual.transformer.0.mlp.0", FFN, IMAGE_DIM),
+  LINEAR ("encoder.layers.0.mlp.fc2", "visual.transformer.0.mlp.2", IMAGE_DIM, FFN),
+  { "encoder.layers.1.layer_norm1.weight", "visual.transformer.1.norm1.weight", 1, { IMAGE_DIM } },
+  { "text", "textual.token_embedding.weight", 2, { 3, 3 } },
+};
+
+static void
+put_image_transformer (const gchar *model, const gchar *name, const gchar *prefix, gboolean wans)
+{
+  Tensor tensors[G_N_ELEMENTS (transformer) + G_N_ELEMENTS (image_attention)];
+
+  memcpy (tensors, transformer, sizeof (transformer));
+  memcpy (tensors + G_N_ELEMENTS (transformer), image_attention, sizeof (image_attention));
+  tensors[0].shape[1] = 3 * CHANNELS;   /* with a VAE of 4 frames a latent */
+  put_weights (model, name, tensors, G_N_ELEMENTS (tensors), prefix, wans, NULL);
+}
+
+#define WANS_CLIP "models_clip_open-clip-xlm-roberta-large-vit-huge-14.pth"
+
+/* Wan's own folder of an image-to-video model, and ComfyUI's folders with it, give the same frames; without CLIP both say what is missing. */
+static void
+test_image_to_video (void)
+{
+  g_autofree gchar *wan = g_build_filename (scratch, "wan-i2v", NULL), *clip_path = place ("wan-i2v", WANS_CLIP);
+  g_autofree gchar *comfy = place ("comfy-i2v", "diffusion_models/i2v.safetensors");
+  g_autofree guint8 *rgb = g_malloc (3 * 32 * 16);
+  g_autoptr (SoraModel) of_wan = NULL, of_comfy = NULL;
+  g_autoptr (SoraStreamOptions) options = default_options ();
+
+  put_text ("wan-i2v", "config.json", wan_config);
+  replace_in_file (wan, "config.json", "\"in_dim\": 4", "\"in_dim\": 12");
+  replace_in_file (wan, "config.json", "\"t2v\"", "\"i2v\"");
+  put_image_transformer ("wan-i2v", "diffusion_pytorch_model.safetensors", "", TRUE);
+  put_parts ("wan-i2v");
+  assert_refused (wan, SORA_MODEL_ERROR_NOT_FOUND, wan, "the image encoder is missing");
+  put_weights ("wan-i2v", WANS_CLIP, clip, G_N_ELEMENTS (clip), "", TRUE, NULL);
+  of_wan = open_model (wan);
+  g_assert_cmpstr (of_wan->parts.image_encoder.weights, ==, clip_path);
+  g_assert_cmpuint (of_wan->image_encoder.image_size, ==, 28);
+
+  put_image_transformer ("comfy-i2v", "diffusion_models/i2v.safetensors", "model.diffusion_model.", TRUE);
+  put_tiny ("comfy-i2v", "text_encoders/umt5.safetensors", "text_encoder/model.safetensors");
+  put_tiny ("comfy-i2v", "text_encoders/spiece.model", "tokenizer/spiece.model");
+  put_taehv ("comfy-i2v", "vae/taew2_1.safetensors");
+  put_weights ("comfy-i2v", "clip_vision/clip_vision_h.safetensors", clip, G_N_ELEMENTS (clip), "", TRUE, NULL);
+  of_comfy = open_model (comfy);
+  g_assert_true (g_str_has_suffix (of_comfy->parts.image_encoder.weights, "clip_vision/clip_vision_h.safetensors"));
+
+  for (guint i = 0; i < 3 * 32 * 16; i++)
+    rgb[i] = i % 251;
+  sora_stream_options_set_size (options, 32, 16);
+  sora_stream_options_set_steps (options, 2);
+  sora_stream_options_set_length (options, 5);
+  sora_stream_options_set_image (options, rgb, 32, 16, 3 * 32);
+  g_autoptr (SoraStream) one = open_stream (of_wan, options);
+  g_autoptr (SoraStream) other = open_stream (of_comfy, options);
+  assert_same_blocks (one, other, 1);
 }
 
 static void
@@ -612,6 +794,7 @@ test_preferred_vae (void)
 
   for (guint i = 0; i < G_N_ELEMENTS (folders); i++) {
     g_autofree gchar *wans = place ("preferred", folders[i].wans), *preferred = place ("preferred", folders[i].preferred);
+    const SoraModelFiles files = { .path = path };
     g_auto (SoraModelParts) parts = { 0 };
     g_autoptr (GError) error = NULL;
 
@@ -619,7 +802,7 @@ test_preferred_vae (void)
     put_weights ("preferred", folders[i].wans, wan_vae, G_N_ELEMENTS (wan_vae), "", FALSE, NULL);
     if (!folders[i].taehv)
       g_assert_cmpint (g_unlink (taehv), ==, 0);
-    sora_model_parts_find (&parts, path, NULL, NULL, NULL, &error);
+    sora_model_parts_find (&parts, &files, &error);
     g_assert_no_error (error);
     g_assert_cmpstr (parts.vae.weights, ==, preferred);
     g_assert_cmpint (g_unlink (wans), ==, 0);
@@ -630,12 +813,13 @@ static void
 test_describe (void)
 {
   g_autofree gchar *path = g_build_filename (scratch, "described", NULL), *vae = place ("described", "taew2_1.pth"), *text = NULL;
+  const SoraModelFiles files = { .path = path };
   g_auto (SoraModelParts) parts = { 0 };
   g_autoptr (GError) error = NULL;
 
   put_wan ("described");
   g_assert_cmpint (g_unlink (vae), ==, 0);
-  sora_model_parts_find (&parts, path, NULL, NULL, NULL, &error);
+  sora_model_parts_find (&parts, &files, &error);
   g_assert_no_error (error);
   text = sora_model_parts_describe (&parts);
   g_assert_nonnull (strstr (text, "layout        original Wan folder\n"));
@@ -645,19 +829,6 @@ test_describe (void)
   g_assert_nonnull (strstr (text, "models_t5_umt5-xxl-enc-bf16.pth\n"));
   g_assert_nonnull (strstr (text, "VAE           missing\n"));
   g_assert_nonnull (strstr (text, "google/umt5-xxl/spiece.model\n"));
-}
-
-static void
-remove_tree (const gchar *path)
-{
-  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
-  const gchar *name;
-
-  while (dir && (name = g_dir_read_name (dir))) {
-    g_autofree gchar *inner = g_build_filename (path, name, NULL);
-    remove_tree (inner);
-  }
-  g_remove (path);
 }
 
 int
@@ -675,7 +846,10 @@ main (int argc, char **argv)
   g_test_add_func ("/layouts/contradictions", test_contradictions);
   g_test_add_func ("/layouts/missing", test_missing);
   g_test_add_func ("/layouts/variants", test_variants);
-  g_test_add_func ("/layouts/experts", test_experts);
+  g_test_add_func ("/layouts/experts/folders", test_experts_in_folders);
+  g_test_add_func ("/layouts/experts/files", test_experts_in_files);
+  g_test_add_func ("/layouts/experts/unequal", test_unequal_experts);
+  g_test_add_func ("/layouts/image-to-video", test_image_to_video);
   g_test_add_func ("/layouts/several", test_several);
   g_test_add_func ("/layouts/unreadable", test_unreadable);
   g_test_add_func ("/layouts/named-parts", test_named_parts);

@@ -394,7 +394,7 @@ test_memory (void)
   g_assert_cmpuint (bytes[2], ==, bytes[1]);
   for (guint i = 1; i < 3; i++)
     g_assert_cmpuint (weights[i], ==, weights[0]);
-  g_assert_cmpuint (model->weights->len, ==, 1);
+  g_assert_cmpuint (model->residents->len, ==, 3);
 }
 
 /* --- options --------------------------------------------------------------------------------------------------- */

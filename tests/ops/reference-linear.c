@@ -16,6 +16,8 @@ activate (gdouble v, SoraActivation activation)
       return 0.5 * v * (1 + tanh (sqrt (2 / G_PI) * (v + 0.044715 * v * v * v)));
     case SORA_ACTIVATION_RELU:
       return MAX (v, 0);
+    case SORA_ACTIVATION_GELU_QUICK:
+      return v / (1 + exp (-1.702 * v));
     default:
       return v;
   }

@@ -39,6 +39,7 @@ static const Case cases[] = {
   { 25, 9, { 5, 20, 9 }, SORA_DTYPE_BF16, SORA_ACTIVATION_GELU, BIAS | MULTIPLIER, 1 },
   { 11, 16, { 32 }, SORA_DTYPE_F16, SORA_ACTIVATION_GELU_TANH, MULTIPLIER | RESIDUAL, 5 },
   { 14, 3, { 65 }, SORA_DTYPE_F32, SORA_ACTIVATION_RELU, BIAS | GATE | RESIDUAL, 2, 4, 3 },
+  { 13, 20, { 37 }, SORA_DTYPE_F32, SORA_ACTIVATION_GELU_QUICK, BIAS, 0 },
   { 12, 8, { 16 }, SORA_DTYPE_F32, SORA_ACTIVATION_NONE, GATE | IN_PLACE, 7, 3, 2 },
   { 24, 6, { 31, 1 }, SORA_DTYPE_F32, SORA_ACTIVATION_SILU, BIAS | MULTIPLIER | GATE | IN_PLACE, 9, 5, 9 },
   /* from here on too much for an interpreter */
@@ -449,7 +450,7 @@ test_not_finite (gconstpointer kind)
   sora_queue_write (queue, x.place.mem, 0, sizeof nan_value, &nan_value);
   linear = sora_linear_new (queue, SORA_WEIGHT_TYPE_FP32, 1, weight.weights, NULL, &error);
   g_assert_no_error (error);
-  for (guint activation = SORA_ACTIVATION_NONE; activation <= SORA_ACTIVATION_RELU; activation++) {
+  for (guint activation = SORA_ACTIVATION_NONE; activation <= SORA_ACTIVATION_GELU_QUICK; activation++) {
     g_autofree gfloat *value = NULL;
 
     sora_linear_run (queue, linear, x.place, y.place, 1, &(SoraEpilogue) { .activation = activation });

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the makers of golden files share: numbers that a C test can draw too, random weights, and the file."""
 
+import json
 from pathlib import Path
 
 import numpy
@@ -8,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+SEED = 1000         # of weights that a test draws too
 
 
 def uniform(seed, shape, scale):
@@ -40,6 +42,27 @@ def randomise(module, seed):
                 p.normal_(0.0, p.flatten(1).shape[1] ** -0.5)
             p.copy_(p.to(torch.bfloat16))
     return module.eval()
+
+
+def draw(name, shape, seed):
+    """A scale that keeps the variance of what flows through; norms about 1, biases small."""
+    if name.endswith("gamma") or "norm" in name and name.endswith(".weight"):
+        return 1 + uniform(seed, shape, 0.5)
+    if len(shape) == 1:
+        return uniform(seed, shape, float(numpy.float32(0.1)))
+    return uniform(seed, shape, float(numpy.float32(numpy.sqrt(3.0 * shape[0] / numpy.prod(shape)))))
+
+
+def draw_weights(module, seed):
+    """Those of sora_test_draw_weights_from (seed), in single precision."""
+    state = module.state_dict()
+    module.load_state_dict({name: draw(name, tuple(state[name].shape), seed + i) for i, name in enumerate(sorted(state))})
+    return module.eval()
+
+
+def write_shapes(name, module, config):
+    table = {key: list(tensor.shape) for key, tensor in sorted(module.state_dict().items())}
+    (GOLDEN / f"{name}.json").write_text(json.dumps(config | {"tensors": table}, indent=1) + "\n")
 
 
 def fingerprint(path):

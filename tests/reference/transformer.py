@@ -113,6 +113,30 @@ def random_model():
     save("transformer", numbers, model.state_dict())
 
 
+IMAGE = CONFIG | {"in_channels": 9, "image_dim": 12, "added_kv_proj_dim": 48}
+CONDITION = 5       # of the 9 channels
+IMAGE_TOKENS = 7
+ROWS = 512          # of text, which diffusers takes for granted where there is an image
+
+
+def image_model():
+    """Given a condition with the latents, and the embeddings of an image with the text's; and of two, which have places of their own."""
+    x = torch.cat([latents(1, FRAMES, SIZE, IMAGE["in_channels"] - CONDITION), latents(4, FRAMES, SIZE, CONDITION)], 1)
+    text = texts(N_TOKENS, ROWS, IMAGE["text_dim"])
+    images = uniform(5, (2, IMAGE_TOKENS, IMAGE["image_dim"]), SCALE)
+    model = randomise(WanTransformer3DModel(**IMAGE, pos_embed_seq_len=2 * IMAGE_TOKENS), 6)
+    single = WanTransformer3DModel(**IMAGE).eval()
+    single.load_state_dict({k: v for k, v in model.state_dict().items() if k in single.state_dict()})
+    numbers = {}
+    for name, network, rows in (("whole", single, images[:1]), ("pair", model, images)):
+        repeated = rows.repeat(len(text), 1, 1)
+        network.register_forward_pre_hook(lambda module, args, kwargs, rows=repeated: (args, kwargs | {"encoder_hidden_states_image": rows}),
+                                          with_kwargs=True)
+        numbers[name] = evaluate(network, x, TIMESTEPS[1:], text)
+    config = [v for k, v in IMAGE.items() if k != "patch_size"] + list(IMAGE["patch_size"])
+    save("transformer-image", {"config": torch.tensor(config)} | numbers, model.state_dict())
+
+
 def embedded_model(directory):
     model = WanTransformer3DModel.from_pretrained(directory, torch_dtype=torch.float32).eval()
     sora = json.loads((directory.parent / "sora.json").read_text())
@@ -134,5 +158,6 @@ def embedded_model(directory):
 if __name__ == "__main__":
     torch.set_grad_enabled(False)
     random_model()
+    image_model()
     if len(sys.argv) > 1:
         embedded_model(Path(sys.argv[1]) / "transformer")

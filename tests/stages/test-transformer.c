@@ -167,6 +167,60 @@ test_without_cross_attn_norm (gconstpointer linear)
   check_whole (linear, golden, config, 2, 8, 3, "plain");
 }
 
+#define IMAGE_TOKENS 7
+#define CONDITION 5             /* channels */
+
+static SoraTransformerConfig
+golden_image_config (SoraWeightFile *golden)
+{
+  g_autofree gfloat *v = stage_golden (golden, NULL, "config");
+
+  return (SoraTransformerConfig) {
+    .in_channels = v[0], .out_channels = v[1], .num_attention_heads = v[2], .attention_head_dim = v[3], .num_layers = v[4],
+    .ffn_dim = v[5], .text_dim = v[6], .freq_dim = v[7], .image_dim = v[8], .patch_size = { v[10], v[11], v[12] },
+    .cross_attn_norm = TRUE, .eps = 1e-6,
+  };
+}
+
+/* Given a condition with the latents, and the embeddings of one image or of two; again with one branch only. */
+static void
+check_image (const gchar *linear, guint n_images, const gchar *name)
+{
+  static const gdouble timesteps[] = { 50, 700, 312.5, 1000 };
+  static const guint rows[] = { 1, 2, 3 };
+  g_autoptr (SoraWeightFile) golden = stage_golden_open ("transformer-image");
+  guint n_rows = n_images * IMAGE_TOKENS;
+  Stream s = { .config = golden_image_config (golden), .shape = { 2, 3, 3, 4, 6, 512, 4, n_rows, CONDITION } };
+  gsize n_condition = 3 * 4 * 6 * CONDITION, n_image = n_rows * s.config.image_dim;
+  g_autofree gfloat *image = sora_test_random (5, n_image, SCALE), *condition = sora_test_random (4, n_condition, SCALE);
+  g_autofree gfloat *latents = sora_test_random (1, 3 * 4 * 6 * 4, SCALE);
+  cl_mem embeddings, condition_mem;
+
+  s.config.image_positions = n_images > 1 ? n_rows : 0;
+  stream_open (&s, golden, linear);
+  embeddings = sora_test_upload (s.queue, image, n_image);
+  condition_mem = sora_test_upload (s.queue, condition, n_condition);
+  sora_transformer_set_timesteps (s.transformer, s.state, s.queue, timesteps, 4);
+  set_texts (&s);
+  sora_transformer_set_image (s.transformer, s.state, s.queue, SORA_MATRIX (embeddings, s.config.image_dim));
+  sora_transformer_set_condition (s.state, condition_mem);
+  sora_queue_write (s.queue, s.latents, 0, sizeof (gfloat) * 3 * 4 * 6 * 4, latents);
+  for (guint branches = 2; branches > 0; branches--) {
+    sora_transformer_run (s.transformer, s.state, s.queue, s.latents, 3, rows, branches, s.output, FALSE);
+    stage_assert_golden (s.queue, s.output, 0, branches * 3 * s.latent_out, 1, golden, 0, TOLERANCE, name);
+  }
+  clReleaseMemObject (embeddings);
+  clReleaseMemObject (condition_mem);
+  stream_close (&s);
+}
+
+static void
+test_image (gconstpointer linear)
+{
+  check_image (linear, 1, "whole");
+  check_image (linear, 2, "pair");
+}
+
 /* Block by block: twice at the noisy timesteps, with the prompt's branch alone and with both, since an evaluation must leave the cache
  * alone; then the pass that enters the cache, with its output or (@silent) without. */
 static void
@@ -317,6 +371,7 @@ main (int argc, char **argv)
   add ("whole", test_whole);
   add ("stored", test_stored);
   add ("without-cross-attn-norm", test_without_cross_attn_norm);
+  add ("image", test_image);
   add ("causal", test_causal);
   add ("short-blocks", test_short_blocks);
   g_test_add_func ("/transformer/embedded", test_embedded);

@@ -220,6 +220,21 @@ test_transformer (void)
   g_assert_cmpuint (config->ffn_dim, ==, 768);
   g_assert_cmpuint (config->num_layers, ==, 8);
   g_assert_true (config->cross_attn_norm);
+  g_assert_cmpuint (config->image_dim, ==, 0);
+}
+
+static void
+test_image_conditioning (void)
+{
+  g_autoptr (GString) text = g_string_new (sound[TRANSFORMER]);
+  Configs configs = { 0 };
+  g_autoptr (GError) error = NULL;
+
+  g_string_replace (text, "\"image_dim\": null", "\"image_dim\": 1280, \"added_kv_proj_dim\": 256, \"pos_embed_seq_len\": 514", 1);
+  g_assert_true (load_text (TRANSFORMER, text->str, &configs, &error));
+  g_assert_no_error (error);
+  g_assert_cmpuint (configs.transformer.image_dim, ==, 1280);
+  g_assert_cmpuint (configs.transformer.image_positions, ==, 514);
 }
 
 static void
@@ -317,8 +332,10 @@ static const Fault faults[] = {
   { TEXT_ENCODER, "buckets\": 32", "buckets\": 31", BAD, "\"relative_attention_num_buckets\"" },
   { TRANSFORMER, "WanTransformer3DModel", "WanVACETransformer3DModel", ALIEN, "\"_class_name\"" },
   { TRANSFORMER, "rms_norm_across_heads", "rms_norm", ALIEN, "\"qk_norm\"" },
-  { TRANSFORMER, "\"image_dim\": null", "\"image_dim\": 1280", ALIEN, "\"image_dim\"" },
-  { TRANSFORMER, "\"image_dim\": null", "\"added_kv_proj_dim\": 5120", ALIEN, "\"added_kv_proj_dim\"" },
+  { TRANSFORMER, "\"image_dim\": null", "\"image_dim\": 1280", BAD, "\"added_kv_proj_dim\" must be" },
+  { TRANSFORMER, "\"image_dim\": null", "\"added_kv_proj_dim\": 256", BAD, "\"added_kv_proj_dim\" must be" },
+  { TRANSFORMER, "\"image_dim\": null", "\"image_dim\": 1280, \"added_kv_proj_dim\": 128", BAD, "\"added_kv_proj_dim\" must be" },
+  { TRANSFORMER, "\"image_dim\": null", "\"pos_embed_seq_len\": 514", BAD, "\"pos_embed_seq_len\" must be" },
   { TRANSFORMER, "[1, 2, 2]", "[2, 2, 2]", ALIEN, "\"patch_size\"" },
   { TRANSFORMER, "[1, 2, 2]", "[1, 2]", BAD, "\"patch_size\"" },
   { TRANSFORMER, "head_dim\": 64", "head_dim\": 63", BAD, "\"attention_head_dim\" must be even" },
@@ -394,6 +411,7 @@ main (int argc, char **argv)
   g_test_add_func ("/config/wan-defaults", test_wan_defaults);
   g_test_add_func ("/config/wan-schedulers", test_wan_schedulers);
   g_test_add_func ("/config/text-encoder", test_text_encoder);
+  g_test_add_func ("/config/image-conditioning", test_image_conditioning);
   g_test_add_func ("/config/transformer", test_transformer);
   g_test_add_func ("/config/vae", test_vae);
   g_test_add_func ("/config/wan-vae", test_wan_vae);

@@ -149,8 +149,8 @@ static const Fault faults[] = {
   { "vae/config.json", NULL, "", SORA_MODEL_ERROR_NOT_FOUND, "vae/config.json" },
   { "vae/diffusion_pytorch_model.safetensors", NULL, "", SORA_MODEL_ERROR_NOT_FOUND, "neither diffusion_pytorch_model" },
   { "model_index.json", "WanPipeline", "WanVACEPipeline", SORA_MODEL_ERROR_UNSUPPORTED, "WanVACEPipeline" },
-  { "model_index.json", "{", "{\"transformer_2\": [\"diffusers\", \"WanTransformer3DModel\"],", SORA_MODEL_ERROR_UNSUPPORTED,
-    "second transformer" },
+  { "model_index.json", "{", "{\"transformer_2\": [\"diffusers\", \"WanTransformer3DModel\"],", SORA_MODEL_ERROR_FORMAT,
+    "\"boundary_ratio\" is missing" },
   { "model_index.json", "{", "", SORA_MODEL_ERROR_FORMAT, "model_index.json" },
   { "sora.json", "96", "97", SORA_MODEL_ERROR_FORMAT, "97x64 is not a multiple of 32x32" },
   { "tokenizer/spiece.model", "", NULL, SORA_MODEL_ERROR_FORMAT, "spiece.model" },
@@ -313,8 +313,7 @@ test_wan_names (void)
 typedef struct {
   SoraModel *model;
   SoraQueue *queue;
-  SoraModelWeights *weights;
-  SoraTransformer *transformer;
+  SoraResident *transformer;
 } Load;
 
 static gpointer
@@ -324,9 +323,7 @@ load_weights (gpointer data)
   Load *load = data;
   g_autoptr (GError) error = NULL;
 
-  load->weights = sora_model_get_weights (load->model, load->queue, &request, &error);
-  g_assert_no_error (error);
-  load->transformer = sora_model_weights_take_transformer (load->weights, load->queue, &request, &error);
+  load->transformer = sora_model_take (load->model, SORA_PART_TRANSFORMER, load->queue, &request, &error);
   g_assert_no_error (error);
   return NULL;
 }
@@ -349,11 +346,10 @@ test_shared_weights (void)
   g_autoptr (GError) error = NULL;
   Load loads[2];
   GThread *threads[2];
-  SoraModelWeights *weights;
+  SoraResident *parts[SORA_PART_TRANSFORMER + 1];
   guint n_progress = 0;
   SoraWeightRequest request = { .max_memory = G_MAXUINT64, .max_bytes = G_MAXUINT64, .progress = count_progress,
     .progress_data = &n_progress };
-  guint64 size;
 
   for (guint i = 0; i < 2; i++) {
     loads[i] = (Load) { .model = model, .queue = sora_test_queue_new () };
@@ -361,35 +357,27 @@ test_shared_weights (void)
   }
   for (guint i = 0; i < 2; i++)
     g_thread_join (threads[i]);
-  g_assert_true (loads[0].weights == loads[1].weights);
   g_assert_true (loads[0].transformer == loads[1].transformer);
-  size = sora_model_weights_get_size (loads[0].weights);
-  g_assert_cmpuint (size, >, 100000);
-  g_assert_cmpuint (model->weights->len, ==, 1);
-  sora_model_weights_release_transformer (loads[0].weights);
-  g_assert_cmpuint (sora_model_weights_get_size (loads[1].weights), ==, size);
-  sora_model_weights_release_transformer (loads[1].weights);
-  g_assert_cmpuint (sora_model_weights_get_size (loads[1].weights), <, size);
-  sora_model_weights_unref (loads[0].weights);
-  g_assert_cmpuint (model->weights->len, ==, 1);
-  sora_model_weights_unref (loads[1].weights);
-  g_assert_cmpuint (model->weights->len, ==, 0);
+  g_assert_cmpuint (sora_resident_get_size (loads[0].transformer), >, 100000);
+  g_assert_cmpuint (model->residents->len, ==, 1);
+  sora_model_release (model, loads[0].transformer);
+  g_assert_cmpuint (model->residents->len, ==, 1);
+  sora_model_release (model, loads[1].transformer);
+  g_assert_cmpuint (model->residents->len, ==, 0);
 
-  weights = sora_model_get_weights (model, loads[0].queue, &request, &error);
-  g_assert_no_error (error);
-  g_assert_nonnull (sora_model_weights_take_text_encoder (weights, loads[0].queue, &request, &error));
-  g_assert_nonnull (sora_model_weights_take_transformer (weights, loads[0].queue, &request, &error));
+  for (guint i = 0; i < G_N_ELEMENTS (parts); i++) {
+    parts[i] = sora_model_take (model, i, loads[0].queue, &request, &error);
+    g_assert_no_error (error);
+    g_assert_nonnull (parts[i]);
+  }
   g_assert_cmpuint (n_progress, ==, 3);
-  sora_model_weights_release_text_encoder (weights);
-  sora_model_weights_release_transformer (weights);
+  for (guint i = 0; i < G_N_ELEMENTS (parts); i++)
+    sora_model_release (model, parts[i]);
   g_cancellable_cancel (cancellable);
   request.cancellable = cancellable;
-  g_assert_null (sora_model_weights_take_transformer (weights, loads[0].queue, &request, &error));
+  g_assert_null (sora_model_take (model, SORA_PART_TRANSFORMER, loads[0].queue, &request, &error));
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
-  g_clear_error (&error);
-  sora_model_weights_unref (weights);
-  g_assert_null (sora_model_get_weights (model, loads[0].queue, &request, &error));
-  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_assert_cmpuint (model->residents->len, ==, 0);
   for (guint i = 0; i < 2; i++)
     sora_queue_free (loads[i].queue);
 }

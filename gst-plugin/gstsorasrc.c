@@ -39,6 +39,7 @@ enum
   PROP_TRANSFORMER_2,
   PROP_TEXT_ENCODER,
   PROP_VAE,
+  PROP_VAE_TILE,
   PROP_IMAGE_ENCODER,
   PROP_CAUSAL,
   PROP_WEIGHT_TYPE,
@@ -74,6 +75,7 @@ enum
 #define DEFAULT_SAMPLER SORA_SAMPLER_DEFAULT
 #define DEFAULT_STEPS 0
 #define DEFAULT_SHIFT -1.0
+#define DEFAULT_VAE_TILE -1
 #define DEFAULT_SEED -1
 #define DEFAULT_DURATION -1
 #define DEFAULT_FIT GST_SORA_SRC_FIT_CROP
@@ -90,6 +92,7 @@ typedef struct {
   SoraSamplerType sampler;
   guint steps;
   gdouble shift;
+  gint vae_tile;
   gint64 seed;     /* -1: random */
   gint64 duration; /* ns; -1: endless */
   GstSoraSrcFit fit;
@@ -467,6 +470,7 @@ start_worker (GstSoraSrc *self)
   sora_stream_options_set_sampler (options, self->settings.sampler);
   sora_stream_options_set_steps (options, self->settings.steps);
   sora_stream_options_set_shift (options, self->settings.shift);
+  sora_stream_options_set_vae_tile (options, self->settings.vae_tile);
   sora_stream_options_set_seed (options, self->used_seed);
   prompt = g_strdup (self->settings.prompt);
   loras = g_strdup (self->settings.loras);
@@ -1081,6 +1085,9 @@ gst_sora_src_set_property (GObject *object, guint id, const GValue *value, GPara
     case PROP_SHIFT:
       settings->shift = g_value_get_double (value);
       break;
+    case PROP_VAE_TILE:
+      settings->vae_tile = g_value_get_int (value);
+      break;
     case PROP_SEED:
       settings->seed = g_value_get_int64 (value);
       break;
@@ -1182,6 +1189,9 @@ gst_sora_src_get_property (GObject *object, guint id, GValue *value, GParamSpec 
     case PROP_SHIFT:
       g_value_set_double (value, settings->shift);
       break;
+    case PROP_VAE_TILE:
+      g_value_set_int (value, settings->vae_tile);
+      break;
     case PROP_SEED:
       g_value_set_int64 (value, self->used_seed >= 0 ? self->used_seed : settings->seed);
       break;
@@ -1217,6 +1227,9 @@ install_text_properties (GObjectClass *class)
       "UMT5 weight file, or folder with config.json and weights (NULL or empty: the model's own, found beside it)", NULL, READY_FLAGS));
   g_object_class_install_property (class, PROP_VAE, g_param_spec_string ("vae", "VAE",
       "VAE weight file, or folder with config.json and weights (NULL or empty: the model's own, found beside it)", NULL, READY_FLAGS));
+  g_object_class_install_property (class, PROP_VAE_TILE, g_param_spec_int ("vae-tile", "VAE tile",
+      "Pixels of the side, at most, of the parts of the picture that Wan's VAE decodes one by one to save memory; the frames are the same "
+      "(0: the whole picture at once, -1: by the device's memory)", -1, 16384, DEFAULT_VAE_TILE, READY_FLAGS));
   g_object_class_install_property (class, PROP_IMAGE_ENCODER, g_param_spec_string ("image-encoder", "Image encoder",
       "CLIP weight file of a model from image to video, or folder with config.json and weights (NULL or empty: the model's own, found "
       "beside it)", NULL, READY_FLAGS));
@@ -1443,6 +1456,7 @@ gst_sora_src_init (GstSoraSrc *self)
     .sampler = DEFAULT_SAMPLER,
     .steps = DEFAULT_STEPS,
     .shift = DEFAULT_SHIFT,
+    .vae_tile = DEFAULT_VAE_TILE,
     .seed = DEFAULT_SEED,
     .duration = DEFAULT_DURATION,
     .fit = DEFAULT_FIT,

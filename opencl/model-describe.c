@@ -36,8 +36,9 @@ append_stages (GString *text, SoraModel *model)
   g_auto (SoraPartSummary) transformer_part = { 0 };
 
   sora_part_summary_init_file (&transformer_part, model->transformer_file);
-  g_string_append_printf (text, "tokenizer     sentencepiece, %u pieces; up to %u tokens\n",
-      sora_tokenizer_get_vocab_size (model->tokenizer), model->streaming.text_length);
+  g_string_append_printf (text, "tokenizer     sentencepiece, %u pieces; up to %u tokens%s\n              %s\n",
+      sora_tokenizer_get_vocab_size (model->tokenizer), model->streaming.text_length,
+      model->streaming.prompt_cleaning == SORA_PROMPT_WAN ? "; prompts cleaned as Wan's" : "", model->parts.tokenizer);
   g_string_append_printf (text, "text encoder  UMT5, %u layers, %u wide, %u heads: ", encoder->num_layers, encoder->d_model,
       encoder->num_heads);
   append_file (text, model->text_encoder_file);

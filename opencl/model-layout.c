@@ -7,6 +7,7 @@
 
 #include "catalogue-private.h"
 #include "model-experts.h"
+#include "stages/tokenizer.h"
 
 /* Folders that are looked into, and how deep */
 #define MAX_DEPTH 2
@@ -138,6 +139,14 @@ list_weight_files (const gchar *folder, guint depth)
   return paths;
 }
 
+static gboolean
+name_has (const gchar *path, const gchar *word)
+{
+  g_autofree gchar *name = g_path_get_basename (path), *lower = g_ascii_strdown (name, -1);
+
+  return strstr (lower, word) != NULL;
+}
+
 /* Whether the embeddings of a text or image encoder are so wide */
 static gboolean
 has_width (SoraWeightFile *file, SoraWeightsKind kind, guint width)
@@ -167,6 +176,7 @@ typedef struct {
   SoraWeightsKind kind;
   guint width;                  /* an encoder's; 0: any */
   guint channels;               /* the VAE's; 0: any */
+  const gchar *word;            /* in the file's name; NULL: any */
 } Wanted;
 
 static gboolean
@@ -187,8 +197,11 @@ find_best (GPtrArray *paths, const Wanted *wanted, SoraWeightCache *cache, gchar
 
   for (guint i = 0; i < paths->len; i++) {
     g_autoptr (GError) cause = NULL;
-    g_autoptr (SoraWeightFile) file = sora_weight_cache_open (cache, paths->pdata[i], &cause);
+    g_autoptr (SoraWeightFile) file = NULL;
     guint bits;
+    if (wanted->word && !name_has (paths->pdata[i], wanted->word))
+      continue;
+    file = sora_weight_cache_open (cache, paths->pdata[i], &cause);
     if (!file && !*unreadable)
       *unreadable = g_strdup (cause->message);
     if (!file || !fits (file, wanted))
@@ -208,8 +221,12 @@ const gchar *const sora_transformer_folders[] = { "diffusion_models", "unet", "c
 static const gchar *const text_encoder_folders[] = { "text_encoders", "clip", "text_encoder", NULL };
 static const gchar *const image_encoder_folders[] = { "clip_vision", "image_encoder", NULL };
 static const gchar *const vae_folders[] = { "vae", "vae_approx", NULL };
-/* in the order of preference, those first that can be run */
-static const SoraWeightsKind vae_kinds[] = { SORA_WEIGHTS_TAEHV, SORA_WEIGHTS_WAN_VAE };
+/* In the order of preference: Wan's own first, as the transformer was trained with it. Other models' VAEs, Qwen-Image's for one, have the
+ * same tensors with other numbers, and are told by their names only. */
+static const struct {
+  SoraWeightsKind kind;
+  const gchar *word;            /* in the file's name */
+} vae_kinds[] = { { SORA_WEIGHTS_WAN_VAE, "wan" }, { SORA_WEIGHTS_TAEHV, "" }, { SORA_WEIGHTS_WAN_VAE, "" } };
 
 /* The folder that holds the one with transformers that @folder is, or is in: ComfyUI's "models". (transfer full), or NULL */
 static gchar *
@@ -260,7 +277,7 @@ has_tokenizer (const gchar *weights, SoraWeightCache *cache)
 {
   g_autoptr (SoraWeightFile) file = weights ? sora_weight_cache_open (cache, weights, NULL) : NULL;
 
-  return file && sora_weight_file_peek_octets (file, SORA_TOKENIZER_TENSOR);
+  return file && sora_tokenizer_is_inside (file);
 }
 
 /* In the text encoder's file, beside the transformer, or beside the text encoder */
@@ -288,7 +305,7 @@ find_others (SoraModelParts *parts, const SoraTransformerConfig *transformer, co
     find_part (&parts->text_encoder, folder, root, text_encoder_folders, &wanted, parts->cache);
   }
   for (guint i = 0; i < G_N_ELEMENTS (vae_kinds) && !parts->vae.weights; i++) {
-    const Wanted wanted = { vae_kinds[i], .channels = transformer->out_channels };
+    const Wanted wanted = { vae_kinds[i].kind, .word = vae_kinds[i].word, .channels = transformer->out_channels };
     find_part (&parts->vae, folder, root, vae_folders, &wanted, parts->cache);
   }
   if (!parts->image_encoder.weights && transformer->image_dim > 0) {
@@ -644,7 +661,7 @@ list_missing_files (const SoraModelParts *parts, GStrvBuilder *missing)
         "ComfyUI's text_encoders; put one there (umt5-xxl, an encoder for Wan), or name it as the text encoder");
   if (!parts->vae.weights)
     add_missing (missing, &parts->vae, "the VAE is missing. None that fits lies beside the transformer or in ComfyUI's vae; "
-        "put one there (taew2_1 for Wan 2.1, taew2_2 for Wan 2.2 TI2V), or name it as the VAE");
+        "put one there (wan_2.1_vae or taew2_1 for Wan 2.1, wan2.2_vae or taew2_2 for Wan 2.2 TI2V), or name it as the VAE");
   if (!parts->tokenizer)
     g_strv_builder_add (missing, "the tokenizer is missing. Put UMT5's spiece.model (from google/umt5-xxl) beside the text encoder or the "
         "transformer, or name it as the tokenizer");

@@ -20,9 +20,6 @@ typedef struct {
   gchar *unreadable;            /* if missing: why the first file that was looked at could not be read; or NULL */
 } SoraModelPart;
 
-/* The tensor of bytes that ComfyUI's text encoders have a sentencepiece model in */
-#define SORA_TOKENIZER_TENSOR "spiece_model"
-
 /* What was found. Plain data, of no file that is open. */
 typedef struct {
   SoraWeightCache *cache;       /* borrowed, of files that were looked at; or NULL */

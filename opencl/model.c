@@ -348,15 +348,15 @@ static gboolean
 load_tokenizer (SoraModel *model, GError **error)
 {
   const gchar *path = model->parts.tokenizer;
-  GBytes *inside = sora_weight_file_peek_octets (model->text_encoder_file, SORA_TOKENIZER_TENSOR);
   guint vocab_size;
 
-  if (inside && g_str_equal (path, model->parts.text_encoder.weights))
-    model->tokenizer = sora_tokenizer_new_from_data (g_bytes_get_data (inside, NULL), g_bytes_get_size (inside), path, error);
+  if (g_str_equal (path, model->parts.text_encoder.weights) && sora_tokenizer_is_inside (model->text_encoder_file))
+    model->tokenizer = sora_tokenizer_new_from_inside (model->text_encoder_file, error);
   else
     model->tokenizer = sora_tokenizer_new (path, error);
   if (!model->tokenizer)
     return FALSE;
+  sora_tokenizer_set_cleaning (model->tokenizer, model->streaming.prompt_cleaning);
   vocab_size = sora_tokenizer_get_vocab_size (model->tokenizer);
   return vocab_size <= model->text_encoder.vocab_size
       || expect_equal (model, "the tokenizer's vocabulary", vocab_size, "the text encoder's", model->text_encoder.vocab_size, error);

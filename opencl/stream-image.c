@@ -71,8 +71,10 @@ sora_stream_image_plan (SoraStreamImage *image, guint height, guint width, guint
   if (n_tokens > 0)
     sora_arena_add (arena, &image->embeddings, (gsize) n_tokens * image->model->transformer.image_dim);
   mark = sora_arena_mark (arena);
-  image->state = sora_vae_encoder_state_new (image->encoder, height, width, 1, arena);
+  g_clear_pointer (&image->state, sora_vae_encoder_state_free);
+  image->state = sora_vae_encoder_state_new (image->encoder, height, width, 1, condition_channels (image) == 0, arena);
   sora_arena_rewind (arena, mark);
+  g_clear_pointer (&image->clip_state, sora_clip_encoder_state_free);
   if (n_tokens > 0) {
     image->clip_state = sora_clip_encoder_state_new (&image->model->image_encoder, arena);
     sora_arena_rewind (arena, mark);

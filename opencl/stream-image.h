@@ -15,7 +15,8 @@ SoraStreamImage *sora_stream_image_new (SoraModel *model, SoraQueue *queue, GErr
 void sora_stream_image_free (SoraStreamImage *image);
 
 /* Declares what is kept, of @height x @width and for a condition of @n_latents, and overlays the encoders' activations on whatever is declared
- * after this call, which must not be written before sora_stream_image_encode() and must not rely on being zero after it. */
+ * after this call, which must not be written before sora_stream_image_encode() and must not rely on being zero after it. Once more, if all was
+ * declared before in an arena that is no longer. */
 void sora_stream_image_plan (SoraStreamImage *image, guint height, guint width, guint n_latents, SoraArena *arena);
 
 /* Floats of the VAE encoder's largest activation; before sora_stream_image_encode(). */

@@ -14,6 +14,7 @@ sora_stream_options_new (void)
   options->guidance_scale = options->guidance_scale_2 = -1;
   options->guidance_end = 1;
   options->shift = -1;
+  options->vae_tile = -1;
   return options;
 }
 
@@ -181,6 +182,12 @@ void
 sora_stream_options_set_max_memory (SoraStreamOptions *options, guint64 bytes)
 {
   options->max_memory = bytes;
+}
+
+void
+sora_stream_options_set_vae_tile (SoraStreamOptions *options, gint pixels)
+{
+  options->vae_tile = pixels;
 }
 
 void

@@ -31,6 +31,7 @@ struct _SoraStreamOptions {
   SoraWeightType weight_type;
   SoraTextEncoderPolicy text_encoder_policy;
   guint64 max_memory;           /* bytes; 0: of the device */
+  gint vae_tile;                /* pixels; 0: the whole picture; -1: by the memory */
   gboolean profile, stage_times;
 };
 

@@ -10,7 +10,7 @@
 #include "stream-private.h"
 #include "weights/weight-type.h"
 
-/* Latents that the VAE decodes a call: the activations of more would only take memory. */
+/* Latents that the VAE decodes a call, if not in tiles: the activations of more would only take memory. */
 #define MAX_DECODED_LATENTS 2
 
 #define MAX_GUIDANCE_SCALE 100
@@ -45,8 +45,9 @@ struct _SoraStream {
   cl_mem embeddings;            /* [n_branches][text_length, text_dim] */
   guint n_tokens[2];            /* a branch's rows of them */
   cl_mem latents;               /* [block_latents, latent_height, latent_width, channels] */
-  cl_mem decoded;               /* [≤ MAX_DECODED_LATENTS, latent_height, latent_width, channels], what the VAE is given */
-  cl_mem rgb;                   /* bytes [≤ MAX_DECODED_LATENTS · time_scale, height, width, 3] */
+  guint vae_tile;               /* pixels; 0: the VAE decodes the whole picture at once */
+  cl_mem decoded;               /* [latents that it decodes a call, latent_height, latent_width, channels], what it is given */
+  cl_mem rgb;                   /* bytes [as many · time_scale, height, width, 3] */
   cl_mem flag;                  /* int: 1 once latents were not finite */
 
   guint64 next_block;
@@ -210,6 +211,17 @@ check_images (SoraModel *model, const SoraStreamOptions *options, GError **error
   return FALSE;
 }
 
+static gboolean
+check_vae_tile (const SoraStreamOptions *options, GError **error)
+{
+  if (options->vae_tile == -1 || options->vae_tile == 0 || (options->vae_tile >= 16 && options->vae_tile <= 16384))
+    return TRUE;
+  g_set_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION,
+      "the VAE's tiles are to have %d pixels a side, but must have 16 to 16384 (0 for the whole picture, -1 by the device's memory)",
+      options->vae_tile);
+  return FALSE;
+}
+
 /* Puts the model's own values where the options leave the choice, and checks the rest. */
 static gboolean
 resolve_options (SoraModel *model, SoraStreamOptions *options, GError **error)
@@ -224,8 +236,8 @@ resolve_options (SoraModel *model, SoraStreamOptions *options, GError **error)
     options->shift = own->shift;
   if (options->length == 0)
     options->length = sora_model_get_clip_frames (model);
-  return check_sampler (options, error) && check_memory_options (options, error) && check_size (model, options, error)
-      && check_images (model, options, error)
+  return check_sampler (options, error) && check_memory_options (options, error) && check_vae_tile (options, error)
+      && check_size (model, options, error) && check_images (model, options, error)
       && check_length (model, options, error)
       && check_range ("steps", options->steps, 1, 1000, error)
       && check_guidance ("guidance scale", options->guidance_scale, error)
@@ -327,19 +339,20 @@ check_maps (SoraStream *stream, GError **error)
   if (largest <= G_MAXINT32)
     return TRUE;
   g_set_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION,
-      "%ux%u pixels take a feature map of %" G_GUINT64_FORMAT " numbers in the VAE, and %d is the most: ask for a smaller size",
+      "%ux%u pixels take a feature map of %" G_GUINT64_FORMAT " numbers in the VAE, and %d is the most: ask for a smaller size, or for tiles",
       stream->options->width, stream->options->height, largest, G_MAXINT32);
   return FALSE;
 }
 
-/* Every stage states its regions; then they are allocated at once. The transformer comes last, as the image's encoder shares its memory. */
-static gboolean
-plan_memory (SoraStream *stream, GError **error)
+/* Every stage states its regions. The transformer comes last, as the image's encoder shares its memory. @tile: see the options */
+static void
+declare_memory (SoraStream *stream, guint tile)
 {
   SoraModel *model = stream->model;
   const SoraStreamingConfig *own = &model->streaming;
-  guint n_decoded = MIN (stream->block_latents, MAX_DECODED_LATENTS);
-  gsize rgb_bytes = (gsize) n_decoded * model->vae.time_scale * 3 * stream->options->width * stream->options->height;
+  const SoraVaeTiling tiling = { tile, own->causal ? 0 : stream->block_latents };
+  guint n_decoded = tile > 0 ? stream->block_latents : MIN (stream->block_latents, MAX_DECODED_LATENTS);
+  gsize rgb_bytes;
 
   declare_sampler (stream);
   SoraTransformerShape shape = {
@@ -354,7 +367,9 @@ plan_memory (SoraStream *stream, GError **error)
   };
   stream->text_state = sora_text_encoder_state_new (&model->text_encoder, own->text_length, stream->arena);
   stream->decoder_state = sora_vae_decoder_state_new (stream->vae->vae, stream->latent_height, stream->latent_width,
-      n_decoded, stream->arena);
+      n_decoded, &tiling, stream->arena);
+  n_decoded = sora_vae_decoder_state_get_chunk (stream->decoder_state);
+  rgb_bytes = (gsize) n_decoded * model->vae.time_scale * 3 * stream->options->width * stream->options->height;
   sora_arena_add (stream->arena, &stream->embeddings, (gsize) stream->n_branches * own->text_length * model->transformer.text_dim);
   sora_arena_add (stream->arena, &stream->latents, latent_floats (stream, stream->block_latents));
   sora_arena_add (stream->arena, &stream->decoded, latent_floats (stream, n_decoded));
@@ -363,6 +378,77 @@ plan_memory (SoraStream *stream, GError **error)
   if (stream->image)
     sora_stream_image_plan (stream->image, stream->latent_height, stream->latent_width, stream->block_latents, stream->arena);
   stream->transformer_state = sora_transformer_state_new (&model->transformer, &shape, stream->arena);
+}
+
+/* What declare_memory() has made */
+static void
+drop_memory (SoraStream *stream)
+{
+  g_clear_pointer (&stream->text_state, sora_text_encoder_state_free);
+  g_clear_pointer (&stream->transformer_state, sora_transformer_state_free);
+  g_clear_pointer (&stream->decoder_state, sora_vae_decoder_state_free);
+  g_clear_pointer (&stream->sampler, sora_sampler_free);
+  g_clear_pointer (&stream->arena, sora_arena_free);
+}
+
+/* Of the device's memory, bytes that may be used */
+static guint64
+max_memory (SoraStream *stream)
+{
+  guint64 all = sora_queue_get_device (stream->queue)->global_memory;
+
+  return stream->options->max_memory > 0 ? stream->options->max_memory : all / 10 * 9;
+}
+
+/* Of the parts that the stream has taken */
+static guint64
+count_weight_bytes (SoraStream *stream)
+{
+  return sora_resident_get_size (stream->vae) + sora_resident_get_size (stream->text_encoder)
+      + sora_resident_get_size (stream->experts[0]) + sora_resident_get_size (stream->experts[1]);
+}
+
+/* Bytes that are left to the weights, which come one after the other, as the files have them; where they cannot but be streamed, half of the
+ * memory */
+static guint64
+room_for_weights (SoraStream *stream)
+{
+  guint64 bytes = MAX (sora_weight_file_get_bytes (stream->model->text_encoder_file),
+      sora_weight_file_get_bytes (stream->model->transformer_file));
+
+  return MIN (bytes, max_memory (stream) / 2);
+}
+
+/* Whether what was declared goes into the memory beside the weights, and the VAE's largest map into one piece of it. */
+static gboolean
+fits_memory (SoraStream *stream)
+{
+  SoraDevice *device = sora_queue_get_device (stream->queue);
+  guint64 largest = sora_vae_decoder_state_get_largest (stream->decoder_state);
+  guint64 bytes = sora_arena_get_size (stream->arena) + count_weight_bytes (stream) + room_for_weights (stream);
+
+  if (device->type == CL_DEVICE_TYPE_CPU)
+    bytes += sora_vae_decoder_state_get_host_size (stream->decoder_state);
+  return bytes <= max_memory (stream) && largest <= G_MAXINT32 && largest * sizeof (gfloat) <= device->max_allocation;
+}
+
+/* Declared, and declared again with smaller tiles of the VAE until it fits, where they are to be chosen; then all is allocated at once. */
+static gboolean
+plan_memory (SoraStream *stream, GError **error)
+{
+  static const guint tiles[] = { 0, 512, 384, 256, 192, 128, 96, 64 };
+  gboolean is_chosen = stream->options->vae_tile >= 0, has_tiles = stream->model->vae.kind == SORA_VAE_WAN;
+
+  for (guint i = 0; i < G_N_ELEMENTS (tiles); i++) {
+    guint tile = is_chosen && has_tiles ? (guint) stream->options->vae_tile : tiles[i];
+
+    drop_memory (stream);
+    stream->arena = sora_arena_new (sora_queue_get_device (stream->queue));
+    declare_memory (stream, tile);
+    stream->vae_tile = sora_vae_decoder_state_is_tiled (stream->decoder_state) ? tile : 0;
+    if (is_chosen || !has_tiles || fits_memory (stream))
+      break;
+  }
   return check_maps (stream, error) && sora_arena_commit (stream->arena, error);
 }
 
@@ -397,23 +483,6 @@ report (SoraStream *stream, gdouble fraction, const gchar *what)
 {
   if (stream->progress)
     stream->progress (fraction, what, stream->progress_data);
-}
-
-/* Of the device's memory, bytes that may be used */
-static guint64
-max_memory (SoraStream *stream)
-{
-  guint64 all = sora_queue_get_device (stream->queue)->global_memory;
-
-  return stream->options->max_memory > 0 ? stream->options->max_memory : all / 10 * 9;
-}
-
-/* Of the parts that the stream has taken */
-static guint64
-count_weight_bytes (SoraStream *stream)
-{
-  return sora_resident_get_size (stream->vae) + sora_resident_get_size (stream->text_encoder)
-      + sora_resident_get_size (stream->experts[0]) + sora_resident_get_size (stream->experts[1]);
 }
 
 /* Sets *@loras to those of the options, or to NULL if there are none. */
@@ -487,7 +556,6 @@ stream_set_up (SoraStream *stream, SoraDevice *device, GCancellable *cancellable
   sora_queue_set_cancellable (stream->queue, cancellable);
   if (!load_weights (stream, cancellable, error))
     return FALSE;
-  stream->arena = sora_arena_new (device);
   if (!plan_memory (stream, error) || !encode_image (stream, error) || !encode_prompts (stream, cancellable, error)
       || !load_expert (stream, 0, cancellable, error))
     return FALSE;
@@ -538,12 +606,8 @@ sora_stream_free (SoraStream *stream)
     sora_queue_set_cancellable (stream->queue, NULL);
     sora_queue_finish (stream->queue, NULL);
   }
-  g_clear_pointer (&stream->text_state, sora_text_encoder_state_free);
-  g_clear_pointer (&stream->transformer_state, sora_transformer_state_free);
-  g_clear_pointer (&stream->decoder_state, sora_vae_decoder_state_free);
-  g_clear_pointer (&stream->sampler, sora_sampler_free);
   g_clear_pointer (&stream->image, sora_stream_image_free);
-  g_clear_pointer (&stream->arena, sora_arena_free);
+  drop_memory (stream);
   sora_model_release (stream->model, stream->vae);
   sora_model_release (stream->model, stream->text_encoder);
   for (guint i = 0; i < G_N_ELEMENTS (stream->experts); i++)
@@ -1292,4 +1356,10 @@ sora_stream_get_stage (SoraStream *stream, SoraStage stage, gdouble *load_second
   *load_seconds = use->load / (gdouble) G_USEC_PER_SEC;
   *run_seconds = use->run / (gdouble) G_USEC_PER_SEC;
   *weight_bytes = use->weight_bytes;
+}
+
+guint
+sora_stream_get_vae_tile (SoraStream *stream)
+{
+  return stream->vae_tile;
 }

@@ -17,7 +17,8 @@ G_BEGIN_DECLS
  *
  * prompt ""; negative prompt ""; guidance scale -1 (the model's own; 1 = off), in the interval 0 to 1 (every step); sampler
  * %SORA_SAMPLER_DEFAULT, steps 0 and shift -1 (the model's own); seed 0; size 0x0 (the model's first choice); length 0 (endless if causal,
- * else the model's own clip); no image; no LoRAs; weight type and text encoder policy auto; max memory 0 (nearly all of the device's).
+ * else the model's own clip); no image; no LoRAs; weight type and text encoder policy auto; max memory 0 (nearly all of the device's); VAE tile -1 (by
+ * the memory).
  */
 typedef struct _SoraStreamOptions SoraStreamOptions;
 
@@ -86,6 +87,10 @@ SORA_API void sora_stream_options_set_text_encoder_policy (SoraStreamOptions *op
  * streamed from the file whenever they are used. The frames are the same. Weights that another stream holds already are shared as they are;
  * what CLBlast takes for itself is not counted. */
 SORA_API void sora_stream_options_set_max_memory (SoraStreamOptions *options, guint64 bytes);
+/* -1, 0, or 16 to 16384 pixels: the side, at most, of the parts of the picture that Wan's VAE decodes one after the other. The frames are the same,
+ * bit for bit; smaller tiles take less device memory and more work. 0 = the whole picture at once; -1 = as large as the
+ * device's memory, or of it what may be used, lets them be. Other VAEs take little memory and have no tiles. */
+SORA_API void sora_stream_options_set_vae_tile (SoraStreamOptions *options, gint pixels);
 /* Whether time and work of every kernel are recorded for sora_stream_get_profile(); costs a little speed. */
 SORA_API void sora_stream_options_set_profile (SoraStreamOptions *options, gboolean profile);
 
@@ -209,6 +214,8 @@ SORA_API void sora_stream_get_size (SoraStream *stream, guint *width, guint *hei
 SORA_API gchar *sora_stream_get_profile (SoraStream *stream);
 /* bytes on the device that this stream holds (arena, caches, what streamed weights go through), and that its model's weights hold now */
 SORA_API void sora_stream_get_memory (SoraStream *stream, guint64 *stream_bytes, guint64 *weight_bytes);
+/* The side of the VAE's tiles in pixels, at most; 0: it decodes the whole picture at once */
+SORA_API guint sora_stream_get_vae_tile (SoraStream *stream);
 
 /* The parts of a model that take memory and time. */
 typedef enum {

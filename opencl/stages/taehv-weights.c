@@ -6,14 +6,33 @@
 static gboolean
 read_tensor (SoraTaehvReader *reader, const gchar *name, guint out, guint in, guint kernel, gfloat **data, GError **error)
 {
-  const SoraTensor *tensor = in == 0 ? sora_weight_file_find (reader->file, error, name, 1, (guint64) out)
-      : sora_weight_file_find (reader->file, error, name, 4, (guint64) out, (guint64) in, (guint64) kernel, (guint64) kernel);
+  const SoraTensor *tensor = in == 0 ? sora_weight_file_find (reader->file, error, name, 1, out)
+      : sora_weight_file_find (reader->file, error, name, 4, out, in, kernel, kernel);
 
   if (tensor == NULL)
     return FALSE;
   if (reader->queue != NULL) {
     *data = g_new (gfloat, tensor->n_elements);
     sora_tensor_to_float (tensor, 0, tensor->n_elements, *data);
+  }
+  return TRUE;
+}
+
+/* The same of the last @rows [rows, in, 1, 1] of a 1x1 convolution that may have more: a file for more frames gives its last ones. */
+static gboolean
+read_last_rows (SoraTaehvReader *reader, const gchar *name, guint rows, guint in, gfloat **data, GError **error)
+{
+  const SoraTensor *found = sora_weight_file_peek (reader->file, name);
+  gboolean is_wider = found != NULL && found->n_dims == 4 && found->shape[0] > rows && found->shape[0] % rows == 0;
+  const SoraTensor *tensor = sora_weight_file_find (reader->file, error, name, 4, is_wider ? 0 : rows, in, 1, 1);
+
+  if (tensor == NULL)
+    return FALSE;
+  if (reader->queue != NULL) {
+    gsize n = (gsize) rows * in;
+
+    *data = g_new (gfloat, n);
+    sora_tensor_to_float (tensor, tensor->n_elements - n, n, *data);
   }
   return TRUE;
 }
@@ -140,11 +159,14 @@ static gboolean
 read_resample_pair (SoraTaehvReader *reader, guint rows, guint columns, guint in, guint out, gfloat **mix, gfloat **conv,
     GError **error)
 {
+  gboolean grows = g_str_equal (reader->half, "decoder");
   g_autofree gchar *mix_name = g_strdup_printf ("%s.%u.conv.weight", reader->half, reader->module);
   g_autofree gchar *conv_name = g_strdup_printf ("%s.%u.weight", reader->half, reader->module + 1);
 
   reader->module += 2;
-  return read_tensor (reader, mix_name, rows, columns, 1, mix, error) && read_tensor (reader, conv_name, out, in, 3, conv, error);
+  return (grows ? read_last_rows (reader, mix_name, rows, columns, mix, error)
+          : read_tensor (reader, mix_name, rows, columns, 1, mix, error))
+      && read_tensor (reader, conv_name, out, in, 3, conv, error);
 }
 
 /* Upsample, TGrow (1x1, n to time · n channels: the frames), 3x3 convolution, as one convolution for each output frame. */

@@ -2,6 +2,7 @@
 // The tokenizer: a C face of sentencepiece that lets no exception out.
 
 #include "stages/tokenizer.h"
+#include "stages/prompt.h"
 
 #include <exception>
 #include <string>
@@ -14,6 +15,7 @@ static constexpr gsize max_model = 256 * 1024 * 1024;   // of a vocabulary; UMT5
 
 struct _SoraTokenizer {
   sentencepiece::SentencePieceProcessor processor;
+  SoraPromptCleaning cleaning = SORA_PROMPT_WHITESPACE;
 };
 
 static void
@@ -74,37 +76,16 @@ sora_tokenizer_free (SoraTokenizer *tokenizer)
   delete tokenizer;
 }
 
+void
+sora_tokenizer_set_cleaning (SoraTokenizer *tokenizer, SoraPromptCleaning cleaning)
+{
+  tokenizer->cleaning = cleaning;
+}
+
 guint
 sora_tokenizer_get_vocab_size (SoraTokenizer *tokenizer)
 {
   return tokenizer->processor.GetPieceSize ();
-}
-
-// What Python's re calls \s, with which Wan cleans prompts: GLib's spaces and a few control characters.
-static bool
-is_space (gunichar c)
-{
-  return g_unichar_isspace (c) || c == 0x0b || (c >= 0x1c && c <= 0x1f) || c == 0x85;
-}
-
-// Each run of white space becomes one space; none at either end.
-static std::string
-clean_spaces (const gchar *prompt)
-{
-  std::string text;
-  bool pending = false;
-
-  for (const gchar *p = prompt; *p; p = g_utf8_next_char (p)) {
-    if (is_space (g_utf8_get_char (p))) {
-      pending = !text.empty ();
-      continue;
-    }
-    if (pending)
-      text += ' ';
-    pending = false;
-    text.append (p, g_utf8_next_char (p) - p);
-  }
-  return text;
 }
 
 static gboolean
@@ -124,8 +105,9 @@ check_prompt (const gchar *prompt, GError **error)
 static gint32 *
 encode (SoraTokenizer *tokenizer, const gchar *prompt, guint max_tokens, guint *n_tokens, GError **error)
 {
+  g_autofree gchar *text = tokenizer->cleaning == SORA_PROMPT_WAN ? sora_prompt_clean_wan (prompt) : sora_prompt_collapse_spaces (prompt);
   std::vector<int> ids;
-  auto status = tokenizer->processor.Encode (clean_spaces (prompt), &ids);
+  auto status = tokenizer->processor.Encode (text, &ids);
 
   if (!status.ok ()) {
     g_set_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_PROMPT, "The prompt cannot be tokenized: %s", status.ToString ().c_str ());

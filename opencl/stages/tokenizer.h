@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Prompt to token ids: Wan's cleaning of white space, then sentencepiece, then T5's end token. */
+/* Prompt to token ids: cleaning, then sentencepiece, then T5's end token. */
 #pragma once
 
 #include <glib.h>
 #include <sora/error.h>
+#include "weights/config.h"
+#include "weights/weight-file.h"
 
 G_BEGIN_DECLS
 
@@ -13,9 +15,15 @@ typedef struct _SoraTokenizer SoraTokenizer;
 SoraTokenizer *sora_tokenizer_new (const gchar *spiece_path, GError **error);
 /* From the same in memory, which is not kept; @path is for messages. */
 SoraTokenizer *sora_tokenizer_new_from_data (const void *data, gsize length, const gchar *path, GError **error);
+/* Whether a text encoder's @file has a tokenizer in it, as a tensor of bytes (ComfyUI) or of T5's kind in the metadata (GGUF); and that
+ * tokenizer, which does not need @file any more. */
+gboolean sora_tokenizer_is_inside (SoraWeightFile *file);
+SoraTokenizer *sora_tokenizer_new_from_inside (SoraWeightFile *file, GError **error);
 void sora_tokenizer_free (SoraTokenizer *tokenizer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraTokenizer, sora_tokenizer_free)
 
+/* How prompts are cleaned, of white space at first; to be set before the tokenizer is shared. */
+void sora_tokenizer_set_cleaning (SoraTokenizer *tokenizer, SoraPromptCleaning cleaning);
 guint sora_tokenizer_get_vocab_size (SoraTokenizer *tokenizer);
 
 /**

@@ -8,7 +8,7 @@
 
 G_BEGIN_DECLS
 
-/* Of each pair one is NULL. */
+/* Of each all but one are NULL. */
 struct _SoraVae {
   SoraTaehv *taehv;
   SoraWanVae *wan;
@@ -17,6 +17,7 @@ struct _SoraVae {
 struct _SoraVaeDecoderState {
   SoraTaehvDecoderState *taehv;
   SoraWanVaeState *wan;
+  SoraWanVaeTiles *tiles;       /* or this */
 };
 
 struct _SoraVaeEncoderState {

@@ -41,12 +41,16 @@ sora_vae_get_size (SoraVae *vae)
 }
 
 SoraVaeDecoderState *
-sora_vae_decoder_state_new (SoraVae *vae, guint height, guint width, guint max_latents, SoraArena *arena)
+sora_vae_decoder_state_new (SoraVae *vae, guint height, guint width, guint max_latents, const SoraVaeTiling *tiling, SoraArena *arena)
 {
   SoraVaeDecoderState *state = g_new0 (SoraVaeDecoderState, 1);
 
+  if (vae->wan != NULL && tiling != NULL && tiling->size > 0)
+    state->tiles = sora_wan_vae_tiles_new (&vae->wan->decoder, height, width, max_latents, tiling->n_latents, tiling->size, arena);
+  if (state->tiles != NULL)
+    return state;
   if (vae->wan != NULL)
-    state->wan = sora_wan_vae_state_new (&vae->wan->decoder, height, width, arena);
+    state->wan = sora_wan_vae_state_new (&vae->wan->decoder, height, width, FALSE, arena);
   else
     state->taehv = sora_taehv_decoder_state_new (vae->taehv, height, width, max_latents, arena);
   return state;
@@ -59,25 +63,44 @@ sora_vae_decoder_state_free (SoraVaeDecoderState *state)
     return;
   sora_taehv_decoder_state_free (state->taehv);
   sora_wan_vae_state_free (state->wan);
+  sora_wan_vae_tiles_free (state->tiles);
   g_free (state);
 }
 
 guint
 sora_vae_decoder_state_get_chunk (const SoraVaeDecoderState *state)
 {
+  if (state->tiles != NULL)
+    return sora_wan_vae_tiles_get_chunk (state->tiles);
   return state->wan != NULL ? 1 : sora_taehv_decoder_state_get_chunk (state->taehv);
+}
+
+gboolean
+sora_vae_decoder_state_is_tiled (const SoraVaeDecoderState *state)
+{
+  return state->tiles != NULL;
+}
+
+guint64
+sora_vae_decoder_state_get_host_size (const SoraVaeDecoderState *state)
+{
+  return state->tiles != NULL ? sora_wan_vae_tiles_get_host_size (state->tiles) : 0;
 }
 
 guint64
 sora_vae_decoder_state_get_largest (const SoraVaeDecoderState *state)
 {
+  if (state->tiles != NULL)
+    return sora_wan_vae_tiles_get_largest (state->tiles);
   return state->wan != NULL ? sora_wan_vae_state_get_largest (state->wan) : sora_taehv_decoder_state_get_largest (state->taehv);
 }
 
 void
 sora_vae_decoder_reset (SoraVaeDecoderState *state, SoraQueue *queue)
 {
-  if (state->wan != NULL)
+  if (state->tiles != NULL)
+    sora_wan_vae_tiles_reset (state->tiles, queue);
+  else if (state->wan != NULL)
     sora_wan_vae_state_reset (state->wan, queue);
   else
     sora_taehv_decoder_reset (state->taehv, queue);
@@ -86,19 +109,21 @@ sora_vae_decoder_reset (SoraVaeDecoderState *state, SoraQueue *queue)
 void
 sora_vae_decode (SoraVae *vae, SoraVaeDecoderState *state, SoraQueue *queue, cl_mem latents, guint n_latents, cl_mem rgb)
 {
-  if (vae->wan != NULL)
+  if (state->tiles != NULL)
+    sora_wan_vae_tiles_decode (state->tiles, queue, latents, n_latents, rgb);
+  else if (vae->wan != NULL)
     sora_wan_vae_decode (state->wan, queue, latents, n_latents, rgb);
   else
     sora_taehv_decode (vae->taehv, state->taehv, queue, latents, n_latents, rgb);
 }
 
 SoraVaeEncoderState *
-sora_vae_encoder_state_new (SoraVae *vae, guint height, guint width, guint max_latents, SoraArena *arena)
+sora_vae_encoder_state_new (SoraVae *vae, guint height, guint width, guint max_latents, gboolean is_still, SoraArena *arena)
 {
   SoraVaeEncoderState *state = g_new0 (SoraVaeEncoderState, 1);
 
   if (vae->wan != NULL)
-    state->wan = sora_wan_vae_state_new (&vae->wan->encoder, height, width, arena);
+    state->wan = sora_wan_vae_state_new (&vae->wan->encoder, height, width, is_still, arena);
   else
     state->taehv = sora_taehv_encoder_state_new (vae->taehv, height, width, max_latents, arena);
   return state;

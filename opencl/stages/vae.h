@@ -24,13 +24,24 @@ SoraVae *sora_vae_new (const SoraVaeConfig *config, SoraWeightFile *file, SoraVa
 void sora_vae_free (SoraVae *vae);
 guint64 sora_vae_get_size (SoraVae *vae);
 
+/* That Wan's VAE is to work on parts of the picture, one after the other; see wan-vae.h */
+typedef struct {
+  guint size;                   /* pixels of a tile's side that count, at most; 0: not in tiles */
+  guint64 n_latents;            /* of the stream; 0: without end */
+} SoraVaeTiling;
+
 /* Activations and the past frames that the memory blocks see. height, width: of a latent frame; max_latents: a call at most. */
 typedef struct _SoraVaeDecoderState SoraVaeDecoderState;
-/* Its regions hold zero borders and memory between calls: nothing may be overlaid on them. */
-SoraVaeDecoderState *sora_vae_decoder_state_new (SoraVae *vae, guint height, guint width, guint max_latents, SoraArena *arena);
+/* Its regions hold zero borders and memory between calls: nothing may be overlaid on them. @tiling: (nullable): heeded by Wan's VAE, where
+ * one tile is not the picture */
+SoraVaeDecoderState *sora_vae_decoder_state_new (SoraVae *vae, guint height, guint width, guint max_latents, const SoraVaeTiling *tiling,
+    SoraArena *arena);
 void sora_vae_decoder_state_free (SoraVaeDecoderState *state);
 /* How many latents are worked on at once, max_latents or fewer: a large picture one by one, which bounds the memory. */
 guint sora_vae_decoder_state_get_chunk (const SoraVaeDecoderState *state);
+/* Whether the picture is decoded in tiles, and bytes on the host that this takes in the end */
+gboolean sora_vae_decoder_state_is_tiled (const SoraVaeDecoderState *state);
+guint64 sora_vae_decoder_state_get_host_size (const SoraVaeDecoderState *state);
 /* Floats of the largest activation: kernels address at most G_MAXINT32. */
 guint64 sora_vae_decoder_state_get_largest (const SoraVaeDecoderState *state);
 /* Zero memory, as before the first frame. */
@@ -48,7 +59,9 @@ void sora_vae_decoder_reset (SoraVaeDecoderState *state, SoraQueue *queue);
 void sora_vae_decode (SoraVae *vae, SoraVaeDecoderState *state, SoraQueue *queue, cl_mem latents, guint n_latents, cl_mem rgb);
 
 typedef struct _SoraVaeEncoderState SoraVaeEncoderState;
-SoraVaeEncoderState *sora_vae_encoder_state_new (SoraVae *vae, guint height, guint width, guint max_latents, SoraArena *arena);
+/* @is_still: every call is for one latent, the first of a stream of which no other follows; that takes less memory */
+SoraVaeEncoderState *sora_vae_encoder_state_new (SoraVae *vae, guint height, guint width, guint max_latents, gboolean is_still,
+    SoraArena *arena);
 void sora_vae_encoder_state_free (SoraVaeEncoderState *state);
 guint64 sora_vae_encoder_state_get_largest (const SoraVaeEncoderState *state);
 void sora_vae_encoder_reset (SoraVaeEncoderState *state, SoraQueue *queue);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "ops/convolution.h"
+#include "ops/pixel-shuffle.h"
 #include "ops/shortcut.h"
 #include "stages/wan-vae.h"
 
@@ -70,7 +71,26 @@ void sora_wan_vae_half_clear (SoraWanVaeHalf *half);
 /* Finds the weights of all layers; with @queue (nullable) also puts them on the device, and adds to *@size. */
 gboolean sora_wan_vae_half_read (SoraWanVaeHalf *half, SoraWeightFile *file, SoraQueue *queue, guint64 *size, GError **error);
 
-/* What the last layer wrote for the last latent: a decoder's pixels in -1 ... 1, not clamped, time_scale frames or, first, one. */
+/* What the last layer wrote for the last latent, or will write, before anything has run: a decoder's pixels in -1 ... 1, not clamped; and
+ * its frames: of a decoder time_scale or, first, one. */
 const SoraFeatureMap *sora_wan_vae_state_get_features (const SoraWanVaeState *state);
+guint sora_wan_vae_state_get_n_frames (const SoraWanVaeState *state);
+
+/* A part of a decoder, its layers from @first to the one before @end, as a state of its own. @input: of one latent, with @frames frames; a
+ * part that begins with layer 0 takes latents, the others what sora_wan_vae_part_run() is given. */
+SoraWanVaeState *sora_wan_vae_part_new (const SoraWanVaeHalf *half, guint first, guint end, const SoraFeatureMap *input, guint frames,
+    SoraArena *arena);
+/* Latent number @index of @latents through the layers. @rgb: (nullable): NULL in a part that does not end with pixels */
+void sora_wan_vae_decode_latent (SoraWanVaeState *state, SoraQueue *queue, cl_mem latents, guint index, cl_mem rgb);
+/* One latent's @input, host floats [frames, height, width, channels], through the layers, the last of which gives pixels; @rgb's frame 0
+ * is the latent's first. */
+void sora_wan_vae_part_run (SoraWanVaeState *state, SoraQueue *queue, const gfloat *input, guint channels, guint frames,
+    const SoraByteFrames *rgb);
+
+/* What a state remembers, to the host and back, so that several streams of latents can take turns in it. @saved: so many floats; NULL: as
+ * before the first latent. sora_wan_vae_state_save() waits for the device, and is FALSE if the queue has failed. */
+gsize sora_wan_vae_state_get_cache_floats (const SoraWanVaeState *state);
+gboolean sora_wan_vae_state_save (SoraWanVaeState *state, SoraQueue *queue, gfloat *saved);
+void sora_wan_vae_state_restore (SoraWanVaeState *state, SoraQueue *queue, const gfloat *saved);
 
 G_END_DECLS

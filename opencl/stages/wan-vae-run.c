@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Runs the layers of one half of Wan's VAE, latent by latent; the same walk over them first plans the memory.
+/* Runs the layers of one half of Wan's VAE, or a row of them, latent by latent; the same walk over them first plans the memory.
  *
  * What flows from layer to layer lies in plain maps, which take turns in two regions, or three where one map is kept for a shortcut. Each
  * convolution reads a bordered copy, made by the norm before it, in a region of its own; where it looks back in time, its past frames
@@ -18,7 +18,9 @@ enum { BORDERED, FIRST, SECOND, THIRD, N_REGIONS };
 
 struct _SoraWanVaeState {
   const SoraWanVaeHalf *half;
-  guint height, width;          /* of a latent */
+  guint first, end;             /* its layers: from the first to the one before the end */
+  guint height, width;          /* of what flows in, at first: of a latent in a decoder */
+  gboolean is_still;            /* one latent of one frame is all that comes: nothing is remembered */
   cl_mem regions[N_REGIONS];
   guint64 largest;              /* floats of the largest region */
   guint n_caches;
@@ -27,6 +29,7 @@ struct _SoraWanVaeState {
   gboolean is_first;            /* the stream's first latent comes next */
   guint done;                   /* steps of the latent at hand */
   SoraFeatureMap features;      /* the last latent's last map */
+  guint n_frames;               /* of these */
 };
 
 /* One pass over the layers. */
@@ -90,7 +93,7 @@ take_cache (Walk *walk, const SoraFeatureMap *bordered)
   SoraWanVaeState *state = walk->state;
   guint cache = walk->cache++;
 
-  if (walk->queue == NULL) {
+  if (walk->queue == NULL && !state->is_still) {
     state->cache_floats[cache] = (gsize) bordered->past * sora_feature_map_frame (bordered);
     sora_arena_add (walk->arena, &state->caches[cache], state->cache_floats[cache]);
     state->n_caches = walk->cache;
@@ -104,12 +107,22 @@ remember (Walk *walk, const SoraFeatureMap *bordered, guint cache)
 {
   gsize bytes = walk->state->cache_floats[cache] * sizeof (gfloat);
 
-  if (sora_queue_has_failed (walk->queue))
+  if (walk->state->is_still || sora_queue_has_failed (walk->queue))
     return;
   sora_queue_begin_atomic (walk->queue);
   sora_queue_copy (walk->queue, bordered->mem, walk->frames * sora_feature_map_frame (bordered) * sizeof (gfloat),
       walk->state->caches[cache], 0, bytes);
   sora_queue_end_atomic (walk->queue);
+}
+
+/* The frames before those of @bordered; before a still's there is nothing. */
+static void
+recall (Walk *walk, const SoraFeatureMap *bordered, guint cache)
+{
+  if (walk->state->is_still)
+    sora_queue_zero (walk->queue, bordered->mem, 0, (gsize) bordered->past * sora_feature_map_frame (bordered) * sizeof (gfloat));
+  else
+    sora_queue_copy (walk->queue, walk->state->caches[cache], 0, bordered->mem, 0, walk->state->cache_floats[cache] * sizeof (gfloat));
 }
 
 /* A step: @x, normalised as @conv wants it, with its past before it and a border around it. @cache: taken if @conv looks back */
@@ -124,8 +137,7 @@ prepare (Walk *walk, const SoraWanConvolution *conv, const SoraFeatureMap *x, gu
     *cache = take_cache (walk, &bordered);
   if (begin_step (walk)) {
     if (past > 0)
-      sora_queue_copy (walk->queue, walk->state->caches[*cache], 0, bordered.mem, 0,
-          walk->state->cache_floats[*cache] * sizeof (gfloat));
+      recall (walk, &bordered, *cache);
     sora_channel_norm_run (walk->queue, x, conv->norm, conv->silu, &bordered, walk->frames);
     end_step (walk);
   }
@@ -319,7 +331,7 @@ run_layers (Walk *walk)
   const SoraWanVaeHalf *half = walk->state->half;
 
   walk->kept_region = N_REGIONS;
-  for (guint i = 0; i < half->n_layers; i++) {
+  for (guint i = walk->state->first; i < walk->state->end; i++) {
     const SoraWanLayer *layer = &half->layers[i];
 
     switch (layer->type) {
@@ -353,23 +365,23 @@ run_layers (Walk *walk)
 static void
 end_latent (Walk *walk)
 {
-  if (sora_queue_has_failed (walk->queue))
+  if (walk->queue != NULL && sora_queue_has_failed (walk->queue))
     return;
   walk->state->features = walk->x;
-  walk->state->is_first = FALSE;
+  walk->state->n_frames = walk->frames;
+  if (walk->queue == NULL)
+    return;
+  walk->state->is_first = walk->state->is_still;
   walk->state->done = 0;
 }
 
-/* @latent: plain, [1, height, width, latent_channels]; @rgb's frame 0 the latent's first */
+/* What lies in @region, or elsewhere, through the layers; @rgb's frame 0 is the latent's first, its mem NULL: nowhere */
 static void
-decode (Walk *walk, const SoraFeatureMap *latent, SoraByteFrames rgb)
+decode (Walk *walk, const SoraFeatureMap *input, guint region, SoraByteFrames rgb)
 {
-  walk->frames = 1;
-  flow_to (walk, *latent, N_REGIONS);
+  flow_to (walk, *input, region);
   run_layers (walk);
-  if (walk->queue == NULL)
-    return;
-  if (begin_step (walk)) {
+  if (walk->queue != NULL && rgb.mem != NULL && begin_step (walk)) {
     rgb.first += walk->state->half->config->time_scale - walk->frames;
     sora_pixel_shuffle_run (walk->queue, &walk->x, &rgb, walk->frames);
     end_step (walk);
@@ -396,9 +408,7 @@ encode (Walk *walk, SoraByteFrames rgb, guint n_grey, cl_mem latents, guint inde
     end_step (walk);
   }
   run_layers (walk);
-  if (walk->queue == NULL)
-    return;
-  if (begin_step (walk)) {
+  if (walk->queue != NULL && begin_step (walk)) {
     gsize bytes = sora_feature_map_frame (&walk->x) * sizeof (gfloat);
 
     sora_queue_copy (walk->queue, walk->x.mem, 0, latents, index * bytes, bytes);
@@ -421,29 +431,109 @@ byte_frames (const SoraWanVaeState *state, cl_mem rgb, guint index)
   return (SoraByteFrames) { rgb, index * c->time_scale, c->image_channels, c->patch_size, -1 };
 }
 
-SoraWanVaeState *
-sora_wan_vae_state_new (const SoraWanVaeHalf *half, guint height, guint width, SoraArena *arena)
+static SoraWanVaeState *
+state_alloc (const SoraWanVaeHalf *half, guint first, guint end, guint height, guint width)
 {
   SoraWanVaeState *state = g_new0 (SoraWanVaeState, 1);
-  Walk walk = { state, NULL, arena };
-  SoraFeatureMap latent;
 
   state->half = half;
+  state->first = first;
+  state->end = end;
   state->height = height;
   state->width = width;
   state->caches = g_new0 (cl_mem, half->n_layers * SORA_WAN_CONVOLUTIONS);
   state->cache_floats = g_new0 (gsize, half->n_layers * SORA_WAN_CONVOLUTIONS);
-  latent = latent_map (state, NULL, 0);
-  if (half->decodes)
-    decode (&walk, &latent, byte_frames (state, NULL, 0));
-  else
-    encode (&walk, byte_frames (state, NULL, 0), 0, NULL, 0);
+  return state;
+}
+
+/* After a walk that planned */
+static SoraWanVaeState *
+add_regions (Walk *walk)
+{
+  SoraWanVaeState *state = walk->state;
+
   for (guint i = 0; i < N_REGIONS; i++) {
-    sora_arena_add (arena, &state->regions[i], walk.floats[i]);
-    state->largest = MAX (state->largest, walk.floats[i]);
+    sora_arena_add (walk->arena, &state->regions[i], walk->floats[i]);
+    state->largest = MAX (state->largest, walk->floats[i]);
   }
   state->is_first = TRUE;
   return state;
+}
+
+SoraWanVaeState *
+sora_wan_vae_state_new (const SoraWanVaeHalf *half, guint height, guint width, gboolean is_still, SoraArena *arena)
+{
+  SoraWanVaeState *state = state_alloc (half, 0, half->n_layers, height, width);
+  Walk walk = { state, NULL, arena, .frames = 1 };
+  SoraFeatureMap latent = latent_map (state, NULL, 0);
+
+  state->is_still = state->is_first = is_still;
+  if (half->decodes)
+    decode (&walk, &latent, N_REGIONS, byte_frames (state, NULL, 0));
+  else
+    encode (&walk, byte_frames (state, NULL, 0), 0, NULL, 0);
+  return add_regions (&walk);
+}
+
+SoraWanVaeState *
+sora_wan_vae_part_new (const SoraWanVaeHalf *half, guint first, guint end, const SoraFeatureMap *input, guint frames, SoraArena *arena)
+{
+  SoraWanVaeState *state = state_alloc (half, first, end, input->height, input->width);
+  Walk walk = { state, NULL, arena, .frames = frames };
+  SoraFeatureMap x = *input;
+
+  if (first > 0)
+    x = place (&walk, FIRST, 0, 0, input->height, input->width, input->channels, frames);
+  decode (&walk, &x, first > 0 ? FIRST : N_REGIONS, (SoraByteFrames) { NULL });
+  return add_regions (&walk);
+}
+
+void
+sora_wan_vae_part_run (SoraWanVaeState *state, SoraQueue *queue, const gfloat *input, guint channels, guint frames,
+    const SoraByteFrames *rgb)
+{
+  Walk walk = { state, queue, .frames = frames };
+  SoraFeatureMap x = { state->regions[FIRST], 0, 0, state->height, state->width, channels };
+
+  if (begin_step (&walk)) {
+    sora_queue_write (queue, x.mem, 0, sora_feature_map_floats (&x, frames) * sizeof (gfloat), input);
+    end_step (&walk);
+  }
+  decode (&walk, &x, FIRST, *rgb);
+}
+
+gsize
+sora_wan_vae_state_get_cache_floats (const SoraWanVaeState *state)
+{
+  gsize n = 0;
+
+  for (guint i = 0; i < state->n_caches; i++)
+    n += state->cache_floats[i];
+  return n;
+}
+
+gboolean
+sora_wan_vae_state_save (SoraWanVaeState *state, SoraQueue *queue, gfloat *saved)
+{
+  GError *error = NULL;
+
+  for (guint i = 0; i < state->n_caches && !sora_queue_has_failed (queue); i++) {
+    if (!sora_queue_read (queue, state->caches[i], 0, state->cache_floats[i] * sizeof (gfloat), saved, &error))
+      sora_queue_fail (queue, error);
+    saved += state->cache_floats[i];
+  }
+  return !sora_queue_has_failed (queue);
+}
+
+void
+sora_wan_vae_state_restore (SoraWanVaeState *state, SoraQueue *queue, const gfloat *saved)
+{
+  sora_wan_vae_state_reset (state, queue);
+  state->is_first = saved == NULL;
+  for (guint i = 0; i < state->n_caches && saved != NULL; i++) {
+    sora_queue_write (queue, state->caches[i], 0, state->cache_floats[i] * sizeof (gfloat), saved);
+    saved += state->cache_floats[i];
+  }
 }
 
 void
@@ -477,15 +567,26 @@ sora_wan_vae_state_get_features (const SoraWanVaeState *state)
   return &state->features;
 }
 
+guint
+sora_wan_vae_state_get_n_frames (const SoraWanVaeState *state)
+{
+  return state->n_frames;
+}
+
+void
+sora_wan_vae_decode_latent (SoraWanVaeState *state, SoraQueue *queue, cl_mem latents, guint index, cl_mem rgb)
+{
+  Walk walk = { state, queue, .frames = 1 };
+  const SoraFeatureMap latent = latent_map (state, latents, index);
+
+  decode (&walk, &latent, N_REGIONS, byte_frames (state, rgb, index));
+}
+
 void
 sora_wan_vae_decode (SoraWanVaeState *state, SoraQueue *queue, cl_mem latents, guint n_latents, cl_mem rgb)
 {
-  for (guint i = 0; i < n_latents; i++) {
-    Walk walk = { state, queue };
-    const SoraFeatureMap latent = latent_map (state, latents, i);
-
-    decode (&walk, &latent, byte_frames (state, rgb, i));
-  }
+  for (guint i = 0; i < n_latents; i++)
+    sora_wan_vae_decode_latent (state, queue, latents, i, rgb);
 }
 
 void

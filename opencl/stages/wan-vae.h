@@ -23,8 +23,9 @@ guint64 sora_wan_vae_get_size (SoraWanVae *vae);
  */
 typedef struct _SoraWanVaeState SoraWanVaeState;
 
-/* Declares the activations of one latent of @height x @width. @half need not have weights yet: only shapes count. */
-SoraWanVaeState *sora_wan_vae_state_new (const SoraWanVaeHalf *half, guint height, guint width, SoraArena *arena);
+/* Declares the activations of one latent of @height x @width. @half need not have weights yet: only shapes count. @is_still: every latent is the
+ * first of a stream, one frame, after which nothing need be remembered (encoders) */
+SoraWanVaeState *sora_wan_vae_state_new (const SoraWanVaeHalf *half, guint height, guint width, gboolean is_still, SoraArena *arena);
 void sora_wan_vae_state_free (SoraWanVaeState *state);
 void sora_wan_vae_state_reset (SoraWanVaeState *state, SoraQueue *queue);
 guint64 sora_wan_vae_state_get_largest (const SoraWanVaeState *state);
@@ -35,5 +36,32 @@ void sora_wan_vae_decode (SoraWanVaeState *state, SoraQueue *queue, cl_mem laten
 void sora_wan_vae_encode (SoraWanVaeState *state, SoraQueue *queue, cl_mem rgb, guint n_latents, cl_mem latents);
 /* Not the stream's first latent; leaves @rgb alone. */
 void sora_wan_vae_encode_greyed (SoraWanVaeState *state, SoraQueue *queue, cl_mem rgb, guint n_grey, cl_mem latent);
+
+/**
+ * SoraWanVaeTiles:
+ *
+ * A decoder that works on a part of the picture at a time, in less memory. The first layers, up to and with the first that doubles the
+ * picture, work on all of it and take little; what they give is kept on the host. The others, all of which see only so far, work on tiles
+ * with as much around them as they see: the frames are those of the whole picture, bit for bit.
+ */
+typedef struct _SoraWanVaeTiles SoraWanVaeTiles;
+
+/**
+ * sora_wan_vae_tiles_new:
+ * @max_latents: a call at most
+ * @n_latents: of the whole stream, after which what it remembers is dropped; 0 = there is no end
+ * @size: pixels of a tile's side that count, at most; at least 16
+ *
+ * Returns: %NULL, with nothing declared, if one tile would be the picture.
+ */
+SoraWanVaeTiles *sora_wan_vae_tiles_new (const SoraWanVaeHalf *half, guint height, guint width, guint max_latents, guint64 n_latents,
+    guint size, SoraArena *arena);
+void sora_wan_vae_tiles_free (SoraWanVaeTiles *tiles);
+void sora_wan_vae_tiles_reset (SoraWanVaeTiles *tiles, SoraQueue *queue);
+guint sora_wan_vae_tiles_get_chunk (const SoraWanVaeTiles *tiles);
+guint64 sora_wan_vae_tiles_get_largest (const SoraWanVaeTiles *tiles);
+/* bytes that are taken in the end: what lies between the layers, and what tiles remember if the stream goes on after the first call */
+guint64 sora_wan_vae_tiles_get_host_size (const SoraWanVaeTiles *tiles);
+void sora_wan_vae_tiles_decode (SoraWanVaeTiles *tiles, SoraQueue *queue, cl_mem latents, guint n_latents, cl_mem rgb);
 
 G_END_DECLS

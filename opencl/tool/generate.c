@@ -19,7 +19,8 @@
 
 typedef struct {
   gchar *prompt, *negative_prompt, *model, *device, *size, *output, *noise, *save_tensors, *chroma, *image, *last_image,
-      *fit_name, *sampler_name, *guidance_interval, *weights, *text_encoder_policy, *max_memory_text;
+      *fit_name, *sampler_name, *guidance_interval, *weights, *text_encoder_policy, *max_memory_text,
+      *vae_tile_name;
   SoraCommandParts parts;
   gchar **loras;                /* "PATH[:WEIGHT]"; NULL: none */
   SoraPictureFit fit;
@@ -28,7 +29,7 @@ typedef struct {
   SoraTextEncoderPolicy policy;
   guint64 max_memory;
   gint64 seed, frames;
-  gint steps;
+  gint steps, vae_tile;
   gdouble guidance_scale, guidance_scale_2, guidance_begin, guidance_end, shift;
   gboolean save_steps, profile, stats, quiet;
 } Arguments;
@@ -51,7 +52,8 @@ arguments_clear (Arguments *args)
 {
   gchar **strings[] = { &args->prompt, &args->negative_prompt, &args->model, &args->device, &args->size, &args->output, &args->noise,
     &args->save_tensors, &args->chroma, &args->image, &args->last_image, &args->fit_name, &args->sampler_name, &args->guidance_interval,
-    &args->weights, &args->text_encoder_policy, &args->max_memory_text };
+    &args->weights, &args->text_encoder_policy, &args->max_memory_text,
+    &args->vae_tile_name };
 
   for (guint i = 0; i < G_N_ELEMENTS (strings); i++)
     g_free (*strings[i]);
@@ -111,6 +113,21 @@ parse_choice (const gchar *option, const gchar *value, const gchar *const *names
     return TRUE;
   g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s must be one of %s", option, list);
   return FALSE;
+}
+
+/* Whether tiles may have this size is the stream's to say. */
+static gboolean
+parse_vae_tile (Arguments *args, GError **error)
+{
+  guint64 pixels;
+
+  args->vae_tile = -1;
+  if (!args->vae_tile_name || g_str_equal (args->vae_tile_name, "auto"))
+    return TRUE;
+  if (!g_str_equal (args->vae_tile_name, "off") && !g_ascii_string_to_unsigned (args->vae_tile_name, 10, 1, G_MAXINT, &pixels, NULL))
+    return fail (error, "--vae-tile must be auto, off or a number of pixels");
+  args->vae_tile = g_str_equal (args->vae_tile_name, "off") ? 0 : pixels;
+  return TRUE;
 }
 
 static gboolean
@@ -195,6 +212,8 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     { "guidance-interval", 0, 0, G_OPTION_ARG_STRING, &args->guidance_interval,
       "shares of the steps between which there is guidance, the others costing half (default: 0:1)", "BEGIN:END" },
     { "shift", 0, 0, G_OPTION_ARG_DOUBLE, &args->shift, "flow-matching time shift (default: the model's own)", "SHIFT" },
+    { "vae-tile", 0, 0, G_OPTION_ARG_STRING, &args->vae_tile_name,
+      "side of the parts that Wan's VAE decodes one by one to save memory: auto, off or pixels (default: auto)", "PIXELS" },
     { "chroma", 0, 0, G_OPTION_ARG_STRING, &args->chroma, "of a .y4m: 420 or 444 (default: 420)", "FORMAT" },
     { "noise", 0, 0, G_OPTION_ARG_FILENAME, &args->noise, "initial noise: tensor \"noise\" [channels, latents, height, width]",
       "FILE.safetensors" },
@@ -221,7 +240,8 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     return fail (error, "--steps must be from 1 to 1000");
   if (args->chroma && !g_str_equal (args->chroma, "420") && !g_str_equal (args->chroma, "444"))
     return fail (error, "--chroma must be 420 or 444");
-  return parse_fit (args, error) && parse_choices (args, error) && parse_max_memory (args, error) && parse_guidance_interval (args, error);
+  return parse_fit (args, error) && parse_choices (args, error) && parse_max_memory (args, error) && parse_vae_tile (args, error)
+      && parse_guidance_interval (args, error);
 }
 
 static gboolean
@@ -327,6 +347,7 @@ set_options (Generation *generation, GError **error)
   sora_stream_options_set_max_memory (options, args->max_memory);
   sora_stream_options_set_size (options, width, height);
   sora_stream_options_set_length (options, choose_length (generation));
+  sora_stream_options_set_vae_tile (options, args->vae_tile);
   sora_stream_options_set_profile (options, args->profile);
   if (args->loras)
     set_loras (options, args->loras);
@@ -479,6 +500,7 @@ print_stats (Generation *generation, FILE *file)
   print_stages (generation, file);
   fprintf (file, "stream_bytes %" G_GUINT64_FORMAT "\n", stream_bytes);
   fprintf (file, "weight_bytes %" G_GUINT64_FORMAT "\n", weight_bytes);
+  fprintf (file, "vae_tile %u\n", sora_stream_get_vae_tile (generation->stream));
   fprintf (file, "peak_rss_bytes %" G_GUINT64_FORMAT "\n", (guint64) usage.ru_maxrss * 1024);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a weight file is, told by its tensors, and the configuration that their shapes give where no JSON does. */
 
-#include "weights/config-shapes.h"
+#include "weights/config-shapes-private.h"
 
 #include <string.h>
 
@@ -12,8 +12,8 @@
 #define MAX_LAYERS 1024
 #define MAX_WIDTH (1 << 22)     /* of anything; a vocabulary is the largest */
 
-static gboolean
-fail (SoraWeightFile *file, SoraModelError code, GError **error, const gchar *what)
+gboolean
+sora_shapes_fail (SoraWeightFile *file, SoraModelError code, GError **error, const gchar *what)
 {
   g_set_error (error, SORA_MODEL_ERROR, code, "%s: %s", sora_weight_file_get_path (file), what);
   return FALSE;
@@ -88,8 +88,8 @@ sora_weights_get_latent_channels (SoraWeightFile *file)
   }
 }
 
-static gboolean
-expect_kind (SoraWeightFile *file, SoraWeightsKind expected, GError **error)
+gboolean
+sora_shapes_expect_kind (SoraWeightFile *file, SoraWeightsKind expected, GError **error)
 {
   SoraWeightsKind kind = sora_weights_recognise (file);
 
@@ -138,12 +138,11 @@ get_layers (SoraWeightFile *file, const gchar *prefix, guint *n_layers, GError *
   guint64 n = count_layers (file, prefix);
 
   *n_layers = n;
-  return n <= MAX_LAYERS || fail (file, SORA_MODEL_ERROR_FORMAT, error, "more than 1024 layers");
+  return n <= MAX_LAYERS || sora_shapes_fail (file, SORA_MODEL_ERROR_FORMAT, error, "more than 1024 layers");
 }
 
-/* Sizes of the tensor @name, which must have @n_dims, each from 1 to what a configuration may hold. */
-static gboolean
-get_shape (SoraWeightFile *file, const gchar *name, guint n_dims, guint *sizes, GError **error)
+gboolean
+sora_shapes_get (SoraWeightFile *file, const gchar *name, guint n_dims, guint *sizes, GError **error)
 {
   static const guint any[SORA_TENSOR_MAX_DIMS];
   const SoraTensor *tensor = n_dims == 2 ? sora_weight_file_find (file, error, name, 2, any[0], any[1])
@@ -170,7 +169,7 @@ static gboolean
 check_variant (SoraWeightFile *file, GError **error)
 {
   return !has_prefix (file, "vace_")
-      || fail (file, SORA_MODEL_ERROR_UNSUPPORTED, error,
+      || sora_shapes_fail (file, SORA_MODEL_ERROR_UNSUPPORTED, error,
           "a VACE model, which is not supported; take a text-to-video or image-to-video model (t2v, ti2v, i2v)");
 }
 
@@ -182,12 +181,12 @@ read_image_embedder (SoraTransformerConfig *config, SoraWeightFile *file, GError
 
   if (!has_prefix (file, "condition_embedder.image_embedder.") && !has (file, "blocks.0.attn2.add_k_proj.weight"))
     return TRUE;
-  if (!get_shape (file, "condition_embedder.image_embedder.ff.net.0.proj.weight", 2, linear, error))
+  if (!sora_shapes_get (file, "condition_embedder.image_embedder.ff.net.0.proj.weight", 2, linear, error))
     return FALSE;
   config->image_dim = linear[1];
   config->image_positions = positions;
   return positions % 2 == 0
-      || fail (file, SORA_MODEL_ERROR_UNSUPPORTED, error, "an odd number of places for the embeddings of two images is not supported");
+      || sora_shapes_fail (file, SORA_MODEL_ERROR_UNSUPPORTED, error, "an odd number of places for the embeddings of two images is not supported");
 }
 
 static gboolean
@@ -196,14 +195,14 @@ read_ends (SoraTransformerConfig *config, SoraWeightFile *file, guint *dim, GErr
   guint patch[5], output[2], time[2], text[2], ffn[2];
   guint64 pixels;
 
-  if (!get_shape (file, "patch_embedding.weight", 5, patch, error) || !get_shape (file, "proj_out.weight", 2, output, error)
-      || !get_shape (file, "condition_embedder.time_embedder.linear_1.weight", 2, time, error)
-      || !get_shape (file, "condition_embedder.text_embedder.linear_1.weight", 2, text, error)
-      || !get_shape (file, "blocks.0.ffn.net.0.proj.weight", 2, ffn, error))
+  if (!sora_shapes_get (file, "patch_embedding.weight", 5, patch, error) || !sora_shapes_get (file, "proj_out.weight", 2, output, error)
+      || !sora_shapes_get (file, "condition_embedder.time_embedder.linear_1.weight", 2, time, error)
+      || !sora_shapes_get (file, "condition_embedder.text_embedder.linear_1.weight", 2, text, error)
+      || !sora_shapes_get (file, "blocks.0.ffn.net.0.proj.weight", 2, ffn, error))
     return FALSE;
   pixels = (guint64) patch[2] * patch[3] * patch[4];
   if (patch[2] != 1 || pixels > 256 || output[0] % pixels != 0)
-    return fail (file, SORA_MODEL_ERROR_UNSUPPORTED, error, "patches of this shape are not supported");
+    return sora_shapes_fail (file, SORA_MODEL_ERROR_UNSUPPORTED, error, "patches of this shape are not supported");
   *dim = patch[0];
   memcpy (config->patch_size, patch + 2, sizeof (config->patch_size));
   config->in_channels = patch[1];
@@ -228,12 +227,12 @@ static gboolean
 read_transformer (SoraTransformerConfig *config, SoraWeightFile *file, guint *dim, GError **error)
 {
   *config = (SoraTransformerConfig) { .eps = 1e-6 };
-  if (!expect_kind (file, SORA_WEIGHTS_TRANSFORMER, error) || !get_layers (file, "blocks.", &config->num_layers, error)
+  if (!sora_shapes_expect_kind (file, SORA_WEIGHTS_TRANSFORMER, error) || !get_layers (file, "blocks.", &config->num_layers, error)
       || !read_ends (config, file, dim, error))
     return FALSE;
   config->cross_attn_norm = has (file, "blocks.0.norm2.weight");
   if (config->freq_dim % 2 != 0)
-    return fail (file, SORA_MODEL_ERROR_UNSUPPORTED, error, "an odd number of timestep frequencies is not supported");
+    return sora_shapes_fail (file, SORA_MODEL_ERROR_UNSUPPORTED, error, "an odd number of timestep frequencies is not supported");
   return check_variant (file, error) && read_image_embedder (config, file, error);
 }
 
@@ -331,11 +330,11 @@ sora_text_encoder_config_from_shapes (SoraTextEncoderConfig *config, SoraWeightF
   guint table[2], positions[2], q[2], wi[2];
 
   *config = (SoraTextEncoderConfig) { .relative_attention_max_distance = 128, .layer_norm_epsilon = 1e-6 };
-  if (!expect_kind (file, SORA_WEIGHTS_TEXT_ENCODER, error)
-      || !get_layers (file, "encoder.block.", &config->num_layers, error) || !get_shape (file, embedding, 2, table, error)
-      || !get_shape (file, "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight", 2, positions, error)
-      || !get_shape (file, "encoder.block.0.layer.0.SelfAttention.q.weight", 2, q, error)
-      || !get_shape (file, "encoder.block.0.layer.1.DenseReluDense.wi_0.weight", 2, wi, error))
+  if (!sora_shapes_expect_kind (file, SORA_WEIGHTS_TEXT_ENCODER, error)
+      || !get_layers (file, "encoder.block.", &config->num_layers, error) || !sora_shapes_get (file, embedding, 2, table, error)
+      || !sora_shapes_get (file, "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight", 2, positions, error)
+      || !sora_shapes_get (file, "encoder.block.0.layer.0.SelfAttention.q.weight", 2, q, error)
+      || !sora_shapes_get (file, "encoder.block.0.layer.1.DenseReluDense.wi_0.weight", 2, wi, error))
     return FALSE;
   config->vocab_size = table[0];
   config->d_model = table[1];
@@ -344,150 +343,6 @@ sora_text_encoder_config_from_shapes (SoraTextEncoderConfig *config, SoraWeightF
   config->num_heads = positions[1];
   config->d_kv = q[0] / positions[1];
   if (positions[0] % 4 != 0 || positions[0] / 4 >= config->relative_attention_max_distance || config->d_kv * positions[1] != q[0])
-    return fail (file, SORA_MODEL_ERROR_UNSUPPORTED, error, "the shapes of its attention are none of UMT5's");
+    return sora_shapes_fail (file, SORA_MODEL_ERROR_UNSUPPORTED, error, "the shapes of its attention are none of UMT5's");
   return TRUE;
-}
-
-/* TAEHV */
-
-static gchar *
-module_name (const gchar *half, guint module, const gchar *suffix)
-{
-  return g_strdup_printf ("%s.%u.%s", half, module, suffix);
-}
-
-static gboolean
-has_module (SoraWeightFile *file, const gchar *half, guint module, const gchar *suffix)
-{
-  g_autofree gchar *name = module_name (half, module, suffix);
-
-  return has (file, name);
-}
-
-static gboolean
-get_module (SoraWeightFile *file, const gchar *half, guint module, const gchar *suffix, guint *sizes, GError **error)
-{
-  g_autofree gchar *name = module_name (half, module, suffix);
-
-  return get_shape (file, name, 4, sizes, error);
-}
-
-static guint
-count_blocks (SoraWeightFile *file, const gchar *half, guint *module)
-{
-  guint n = 0;
-
-  while (n < 64 && has_module (file, half, *module, "conv.0.weight")) {
-    n++;
-    (*module)++;
-  }
-  return n;
-}
-
-/* A change of time at *@module, and the convolution behind it, which leads to the next width. @grows: the frames become more */
-static gboolean
-read_resample (SoraVaeLevels *levels, SoraWeightFile *file, const gchar *half, guint *module, gboolean grows, GError **error)
-{
-  guint mix[4], conv[4], level = levels->n_levels, factor;
-
-  if (!get_module (file, half, *module, "conv.weight", mix, error) || !get_module (file, half, *module + 1, "weight", conv, error))
-    return FALSE;
-  *module += 2;
-  factor = grows ? mix[0] / mix[1] : mix[1] / mix[0];
-  if (factor < 1 || factor > 2)
-    return fail (file, SORA_MODEL_ERROR_UNSUPPORTED, error, "a TAEHV that changes time by other than a factor of 1 or 2 is not supported");
-  levels->time[level] = factor == 2;
-  levels->space[level] = TRUE;
-  levels->widths[level + 1] = conv[0];
-  levels->n_levels++;
-  return TRUE;
-}
-
-static gboolean
-check_level (const SoraVaeLevels *levels, SoraWeightFile *file, GError **error)
-{
-  return levels->n_levels < SORA_VAE_MAX_LEVELS
-      || fail (file, SORA_MODEL_ERROR_UNSUPPORTED, error, "a TAEHV of more than 4 levels is not supported");
-}
-
-/* conv, ReLU, levels of (pool, conv, blocks), conv */
-static gboolean
-read_encoder (SoraVaeConfig *config, SoraWeightFile *file, GError **error)
-{
-  SoraVaeLevels *levels = &config->encoder;
-  guint sizes[4], module = 2;
-
-  if (!get_module (file, "encoder", 0, "weight", sizes, error))
-    return FALSE;
-  levels->widths[0] = sizes[0];
-  while (config->patch_size < 16 && config->image_channels * config->patch_size * config->patch_size < sizes[1])
-    config->patch_size++;
-  while (has_module (file, "encoder", module, "conv.weight")) {
-    if (!check_level (levels, file, error) || !read_resample (levels, file, "encoder", &module, FALSE, error))
-      return FALSE;
-    levels->blocks[levels->n_levels - 1] = count_blocks (file, "encoder", &module);
-  }
-  return TRUE;
-}
-
-/* clamp, conv, ReLU, levels of (blocks, up-sampling, growth, conv), ReLU, conv */
-static gboolean
-read_decoder (SoraVaeConfig *config, SoraWeightFile *file, GError **error)
-{
-  SoraVaeLevels *levels = &config->decoder;
-  guint sizes[4], module = 3, n_blocks = 0;
-
-  if (!get_module (file, "decoder", 1, "weight", sizes, error))
-    return FALSE;
-  levels->widths[0] = sizes[0];
-  config->latent_channels = sizes[1];
-  while (n_blocks = count_blocks (file, "decoder", &module), has_module (file, "decoder", module + 1, "conv.weight")) {
-    module++;
-    if (!check_level (levels, file, error) || !read_resample (levels, file, "decoder", &module, TRUE, error))
-      return FALSE;
-    levels->blocks[levels->n_levels - 1] = n_blocks;
-  }
-  return TRUE;
-}
-
-static guint
-count_doublings (const SoraVaeLevels *levels)
-{
-  guint n = 0;
-
-  for (guint i = 0; i < levels->n_levels; i++)
-    n += levels->time[i];
-  return n;
-}
-
-/* TAEHV works on latents as the transformer has them: mean 0, deviation 1. */
-static gboolean
-complete_vae (SoraVaeConfig *config, SoraWeightFile *file, GError **error)
-{
-  guint levels = config->decoder.n_levels, doublings = count_doublings (&config->decoder);
-
-  if (levels == 0 || levels != config->encoder.n_levels || doublings != count_doublings (&config->encoder))
-    return fail (file, SORA_MODEL_ERROR_UNSUPPORTED, error,
-        "encoder and decoder of this TAEHV differ in scale; a folder with its weights and a config.json that says how can be named instead");
-  if (config->latent_channels > 1024)
-    return fail (file, SORA_MODEL_ERROR_UNSUPPORTED, error, "a TAEHV of more than 1024 latent channels is not supported");
-  config->spatial_scale = config->patch_size << levels;
-  config->time_scale = 1 << doublings;
-  config->frames_to_trim = config->time_scale - 1;
-  config->latents_mean = g_new0 (gfloat, config->latent_channels);
-  config->latents_std = g_new (gfloat, config->latent_channels);
-  for (guint i = 0; i < config->latent_channels; i++)
-    config->latents_std[i] = 1;
-  return TRUE;
-}
-
-gboolean
-sora_vae_config_from_shapes (SoraVaeConfig *config, SoraWeightFile *file, GError **error)
-{
-  *config = (SoraVaeConfig) { .image_channels = 3, .patch_size = 1 };
-  if (sora_weights_recognise (file) == SORA_WEIGHTS_WAN_VAE)
-    return fail (file, SORA_MODEL_ERROR_UNSUPPORTED, error, "Wan's VAE, which runs only from a folder with its config.json (as diffusers writes it); put a TAEHV beside the "
-        "transformer (taew2_1 for Wan 2.1, taew2_2 for Wan 2.2 TI2V), or name one as the VAE");
-  return expect_kind (file, SORA_WEIGHTS_TAEHV, error) && read_encoder (config, file, error) && read_decoder (config, file, error)
-      && complete_vae (config, file, error);
 }

@@ -26,7 +26,8 @@ guint sora_weights_get_latent_channels (SoraWeightFile *file);
 
 /* Each fills in a whole configuration; FALSE with a SoraModelError that names the file, and nothing to clear. What shapes do not tell is as
  * in every published Wan model: heads of 128, eps 1e-6, distances up to 128; a TAEHV that halves space at every level and trims the
- * frames that its start yields too many. VACE models are SORA_MODEL_ERROR_UNSUPPORTED, and so is Wan's VAE. */
+ * frames that its start yields too many; mean and deviation of Wan's latents of 16 or 48 channels for Wan's VAE, and a TAEHV whose file's
+ * name has "lighttae" in it. VACE models are SORA_MODEL_ERROR_UNSUPPORTED. */
 gboolean sora_transformer_config_from_shapes (SoraTransformerConfig *config, SoraWeightFile *file, GError **error);
 gboolean sora_text_encoder_config_from_shapes (SoraTextEncoderConfig *config, SoraWeightFile *file, GError **error);
 gboolean sora_vae_config_from_shapes (SoraVaeConfig *config, SoraWeightFile *file, GError **error);

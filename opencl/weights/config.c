@@ -71,6 +71,15 @@ read_choice (SoraJsonReader *reader, const gchar *name, const gchar *const *choi
 /* sora.json */
 
 static void
+read_prompt_cleaning (SoraStreamingConfig *config, SoraJsonReader *reader)
+{
+  static const gchar *const cleanings[] = { "whitespace", "wan", NULL };
+
+  if (sora_json_reader_has (reader, "prompt_cleaning"))
+    config->prompt_cleaning = read_choice (reader, "prompt_cleaning", cleanings, SORA_MODEL_ERROR_FORMAT);
+}
+
+static void
 read_sizes (SoraStreamingConfig *config, SoraJsonReader *reader)
 {
   JsonNode *node = sora_json_reader_has (reader, "sizes") ? json_object_get_member (reader->object, "sizes") : NULL;
@@ -156,6 +165,7 @@ sora_streaming_config_load (SoraStreamingConfig *config, const gchar *path, GErr
   read_sizes (config, &reader);
   read_sampling (config, &reader);
   sora_json_read_uint (&reader, "text_length", NEED, 1, 8192, &config->text_length);
+  read_prompt_cleaning (config, &reader);
   config->name = g_strdup (name);
   if (sora_json_reader_close (&reader, error))
     return TRUE;
@@ -174,6 +184,7 @@ set_wan_defaults (SoraStreamingConfig *config, guint latent_channels)
   *config = (SoraStreamingConfig) {
     .default_latents = ti2v ? 31 : 21,
     .text_length = 512,
+    .prompt_cleaning = SORA_PROMPT_WAN,
     .frame_rate = { ti2v ? 24 : 16, 1 },
     .n_sizes = 2,
     .sampler = SORA_SAMPLER_UNIPC,
@@ -463,7 +474,6 @@ read_wan_levels (SoraWanVaeConfig *wan, SoraJsonReader *reader)
   if (!reader->error)
     sora_json_read_booleans (reader, "temperal_downsample", wan->n_levels - 1, wan->n_levels - 1, wan->temperal_downsample);
   sora_json_read_uint (reader, "num_res_blocks", NEED, 1, 64, &wan->num_res_blocks);
-  check (reader, wan->decoder_base_dim % 2 == 0, "\"decoder_base_dim\", or \"base_dim\" without it, must be even");
   expect_no_attention (reader);
 }
 
@@ -475,39 +485,53 @@ count_places (gboolean in_time)
 }
 
 /* A shortcut takes means of the larger side's numbers, or repeats the smaller side's: as many of one as make up one of the other. */
-static void
-check_shortcuts (const SoraWanVaeConfig *wan, SoraJsonReader *reader)
+static const gchar *
+find_shortcut_fault (const SoraWanVaeConfig *wan)
 {
   guint last = wan->n_levels - 1;
 
-  for (guint i = 0; i <= last && wan->is_residual; i++) {
+  for (guint i = 0; i <= last; i++) {
     guint in = i > 0 ? wan->dim_mult[i - 1] : 1, places = i < last ? count_places (wan->temperal_downsample[i]) : 1;
 
-    check (reader, in * places % wan->dim_mult[i] == 0, "\"dim_mult\" grows by what the encoder's shortcuts cannot follow");
+    if (in * places % wan->dim_mult[i] != 0)
+      return "\"dim_mult\" grows by what the encoder's shortcuts cannot follow";
   }
-  for (guint i = last; i > 0 && wan->is_residual; i--) {
+  for (guint i = last; i > 0; i--) {
     guint in = wan->dim_mult[MIN (i + 1, last)], places = count_places (wan->temperal_downsample[i - 1]);
 
-    check (reader, wan->dim_mult[i] * places % in == 0, "\"dim_mult\" grows by what the decoder's shortcuts cannot follow");
+    if (wan->dim_mult[i] * places % in != 0)
+      return "\"dim_mult\" grows by what the decoder's shortcuts cannot follow";
   }
+  return NULL;
+}
+
+const gchar *
+sora_vae_config_complete_wan (SoraVaeConfig *config)
+{
+  const SoraWanVaeConfig *wan = &config->wan;
+
+  config->spatial_scale = config->patch_size << (wan->n_levels - 1);
+  config->time_scale = count_scale (wan->temperal_downsample, wan->n_levels - 1);
+  config->frames_to_trim = config->time_scale - 1;
+  if (wan->decoder_base_dim % 2 != 0)
+    return "\"decoder_base_dim\", or \"base_dim\" without it, must be even";
+  return wan->is_residual ? find_shortcut_fault (wan) : NULL;
 }
 
 static void
 read_wan (SoraVaeConfig *config, SoraJsonReader *reader)
 {
-  SoraWanVaeConfig *wan = &config->wan;
+  const gchar *fault;
 
-  read_wan_levels (wan, reader);
+  read_wan_levels (&config->wan, reader);
   sora_json_read_uint (reader, "z_dim", NEED, 1, 1024, &config->latent_channels);
   config->patch_size = 1;
   sora_json_read_uint (reader, "patch_size", MAYBE, 1, 16, &config->patch_size);
-  sora_json_read_boolean (reader, "is_residual", MAYBE, &wan->is_residual);
+  sora_json_read_boolean (reader, "is_residual", MAYBE, &config->wan.is_residual);
   if (reader->error)
     return;
-  check_shortcuts (wan, reader);
-  config->spatial_scale = config->patch_size << (wan->n_levels - 1);
-  config->time_scale = count_scale (wan->temperal_downsample, wan->n_levels - 1);
-  config->frames_to_trim = config->time_scale - 1;
+  fault = sora_vae_config_complete_wan (config);
+  check (reader, fault == NULL, fault);
   expect_derived (reader, "in_channels", config->image_channels * config->patch_size * config->patch_size);
   expect_derived (reader, "out_channels", config->image_channels * config->patch_size * config->patch_size);
   expect_derived (reader, "scale_factor_spatial", config->spatial_scale);

@@ -10,6 +10,9 @@ G_BEGIN_DECLS
 
 typedef enum { SORA_PREDICTION_FLOW, SORA_PREDICTION_SAMPLE } SoraPredictionType;
 
+/* runs of white space only, or as Wan's pipelines do */
+typedef enum { SORA_PROMPT_WHITESPACE, SORA_PROMPT_WAN } SoraPromptCleaning;
+
 /* what a SoraSamplerType is called, then NULL */
 extern const gchar *const sora_sampler_names[];
 
@@ -27,6 +30,7 @@ typedef struct {
   gdouble context_timestep;     /* 0 ... 1000 */
   gdouble context_noise;        /* sigma, 0 ... 1 */
   guint text_length;            /* rows that the cross-attention sees */
+  SoraPromptCleaning prompt_cleaning;
   gint frame_rate[2];
   guint n_sizes, sizes[SORA_MAX_SIZES][2];      /* width, height in pixels */
   guint default_latents;
@@ -101,6 +105,8 @@ void sora_streaming_config_set_wan_causal (SoraStreamingConfig *config);
 gboolean sora_text_encoder_config_load (SoraTextEncoderConfig *config, const gchar *path, GError **error);
 gboolean sora_transformer_config_load (SoraTransformerConfig *config, const gchar *path, GError **error);
 gboolean sora_vae_config_load (SoraVaeConfig *config, const gchar *path, GError **error);
+/* What follows from the layers of an AutoencoderKLWan and its patches. Returns: (nullable): what is wrong with them */
+const gchar *sora_vae_config_complete_wan (SoraVaeConfig *config);
 void sora_streaming_config_clear (SoraStreamingConfig *config);
 void sora_vae_config_clear (SoraVaeConfig *config);
 

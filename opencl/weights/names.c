@@ -110,6 +110,9 @@ static const SoraDialect dialects[] = {
   { "encoder.block.0.layer.0.SelfAttention.q.weight", no_rules },
   { "cls_embedding", clip_rules },
   { "embeddings.class_embedding", no_rules },
+  /* Wan's VAE, whose two spellings its stage knows: the numbers in one follow from all sizes, not from those in the other */
+  { "decoder.middle.0.residual.0.gamma", no_rules },
+  { "decoder.mid_block.resnets.0.norm1.gamma", no_rules },
 };
 
 /* Before every name of the model; the first that the marker has counts, so averaged weights (ema) come before the last ones. */
@@ -117,7 +120,7 @@ static const gchar *const prefixes[] = {
   "", "model.diffusion_model.", "diffusion_model.", "model.", "transformer.",   /* ComfyUI, diffusers */
   "generator_ema.model.", "generator_ema.model._fsdp_wrapped_module.", "generator_ema.",        /* training's checkpoints */
   "generator.model.", "generator.model._fsdp_wrapped_module.", "generator.", "state_dict.model.", "state_dict.",
-  "text_encoders.umt5xxl.transformer.", /* ComfyUI, all in one file */
+  "text_encoders.umt5xxl.transformer.", "first_stage_model.", "vae.",   /* ComfyUI, all in one file */
   "visual.", "vision_model.",   /* the image half of CLIP, Wan's and transformers' */
 };
 

@@ -40,6 +40,7 @@ text-encoder Default: null
 text-encoder UMT5 weight file
 vae Default: null
 vae changeable only in NULL or READY state
+vae-tile Range: -1 - 16384 Default: -1
 weight-type bf16
 weight-type changeable only in NULL or READY state
 text-encoder-policy release

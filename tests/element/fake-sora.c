@@ -27,6 +27,7 @@ struct _SoraStreamOptions
 {
   gchar *prompt, *negative_prompt;
   gdouble guidance_scale, guidance_scale_2, guidance_begin, guidance_end, shift;
+  gint vae_tile;
   SoraSamplerType sampler;
   SoraWeightType weight_type;
   SoraTextEncoderPolicy text_encoder_policy;
@@ -271,6 +272,12 @@ sora_stream_options_set_shift (SoraStreamOptions *options, gdouble shift)
 }
 
 void
+sora_stream_options_set_vae_tile (SoraStreamOptions *options, gint pixels)
+{
+  options->vae_tile = pixels;
+}
+
+void
 sora_stream_options_set_steps (SoraStreamOptions *options, guint steps)
 {
   options->steps = steps;
@@ -392,6 +399,7 @@ note_options (const SoraStreamOptions *options)
   fake_sora_calls.text_encoder_policy = options->text_encoder_policy;
   fake_sora_calls.max_memory = options->max_memory;
   fake_sora_calls.shift = options->shift;
+  fake_sora_calls.vae_tile = options->vae_tile;
   fake_sora_calls.guidance_begin = options->guidance_begin;
   fake_sora_calls.guidance_end = options->guidance_end;
   fake_sora_calls.guidance_scale_2 = options->guidance_scale_2;

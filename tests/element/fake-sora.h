@@ -37,6 +37,7 @@ typedef struct {
   gchar *prompt, *negative_prompt;
   guint steps;
   SoraSamplerType sampler;
+  gint vae_tile;
   SoraWeightType weight_type;
   SoraTextEncoderPolicy text_encoder_policy;
   guint64 max_memory;

@@ -13,6 +13,7 @@ static const struct {
   { "image-encoder", GST_PARAM_MUTABLE_READY, "/models/clip.pth" },
   { "causal", GST_PARAM_MUTABLE_READY, "true" },
   { "vae", GST_PARAM_MUTABLE_READY, "/models/taew2_1.pth" },
+  { "vae-tile", GST_PARAM_MUTABLE_READY, "256" },
   { "weight-type", GST_PARAM_MUTABLE_READY, "bf16" },
   { "text-encoder-policy", GST_PARAM_MUTABLE_READY, "release" },
   { "max-memory", GST_PARAM_MUTABLE_READY, "6000000000" },
@@ -89,7 +90,7 @@ GST_START_TEST (test_reach_the_engine)
 {
   GstHarness *harness = element_test_harness ("prompt=\"a b\" negative-prompt=c steps=7 seed=42 guidance-scale=2 "
       "guidance-scale-2=1.5 transformer-2=t image-encoder=i causal=true guidance-begin=0.25 guidance-end=0.5 sampler=unipc shift=8 "
-      "weight-type=q8 text-encoder-policy=keep max-memory=8000000000 duration=3000000000", "video/x-raw,format=RGB");
+      "vae-tile=128 weight-type=q8 text-encoder-policy=keep max-memory=8000000000 duration=3000000000", "video/x-raw,format=RGB");
   GstBuffer *buffer = gst_harness_pull (harness);
 
   fail_unless_equals_string (fake_sora_calls.prompt, "a b");
@@ -100,6 +101,7 @@ GST_START_TEST (test_reach_the_engine)
   fail_unless_equals_int (fake_sora_calls.text_encoder_policy, SORA_TEXT_ENCODER_POLICY_KEEP);
   fail_unless_equals_uint64 (fake_sora_calls.max_memory, 8000000000);
   fail_unless_equals_float (fake_sora_calls.shift, 8);
+  fail_unless_equals_int (fake_sora_calls.vae_tile, 128);
   fail_unless_equals_float (fake_sora_calls.guidance_scale_2, 1.5);
   fail_unless_equals_string (fake_sora_calls.parts, "ti+");
   fail_unless_equals_float (fake_sora_calls.guidance_begin, 0.25);
@@ -124,6 +126,7 @@ GST_START_TEST (test_defaults_reach_the_engine)
   fail_unless_equals_int (fake_sora_calls.text_encoder_policy, SORA_TEXT_ENCODER_POLICY_AUTO);
   fail_unless_equals_uint64 (fake_sora_calls.max_memory, 0);
   fail_unless_equals_float (fake_sora_calls.shift, -1);
+  fail_unless_equals_int (fake_sora_calls.vae_tile, -1);
   fail_unless_equals_float (fake_sora_calls.guidance_scale_2, -1);
   fail_unless_equals_float (fake_sora_calls.guidance_begin, 0);
   fail_unless_equals_float (fake_sora_calls.guidance_end, 1);

@@ -78,14 +78,21 @@ put_text (const gchar *model, const gchar *name, const gchar *text)
 }
 
 void
-put_tiny (const gchar *model, const gchar *name, const gchar *tiny_name)
+put_golden (const gchar *model, const gchar *name, const gchar *golden)
 {
-  g_autofree gchar *path = place (model, name), *tiny = golden_path ("tiny-model"), *source = g_build_filename (tiny, tiny_name, NULL);
-  g_autofree gchar *data = NULL;
+  g_autofree gchar *path = place (model, name), *source = golden_path (golden), *data = NULL;
   gsize size;
 
   g_assert_true (g_file_get_contents (source, &data, &size, NULL));
   g_assert_true (g_file_set_contents (path, data, size, NULL));
+}
+
+void
+put_tiny (const gchar *model, const gchar *name, const gchar *tiny_name)
+{
+  g_autofree gchar *golden = g_build_filename ("tiny-model", tiny_name, NULL);
+
+  put_golden (model, name, golden);
 }
 
 /* Numbers that depend on our name alone, and of a size at which activations keep theirs, but colours vary little about the middle of

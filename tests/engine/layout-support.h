@@ -31,6 +31,8 @@ extern const gchar wan_config[], transformer_config[];
 /* (transfer full): the file @name of @model, a folder in the scratch folder; all folders are made */
 gchar *place (const gchar *model, const gchar *name);
 void put_text (const gchar *model, const gchar *name, const gchar *text);
+/* A golden file */
+void put_golden (const gchar *model, const gchar *name, const gchar *golden);
 /* A file of the tiny model */
 void put_tiny (const gchar *model, const gchar *name, const gchar *tiny_name);
 /* @wans: whether in Wan's spelling; @extra: (nullable): one more tensor, of which there may be none with that name */

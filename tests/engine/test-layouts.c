@@ -79,6 +79,35 @@ test_same_frames (void)
   assert_same (named, expected, SORA_LAYOUT_FILES);
 }
 
+/* A transformer of 16 channels, and Wan's VAE without a config.json in ComfyUI's folder for VAEs */
+static void
+test_wan_vae_file (void)
+{
+  g_autofree gchar *path = place ("wan-vae-file", COMFY_FILE), *vae = place ("wan-vae-file", "vae/wan_2.1_vae.safetensors");
+  g_autofree gchar *shapes = golden_path ("wan-vae-16.json"), *text = NULL;
+  g_autoptr (SoraModel) model = NULL;
+  g_autoptr (SoraBlock) block = NULL;
+  Tensor wide[G_N_ELEMENTS (transformer)];
+
+  memcpy (wide, transformer, sizeof (wide));
+  for (guint i = 0; i < G_N_ELEMENTS (wide); i++) {
+    if (g_str_equal (wide[i].ours, "patch_embedding.weight"))
+      wide[i].shape[1] = 16;
+    else if (g_str_has_prefix (wide[i].ours, "proj_out."))
+      wide[i].shape[0] = 64;
+  }
+  put_weights ("wan-vae-file", COMFY_FILE, wide, G_N_ELEMENTS (wide), "", TRUE, NULL);
+  put_tiny ("wan-vae-file", "text_encoders/umt5_tiny.safetensors", "text_encoder/model.safetensors");
+  put_tiny ("wan-vae-file", "text_encoders/spiece.model", "tokenizer/spiece.model");
+  sora_test_draw_weights (shapes, vae, NULL);
+  model = open_model (path);
+  text = sora_model_describe (model);
+  g_assert_nonnull (strstr (text, "VAE           Wan, 16 channels, a latent covers 8x8 pixels of 4 frames"));
+  block = generate (model);
+  g_assert_cmpuint (sora_block_get_n_frames (block), ==, 5);
+  assert_varied (block);
+}
+
 /* The tiny text encoder with the tokenizer in it as a tensor of bytes, behind all others */
 static void
 put_encoder_with_tokenizer (const gchar *model, const gchar *name)
@@ -125,6 +154,30 @@ test_tokenizer_inside (void)
   expected = sora_tokenizer_encode (reference, PROMPT, 64, &n_expected, NULL);
   g_assert_cmpmem (tokens, n * sizeof (*tokens), expected, n_expected * sizeof (*expected));
   g_assert_cmpuint (n, >, 3);
+}
+
+/* A text encoder in GGUF, whose metadata have the tokenizer in pieces: the same frames as with files of their own. */
+static void
+test_tokenizer_in_gguf (void)
+{
+  g_autofree gchar *with = g_build_filename (scratch, "with-gguf", NULL), *without = g_build_filename (scratch, "without-gguf", NULL);
+  g_autofree gchar *pieces = place ("with-gguf", "google/umt5-xxl/spiece.model"), *encoder = place ("with-gguf", "umt5-tiny-encoder.gguf");
+  g_autofree gchar *other = place ("with-gguf", "models_t5_umt5-xxl-enc-bf16.pth"), *text = NULL;
+  g_autoptr (SoraModel) model = NULL, reference = NULL;
+  g_autoptr (SoraBlock) expected = NULL;
+
+  put_wan ("without-gguf");
+  put_wan ("with-gguf");
+  put_golden ("with-gguf", "umt5-tiny-encoder.gguf", "text-encoder-tiny.gguf");
+  g_assert_cmpint (g_unlink (pieces), ==, 0);
+  g_assert_cmpint (g_unlink (other), ==, 0);
+  reference = open_model (without);
+  expected = generate (reference);
+  model = open_model (with);
+  g_assert_cmpstr (model->parts.tokenizer, ==, encoder);
+  text = sora_model_describe (model);
+  g_assert_nonnull (strstr (text, "up to 512 tokens; prompts cleaned as Wan's\n              "));
+  assert_same (model, expected, SORA_LAYOUT_WAN);
 }
 
 /* A named part of a model that has one of its own */
@@ -504,10 +557,12 @@ assert_part_refused (const gchar *encoder, const gchar *vae, const gchar *tokeni
     g_error ("expected \"%s\" in \"%s\"", words, error->message);
 }
 
+/* As much of one as is recognised */
+static const Tensor wan_vae[] = { { "decoder.middle.0.residual.0.gamma", "", 1, { 8 } }, { "conv2.weight", "", 5, { 4, 4, 1, 1, 1 } } };
+
 static void
 test_named_parts (void)
 {
-  static const Tensor wan_vae[] = { { "decoder.middle.0.residual.0.gamma", "", 1, { 8 } }, { "conv2.weight", "", 5, { 4, 4, 1, 1, 1 } } };
   g_autofree gchar *encoder = place ("parts", "models_t5_umt5-xxl-enc-bf16.pth"), *vae = place ("parts", "taew2_1.pth");
   g_autofree gchar *wans = place ("wan-vae", "Wan2.1_VAE.pth"), *folder = g_path_get_dirname (wans);
 
@@ -515,15 +570,39 @@ test_named_parts (void)
   put_weights ("wan-vae", "Wan2.1_VAE.pth", wan_vae, G_N_ELEMENTS (wan_vae), "", FALSE, NULL);
   assert_part_refused (vae, NULL, NULL, SORA_MODEL_ERROR_UNSUPPORTED, "expected a UMT5 text encoder, found a TAEHV");
   assert_part_refused (NULL, encoder, NULL, SORA_MODEL_ERROR_UNSUPPORTED, "expected a TAEHV, found a UMT5");
-  assert_part_refused (NULL, wans, NULL, SORA_MODEL_ERROR_UNSUPPORTED, "Wan's VAE, which runs only from a folder with its config.json");
+  assert_part_refused (NULL, wans, NULL, SORA_MODEL_ERROR_WEIGHT, "Wan2.1_VAE.pth: tensor \"encoder.conv1.weight\": expected");
   assert_part_refused (NULL, folder, NULL, SORA_MODEL_ERROR_NOT_FOUND, "neither model.safetensors");
   assert_part_refused (NULL, NULL, vae, SORA_MODEL_ERROR_FORMAT, "not a sentencepiece model");
   assert_part_refused ("/nonexistent", NULL, NULL, SORA_MODEL_ERROR_NOT_FOUND, "/nonexistent");
-  /* beside the transformer the one that can be run is preferred */
-  put_weights ("parts", "Wan2.1_VAE.pth", wan_vae, G_N_ELEMENTS (wan_vae), "", FALSE, NULL);
-  assert_part_refused (encoder, NULL, vae, SORA_MODEL_ERROR_FORMAT, "not a sentencepiece model");
-  g_assert_cmpint (g_unlink (vae), ==, 0);
-  assert_part_refused (NULL, NULL, NULL, SORA_MODEL_ERROR_UNSUPPORTED, "parts/Wan2.1_VAE.pth: Wan's VAE, which");
+}
+
+/* Wan's own VAE is taken before a TAEHV if its name says whose it is, else after. */
+static void
+test_preferred_vae (void)
+{
+  static const struct {
+    const gchar *wans, *taehv, *preferred;
+  } folders[] = {
+    { "Wan2.1_VAE.pth", "taew2_1.pth", "Wan2.1_VAE.pth" }, { "qwen_image_vae.safetensors", "taew2_1.pth", "taew2_1.pth" },
+    { "some_vae.safetensors", NULL, "some_vae.safetensors" },
+  };
+  g_autofree gchar *path = g_build_filename (scratch, "preferred", NULL), *taehv = place ("preferred", "taew2_1.pth");
+
+  for (guint i = 0; i < G_N_ELEMENTS (folders); i++) {
+    g_autofree gchar *wans = place ("preferred", folders[i].wans), *preferred = place ("preferred", folders[i].preferred);
+    const SoraModelFiles files = { .path = path };
+    g_auto (SoraModelParts) parts = { 0 };
+    g_autoptr (GError) error = NULL;
+
+    put_wan ("preferred");
+    put_weights ("preferred", folders[i].wans, wan_vae, G_N_ELEMENTS (wan_vae), "", FALSE, NULL);
+    if (!folders[i].taehv)
+      g_assert_cmpint (g_unlink (taehv), ==, 0);
+    sora_model_parts_find (&parts, &files, &error);
+    g_assert_no_error (error);
+    g_assert_cmpstr (parts.vae.weights, ==, preferred);
+    g_assert_cmpint (g_unlink (wans), ==, 0);
+  }
 }
 
 static void
@@ -557,6 +636,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/layouts/replaced-part", test_replaced_part);
   g_test_add_func ("/layouts/tokenizer-inside", test_tokenizer_inside);
+  g_test_add_func ("/layouts/tokenizer-in-gguf", test_tokenizer_in_gguf);
   g_test_add_func ("/layouts/shards", test_shards);
   g_test_add_func ("/layouts/heads", test_heads);
   g_test_add_func ("/layouts/contradictions", test_contradictions);
@@ -569,8 +649,10 @@ main (int argc, char **argv)
   g_test_add_func ("/layouts/several", test_several);
   g_test_add_func ("/layouts/unreadable", test_unreadable);
   g_test_add_func ("/layouts/named-parts", test_named_parts);
+  g_test_add_func ("/layouts/preferred-vae", test_preferred_vae);
   g_test_add_func ("/layouts/describe", test_describe);
   g_test_add_func ("/layouts/same-frames", test_same_frames);
+  g_test_add_func ("/layouts/wan-vae-file", test_wan_vae_file);
   status = g_test_run ();
   remove_tree (scratch);
   g_free (scratch);

@@ -397,7 +397,7 @@ test_grey (void)
   for (guint i = 0; i < 2; i++) {
     g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (queue));
     SoraVaeEncoderState *state = sora_vae_encoder_state_new (vae, HEIGHT / model->vae.spatial_scale, WIDTH / model->vae.spatial_scale, 1,
-        arena);
+        FALSE, arena);
     g_assert_true (sora_arena_commit (arena, &error));
     memset (frames, i == 0 ? 7 : 128, 4 * 3 * WIDTH * HEIGHT);
     memcpy (frames + 3 * 3 * WIDTH * HEIGHT, rgb, 3 * WIDTH * HEIGHT);

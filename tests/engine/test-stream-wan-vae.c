@@ -50,7 +50,7 @@ decode_apart (SoraModel *model, const GArray *latents, guint n)
   g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (queue));
   g_autoptr (GError) error = NULL;
   SoraVae *vae = sora_vae_new (&model->vae, model->vae_file, SORA_VAE_DECODER, queue, &error);
-  SoraVaeDecoderState *state = sora_vae_decoder_state_new (vae, HEIGHT / 8, WIDTH / 8, n, arena);
+  SoraVaeDecoderState *state = sora_vae_decoder_state_new (vae, HEIGHT / 8, WIDTH / 8, n, NULL, arena);
   cl_mem mem = sora_test_upload (queue, (const gfloat *) latents->data, latents->len), rgb = sora_queue_alloc (queue, n * 4 * FRAME);
   guint8 *frames = g_malloc (n * 4 * FRAME);
 
@@ -130,7 +130,7 @@ test_image (void)
   gsize n = (WIDTH / 8) * (HEIGHT / 8) * model->vae.latent_channels;
   cl_mem rgb = sora_queue_alloc (queue, 4 * FRAME), mem = sora_test_alloc (queue, n);
   SoraVae *vae = sora_vae_new (&model->vae, model->vae_file, SORA_VAE_ENCODER, queue, NULL);
-  SoraVaeEncoderState *state = sora_vae_encoder_state_new (vae, HEIGHT / 8, WIDTH / 8, 1, arena);
+  SoraVaeEncoderState *state = sora_vae_encoder_state_new (vae, HEIGHT / 8, WIDTH / 8, 1, FALSE, arena);
   g_autofree gfloat *expected = NULL;
 
   for (guint i = 0; i < FRAME; i++)
@@ -155,6 +155,94 @@ test_image (void)
   sora_vae_free (vae);
 }
 
+/* Tiles, each with a past of its own that outlasts a block, change no frame. */
+static void
+test_tiles (void)
+{
+  g_autoptr (SoraModel) model = open_wan_model ();
+  g_autoptr (SoraStreamOptions) whole_options = default_options ();
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  g_autoptr (SoraStream) whole = NULL, tiled = NULL;
+
+  sora_stream_options_set_vae_tile (whole_options, 0);
+  sora_stream_options_set_vae_tile (options, 32);
+  whole = open_stream (model, whole_options);
+  tiled = open_stream (model, options);
+  g_assert_cmpuint (sora_stream_get_vae_tile (whole), ==, 0);
+  g_assert_cmpuint (sora_stream_get_vae_tile (tiled), ==, 32);
+  assert_same_blocks (whole, tiled, BLOCKS);
+  sora_stream_restart (whole);
+  sora_stream_restart (tiled);
+  assert_same_blocks (whole, tiled, 2);
+}
+
+static void
+test_tiles_cancelled (void)
+{
+  g_autoptr (SoraModel) model = open_wan_model ();
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  g_autoptr (SoraStream) steady = open_stream (model, options);
+  g_autoptr (SoraStream) disturbed = NULL;
+
+  sora_stream_options_set_vae_tile (options, 64);
+  disturbed = open_stream (model, options);
+  assert_same_though_cancelled (disturbed, steady, 3);
+}
+
+#define WIDE (4 * WIDTH)
+
+static guint64
+stream_bytes (SoraStream *stream)
+{
+  guint64 bytes, weights;
+
+  sora_stream_get_memory (stream, &bytes, &weights);
+  return bytes + weights;
+}
+
+/* Where there is less memory than the whole picture takes, tiles are chosen that fit; here with a picture to begin with. */
+static void
+test_tiles_by_memory (void)
+{
+  g_autoptr (SoraModel) model = open_wan_model ();
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  g_autofree guint8 *picture = g_malloc0 (3 * WIDE * HEIGHT);
+  g_autoptr (SoraStream) whole = NULL, tiled = NULL;
+
+  sora_stream_options_set_size (options, WIDE, HEIGHT);
+  for (guint i = 0; i < 3 * WIDE * HEIGHT; i++)
+    picture[i] = i * 7 % 251;
+  sora_stream_options_set_image (options, picture, WIDE, HEIGHT, 3 * WIDE);
+  whole = open_stream (model, options);
+  g_assert_cmpuint (sora_stream_get_vae_tile (whole), ==, 0);
+  sora_stream_options_set_max_memory (options, stream_bytes (whole) / 10 * 9);
+  tiled = open_stream (model, options);
+  g_assert_cmpuint (sora_stream_get_vae_tile (tiled), >, 0);
+  g_assert_cmpuint (stream_bytes (tiled), <, stream_bytes (whole));
+  g_test_message ("%u pixels: %" G_GUINT64_FORMAT " bytes, whole %" G_GUINT64_FORMAT, sora_stream_get_vae_tile (tiled), stream_bytes (tiled),
+      stream_bytes (whole));
+  if (!sora_test_is_small ())
+    assert_same_blocks (whole, tiled, 1);
+}
+
+static void
+test_tile_refused (void)
+{
+  static const gint sizes[] = { -2, 15, 16385 };
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraDevice) device = open_device ();
+  g_autoptr (SoraStreamOptions) options = default_options ();
+
+  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
+    g_autoptr (GError) error = NULL;
+
+    sora_stream_options_set_vae_tile (options, sizes[i]);
+    g_assert_null (sora_stream_new (model, device, options, NULL, NULL, NULL, &error));
+    g_assert_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION);
+    g_assert_nonnull (strstr (error->message, "16 to 16384"));
+  }
+}
+
 /* What kernels cannot address is refused before anything is allocated. */
 static void
 test_too_large (void)
@@ -165,6 +253,7 @@ test_too_large (void)
   g_autoptr (GError) error = NULL;
 
   sora_stream_options_set_size (options, 6400, 6400);
+  sora_stream_options_set_vae_tile (options, 0);
   g_assert_null (sora_stream_new (model, device, options, NULL, NULL, NULL, &error));
   g_assert_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION);
   g_assert_nonnull (strstr (error->message, "ask for a smaller size"));
@@ -187,7 +276,11 @@ main (int argc, char **argv)
   g_test_add_func ("/stream/wan-vae/frames", test_frames);
   g_test_add_func ("/stream/wan-vae/describe", test_describe);
   g_test_add_func ("/stream/wan-vae/too-large", test_too_large);
+  g_test_add_func ("/stream/wan-vae/tile-refused", test_tile_refused);
+  g_test_add_func ("/stream/wan-vae/tiles-by-memory", test_tiles_by_memory);
   if (!sora_test_is_small ()) {
+    g_test_add_func ("/stream/wan-vae/tiles", test_tiles);
+    g_test_add_func ("/stream/wan-vae/tiles-cancelled", test_tiles_cancelled);
     g_test_add_func ("/stream/wan-vae/restart", test_restart);
     g_test_add_func ("/stream/wan-vae/cancel", test_cancel);
     g_test_add_func ("/stream/wan-vae/image", test_image);

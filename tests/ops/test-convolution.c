@@ -243,6 +243,55 @@ test_pixel_shuffle (guint patch, guint height, guint width, gdouble low)
   clReleaseMemObject (bytes.mem);
 }
 
+/* Part of a map, whose patches it cuts, into part of larger frames, and back: all else stays as it was. */
+static void
+test_pixel_window (void)
+{
+  const guint height = 3, width = 4, patch = 2;
+  const SoraByteWindow w = { 3, 1, 4, 5, 6, 2, 13, 9 };
+  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+  SoraFeatureMap map = { NULL, 0, 0, height, width, 3 * patch * patch }, back = map;
+  gsize n = (gsize) 2 * height * width * 3 * patch * patch, n_bytes = (gsize) 3 * w.frame_height * w.frame_width * 3;
+  g_autofree gfloat *features = sora_test_random (5, n, 1), *nines = g_new (gfloat, n), *actual = NULL;
+  g_autofree guint8 *rgb = g_malloc (n_bytes);
+  SoraByteFrames bytes = { sora_queue_alloc (queue, n_bytes), 1, 3, patch, -1, w };
+  g_autoptr (GError) error = NULL;
+  guint n_same = 0;
+  gsize at = 0;
+
+  for (gsize i = 0; i < n; i++) {
+    features[i] = rint (features[i] * 1024) / 1024;
+    nines[i] = 9;
+  }
+  memset (rgb, 7, n_bytes);
+  sora_queue_write (queue, bytes.mem, 0, n_bytes, rgb);
+  upload_map (queue, &map, 2, features);
+  upload_map (queue, &back, 2, nines);
+  sora_pixel_shuffle_run (queue, &map, &bytes, 2);
+  g_assert_true (sora_queue_read (queue, bytes.mem, 0, n_bytes, rgb, &error));
+  for (guint f = 0; f < 3; f++)
+    for (guint y = 0; y < w.frame_height; y++)
+      for (guint x = 0; x < w.frame_width; x++)
+        for (guint c = 0; c < 3; c++) {
+          gboolean inside = f >= 1 && x >= w.left && x < w.left + w.width && y >= w.top && y < w.top + w.height;
+
+          g_assert_cmpint (rgb[at++], ==, inside
+              ? shuffled (features, height, width, 3, patch, -1, f - 1, w.y + y - w.top, w.x + x - w.left, c) : 7);
+        }
+  sora_pixel_unshuffle_run (queue, &bytes, &back, 2);
+  actual = download_map (queue, &back, 2);
+  for (gsize i = 0; i < n; i++) {
+    if (actual[i] == 9)
+      n_same++;
+    else        /* half of a byte's step, of which there are 255 from -1 to 1 */
+      g_assert_cmpfloat (fabs (actual[i] - features[i]), <=, 1 / 255.0 + 1e-6);
+  }
+  g_assert_cmpuint (n_same, ==, n - 2 * w.width * w.height * 3);
+  clReleaseMemObject (map.mem);
+  clReleaseMemObject (back.mem);
+  clReleaseMemObject (bytes.mem);
+}
+
 static void
 test_pixel_shuffles (void)
 {
@@ -340,6 +389,7 @@ main (int argc, char **argv)
   g_test_add_func ("/ops/convolution/nan", test_nan);
   g_test_add_func ("/ops/tanh-clamp", test_tanh_clamp);
   g_test_add_func ("/ops/pixel-shuffle", test_pixel_shuffles);
+  g_test_add_func ("/ops/pixel-window", test_pixel_window);
   g_test_add_func ("/ops/shortcut", test_shortcuts);
   return g_test_run ();
 }

@@ -3,10 +3,14 @@
 the command line, vae-embedded.safetensors, with models/vae.py in PyTorch.
 
 The weights of the first two are not stored: tensor number i of the .json is uniform (1000 + i), as the test draws it too. Public is
-the layout of TAEHV's published checkpoints."""
+the layout of TAEHV's published checkpoints.
+
+And taew2_1 and taew2_2: the same layout with the channels and patches of the checkpoints of these names, only narrower, and loaded as they
+are: without a config, and in the first of them with weights of a first level that grows more than it should."""
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy
@@ -66,6 +70,23 @@ def make_random(name, config, n_latents, height, width):
     save(name, numbers(model, n_latents, height, width, uniform(1, (n_latents, height, width, channels), 2)))
 
 
+def make_file(name, config, wide, n_latents, height, width):
+    """wide: names of tensors with more rows than the model uses"""
+    model = vae.TAEHV(config | {"encoder_widths": [8] * 4, "decoder_widths": [16, 12, 8, 8]})
+    shapes = {name: tensor.shape for name, tensor in sorted(model.state_dict().items())}
+    shapes |= {name: (2 * shapes[name][0], *shapes[name][1:]) for name in wide}
+    state = {}
+    for i, (key, shape) in enumerate(shapes.items()):
+        scale = numpy.float32(0.1 if len(shape) == 1 else numpy.sqrt(3.0 / numpy.prod(shape[1:])))
+        state[key] = uniform(1000 + i, shape, float(scale))
+    with tempfile.TemporaryDirectory() as folder:
+        torch.save(state, Path(folder) / "file.pth")
+        model.load_public(Path(folder) / "file.pth")
+    text = json.dumps(dict(model.config, tensors={key: list(shape) for key, shape in shapes.items()}), indent=1)
+    (GOLDEN / f"{name}.json").write_text(text + "\n")
+    save(name, numbers(model.eval(), n_latents, height, width, uniform(1, (n_latents, height, width, config["latent_channels"]), 2)))
+
+
 def make_embedded(directory):
     model = vae.TAEHV.load(Path(directory) / "vae").eval()
     weights = Path(directory) / "vae" / "diffusion_pytorch_model.safetensors"
@@ -75,5 +96,7 @@ def make_embedded(directory):
 if __name__ == "__main__":
     make_random("vae-small", dict(vae.EMBEDDED_CONFIG, **SMALL), 4, 3, 5)
     make_random("vae-public", vae.public_config(), 3, 2, 3)
+    make_file("taew2_1", vae.public_config(), ["decoder.7.conv.weight"], 3, 2, 3)
+    make_file("taew2_2", vae.public_config(48, 2), [], 3, 2, 3)
     for directory in sys.argv[1:]:
         make_embedded(directory)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* TAEHV's decoder and encoder against models/vae.py (tests/reference/vae.py): two layouts with random weights, and the embedded
- * model; whole clips, and the same clips piece by piece. */
+/* TAEHV's decoder and encoder against models/vae.py (tests/reference/vae.py): two layouts with random weights, the embedded model, and files
+ * as they are published, without a config; whole clips, and the same clips piece by piece. */
 #include <glib/gstdio.h>
 #include <math.h>
 
 #include "stage-support.h"
 #include "stages/vae-private.h"
+#include "weights/config-shapes.h"
 #include "weights/tensor-writer.h"
 
 /* Of max |a - b| over the reference's rms. Both sides sum in single precision and in different orders (ours also with the weights of
@@ -21,17 +22,18 @@ typedef struct {
   SoraQueue *queue;
   SoraVae *vae;
   guint n, height, width;       /* latents of the golden file */
+  gboolean is_raw;              /* the golden latents are not normalised */
 } Fixture;
 
-/* The weights that tests/reference/vae.py drew for the shapes in the .json */
+/* The weights that tests/reference/vae.py drew for the shapes in the .json, from a file whose name ends in @name */
 static SoraWeightFile *
-draw_weights (const gchar *json_path)
+draw_weights_named (const gchar *json_path, const gchar *name)
 {
   g_autoptr (GError) error = NULL;
-  g_autofree gchar *path = NULL;
+  g_autofree gchar *path = NULL, *pattern = g_strconcat ("sora-XXXXXX-", name, NULL);
   SoraWeightFile *file;
 
-  g_close (g_file_open_tmp ("sora-vae-XXXXXX.safetensors", &path, NULL), NULL);
+  g_close (g_file_open_tmp (pattern, &path, NULL), NULL);
   sora_test_draw_weights (json_path, path, NULL);
   file = sora_weight_file_open (path, &error);
   g_assert_no_error (error);
@@ -39,6 +41,13 @@ draw_weights (const gchar *json_path)
   return file;
 }
 
+static SoraWeightFile *
+draw_weights (const gchar *json_path)
+{
+  return draw_weights_named (json_path, "vae.safetensors");
+}
+
+/* @config_path: (nullable): NULL = shapes say all */
 static void
 fixture_open (Fixture *f, const gchar *config_path, const gchar *golden)
 {
@@ -50,7 +59,10 @@ fixture_open (Fixture *f, const gchar *config_path, const gchar *golden)
   f->n = size[0];
   f->height = size[1];
   f->width = size[2];
-  sora_vae_config_load (&f->config, config_path, &error);
+  if (config_path)
+    sora_vae_config_load (&f->config, config_path, &error);
+  else
+    sora_vae_config_from_shapes (&f->config, f->weights, &error);
   g_assert_no_error (error);
   sora_vae_validate (&f->config, f->weights, &error);
   g_assert_no_error (error);
@@ -75,6 +87,17 @@ frame_bytes (const Fixture *f)
   return (gsize) f->height * f->width * f->config.spatial_scale * f->config.spatial_scale * 3;
 }
 
+/* Every @step-th number of golden latents as the VAE has them */
+static void
+normalise (const Fixture *f, gfloat *latents, gsize n, guint step)
+{
+  for (gsize i = 0; i < n && f->is_raw; i++) {
+    guint channel = i * step % f->config.latent_channels;
+
+    latents[i] = (latents[i] - f->config.latents_mean[channel]) / f->config.latents_std[channel];
+  }
+}
+
 /* Decodes the golden latents in pieces; (transfer full): all bytes. With @check, features are compared with the golden ones (one
  * piece only). */
 static guint8 *
@@ -83,11 +106,12 @@ decode (Fixture *f, guint piece, guint max_latents, gboolean check)
   gsize latent = (gsize) f->height * f->width * f->config.latent_channels, bytes = f->config.time_scale * frame_bytes (f);
   g_autofree gfloat *latents = stage_golden (f->golden, NULL, "latents");
   g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (f->queue));
-  SoraVaeDecoderState *state = sora_vae_decoder_state_new (f->vae, f->height, f->width, max_latents, arena);
+  SoraVaeDecoderState *state = sora_vae_decoder_state_new (f->vae, f->height, f->width, max_latents, NULL, arena);
   cl_mem rgb = sora_queue_alloc (f->queue, piece * bytes);
   guint8 *result = g_malloc (f->n * bytes);
   g_autoptr (GError) error = NULL;
 
+  normalise (f, latents, f->n * latent, 1);
   sora_arena_commit (arena, &error);
   g_assert_no_error (error);
   /* twice: a reset must forget the first time */
@@ -166,7 +190,7 @@ encode (Fixture *f, guint piece, guint max_latents)
   gsize latent = (gsize) f->height * f->width * f->config.latent_channels, bytes = f->config.time_scale * frame_bytes (f);
   g_autofree guint8 *frames = draw_frames (f);
   g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (f->queue));
-  SoraVaeEncoderState *state = sora_vae_encoder_state_new (f->vae, f->height, f->width, max_latents, arena);
+  SoraVaeEncoderState *state = sora_vae_encoder_state_new (f->vae, f->height, f->width, max_latents, FALSE, arena);
   cl_mem rgb = sora_queue_alloc (f->queue, piece * bytes), out = sora_test_alloc (f->queue, piece * latent);
   gfloat *result = g_new (gfloat, f->n * latent);
   g_autoptr (GError) error = NULL;
@@ -199,6 +223,7 @@ check_encoder (Fixture *f)
 
   for (gsize i = 0; i < n_golden; i++)
     kept[i] = whole[i * STEP];
+  normalise (f, expected, n_golden, STEP);
   sora_test_assert_close (kept, expected, n_golden, TOLERANCE, "encoded latents");
   sora_test_assert_same (streamed, whole, n, "latents encoded one by one");
   sora_test_assert_same (chunked, whole, n, "latents encoded in chunks");
@@ -214,6 +239,41 @@ test_random (gconstpointer name)
   check_decoder (&f);
   if (!sora_test_is_small ())
     check_encoder (&f);
+  fixture_clear (&f);
+}
+
+/* A file as TAEHV's or LightX2V's are published */
+typedef struct {
+  const gchar *golden, *name;
+  gboolean is_raw;
+  guint channels, patch_size;
+} PublicFile;
+
+static const PublicFile public_files[] = {
+  { "taew2_1", "taew2_1.safetensors", FALSE, 16, 1 }, { "taew2_2", "taew2_2.safetensors", FALSE, 48, 2 },
+  { "taew2_1", "LightTAEw2_1.pth", TRUE, 16, 1 },
+};
+
+static void
+test_public_file (gconstpointer data)
+{
+  const PublicFile *file = data;
+  g_autofree gchar *json = g_strdup_printf ("%s/%s.json", g_getenv ("SORA_TEST_GOLDEN"), file->golden);
+  Fixture f = { .weights = draw_weights_named (json, file->name), .is_raw = file->is_raw };
+  SoraVaeConfig expected;
+
+  fixture_open (&f, NULL, file->golden);
+  g_assert_true (sora_vae_config_load (&expected, json, NULL));
+  g_assert_cmpmem (&f.config.encoder, sizeof (SoraVaeLevels), &expected.encoder, sizeof (SoraVaeLevels));
+  g_assert_cmpmem (&f.config.decoder, sizeof (SoraVaeLevels), &expected.decoder, sizeof (SoraVaeLevels));
+  g_assert_cmpuint (f.config.frames_to_trim, ==, expected.frames_to_trim);
+  g_assert_cmpuint (f.config.frames_to_trim, ==, 3);
+  g_assert_cmpuint (f.config.latent_channels, ==, file->channels);
+  g_assert_cmpuint (f.config.patch_size, ==, file->patch_size);
+  g_assert_cmpuint (f.config.spatial_scale, ==, 8 * file->patch_size);
+  check_decoder (&f);
+  check_encoder (&f);
+  sora_vae_config_clear (&expected);
   fixture_clear (&f);
 }
 
@@ -266,6 +326,10 @@ main (int argc, char **argv)
   if (!sora_test_is_small ()) {
     g_test_add_data_func ("/stages/vae/public", "vae-public", test_random);
     g_test_add_func ("/stages/vae/embedded", test_embedded);
+    for (guint i = 0; i < G_N_ELEMENTS (public_files); i++) {
+      g_autofree gchar *path = g_strconcat ("/stages/vae/", public_files[i].name, NULL);
+      g_test_add_data_func (path, &public_files[i], test_public_file);
+    }
   }
   g_test_add_func ("/stages/vae/missing", test_missing);
   return g_test_run ();

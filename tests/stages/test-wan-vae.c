@@ -110,22 +110,35 @@ typedef struct {
   cl_mem latents, rgb;          /* of all latents */
 } Run;
 
+/* @tiling: (nullable): of a decoder, with @max_latents a call */
 static void
-run_open (Run *run, Fixture *f, gboolean encodes)
+run_open_kind (Run *run, Fixture *f, gboolean encodes, const SoraVaeTiling *tiling, guint max_latents)
 {
   g_autoptr (GError) error = NULL;
   g_autofree gfloat *latents = draw_latents (f);
 
   *run = (Run) { f, sora_arena_new (sora_queue_get_device (f->queue)) };
   if (encodes)
-    run->encoder = sora_vae_encoder_state_new (f->vae, f->height, f->width, f->n, run->arena);
+    run->encoder = sora_vae_encoder_state_new (f->vae, f->height, f->width, max_latents, FALSE, run->arena);
   else
-    run->decoder = sora_vae_decoder_state_new (f->vae, f->height, f->width, f->n, run->arena);
+    run->decoder = sora_vae_decoder_state_new (f->vae, f->height, f->width, max_latents, tiling, run->arena);
   sora_arena_commit (run->arena, &error);
   g_assert_no_error (error);
   run->latents = encodes ? sora_test_alloc (f->queue, f->n * latent_floats (f))
       : sora_test_upload (f->queue, latents, f->n * latent_floats (f));
   run->rgb = sora_queue_alloc (f->queue, f->n * f->config.time_scale * frame_bytes (f));
+}
+
+static void
+run_open (Run *run, Fixture *f, gboolean encodes)
+{
+  run_open_kind (run, f, encodes, NULL, f->n);
+}
+
+static void
+run_open_tiled (Run *run, Fixture *f, const SoraVaeTiling *tiling, guint max_latents)
+{
+  run_open_kind (run, f, FALSE, tiling, max_latents);
 }
 
 static void
@@ -459,6 +472,95 @@ test_original_names (gconstpointer name)
   fixture_clear (&original);
 }
 
+/* --- tiles ----------------------------------------------------------------------------------------------------- */
+
+/* A picture on which tiles lie at the edges and in the middle, with a latent that looks back at another: of TILE pixels, which are 16 or 8 where
+ * the picture is cut, 2 rows of 10 or 3 of 8, and 3 columns of 14 or 5 of 8. */
+#define TILED_HEIGHT 10
+#define TILED_WIDTH 20
+#define TILED_LATENTS 2
+#define TILE 64
+
+static void
+open_picture (Fixture *f, const gchar *name)
+{
+  fixture_open (f, name, NULL);
+  f->height = TILED_HEIGHT;
+  f->width = TILED_WIDTH;
+  f->n = TILED_LATENTS;
+}
+
+/* (transfer full): the picture's latents decoded in tiles of @size, or, if that is 0, whole; @piece: latents a call; @is_endless: the decoder
+ * does not know when the stream ends; @rounds: how often, as a reset must forget the time before */
+static guint8 *
+decode_tiled (Fixture *f, guint size, guint piece, gboolean is_endless, guint rounds)
+{
+  const SoraVaeTiling tiling = { size, is_endless ? 0 : f->n };
+  gsize latent = latent_floats (f) * sizeof (gfloat), bytes = f->config.time_scale * frame_bytes (f);
+  cl_mem some = sora_queue_alloc (f->queue, piece * latent), frames = sora_queue_alloc (f->queue, piece * bytes);
+  guint8 *result;
+  Run run;
+
+  run_open_tiled (&run, f, &tiling, piece);
+  g_assert_cmpuint (sora_vae_decoder_state_get_chunk (run.decoder), ==, size > 0 ? piece : 1);
+  g_test_message ("tiles of %u: %.1f MB", size, sora_arena_get_size (run.arena) / 1e6);
+  for (guint round = 0; round < rounds; round++) {
+    sora_vae_decoder_reset (run.decoder, f->queue);
+    for (guint i = 0, n; i < f->n; i += n) {
+      n = MIN (piece, f->n - i);
+      sora_queue_copy (f->queue, run.latents, i * latent, some, 0, n * latent);
+      sora_vae_decode (f->vae, run.decoder, f->queue, some, n, frames);
+      sora_queue_copy (f->queue, frames, 0, run.rgb, i * bytes, n * bytes);
+    }
+  }
+  result = download_frames (&run);
+  run_clear (&run);
+  clReleaseMemObject (some);
+  clReleaseMemObject (frames);
+  return result;
+}
+
+/* Tiles see all that their pixels are made of, and each pixel is added up in one order: there is no seam, not even by a bit. */
+static void
+test_tiles (gconstpointer name)
+{
+  Fixture f = { 0 };
+  g_autofree guint8 *whole = NULL, *at_once = NULL, *one_by_one = NULL;
+  gsize n;
+
+  open_picture (&f, name);
+  n = count_frames (&f) * frame_bytes (&f);
+  whole = decode_tiled (&f, 0, 1, FALSE, 1);
+  at_once = decode_tiled (&f, TILE, TILED_LATENTS, FALSE, 1);
+  g_assert_cmpmem (at_once, n, whole, n);
+  one_by_one = decode_tiled (&f, TILE, 1, TRUE, 2);
+  g_assert_cmpmem (one_by_one, n, whole, n);
+  fixture_clear (&f);
+}
+
+/* A call that is cancelled again and again goes on where it was. */
+static void
+test_tiles_cancelled (gconstpointer name)
+{
+  const SoraVaeTiling tiling = { TILE, 0 };
+  Fixture f = { 0 };
+  Run run;
+  g_autofree guint8 *whole = NULL, *disturbed = NULL;
+  guint n = 0;
+
+  open_picture (&f, name);
+  whole = decode_tiled (&f, 0, 1, FALSE, 1);
+  run_open_tiled (&run, &f, &tiling, 1);
+  for (guint i = 0; i < f.n; i++)
+    n += decode_disturbed (&run, i);
+  g_test_message ("cancelled %u times", n);
+  g_assert_cmpuint (n, >=, f.n);
+  disturbed = download_frames (&run);
+  g_assert_cmpmem (disturbed, count_frames (&f) * frame_bytes (&f), whole, count_frames (&f) * frame_bytes (&f));
+  run_clear (&run);
+  fixture_clear (&f);
+}
+
 /* A config that asks for more than the file has: the message names the tensor. */
 static void
 test_missing (gconstpointer name)
@@ -493,13 +595,38 @@ plan (const SoraVaeConfig *config, gboolean decodes, guint width, guint height)
   guint64 size;
 
   sora_wan_vae_half_init (&half, config, decodes, FALSE);
-  state = sora_wan_vae_state_new (&half, height / config->spatial_scale, width / config->spatial_scale, arena);
+  state = sora_wan_vae_state_new (&half, height / config->spatial_scale, width / config->spatial_scale, FALSE, arena);
   size = sora_arena_get_size (arena);
   g_test_message ("%s of %ux%u pixels: %.2f GB in all, largest map %.2f GB", decodes ? "decoding" : "encoding", width, height, size / 1e9,
       4e-9 * sora_wan_vae_state_get_largest (state));
   sora_wan_vae_state_free (state);
   sora_wan_vae_half_clear (&half);
   return size;
+}
+
+/* Likewise of a decoder in tiles of @size, or of an encoder of one picture */
+static guint64
+plan_less (const SoraVaeConfig *config, guint size, guint width, guint height)
+{
+  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+  g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (queue));
+  guint h = height / config->spatial_scale, w = width / config->spatial_scale;
+  SoraWanVaeTiles *tiles = NULL;
+  SoraWanVaeState *state = NULL;
+  SoraWanVaeHalf half;
+  guint64 bytes;
+
+  sora_wan_vae_half_init (&half, config, size > 0, FALSE);
+  if (size > 0)
+    tiles = sora_wan_vae_tiles_new (&half, h, w, 21, 21, size, arena);
+  else
+    state = sora_wan_vae_state_new (&half, h, w, TRUE, arena);
+  bytes = sora_arena_get_size (arena);
+  g_test_message ("%ux%u pixels, %s %u: %.2f GB in all", width, height, size > 0 ? "tiles of" : "encoding a picture", size, bytes / 1e9);
+  sora_wan_vae_tiles_free (tiles);
+  sora_wan_vae_state_free (state);
+  sora_wan_vae_half_clear (&half);
+  return bytes;
 }
 
 /* The published layouts: most of the memory is what the convolutions remember, two frames each. */
@@ -521,6 +648,12 @@ test_memory (void)
   plan (&config, FALSE, 832, 480);
   plan (&residual, TRUE, 1280, 704);
   plan (&residual, FALSE, 1280, 704);
+  for (guint size = 64; size <= 512; size *= 2) {
+    plan_less (&config, size, 832, 480);
+    plan_less (&residual, size, 1280, 704);
+  }
+  plan_less (&config, 0, 832, 480);
+  plan_less (&residual, 0, 1280, 704);
 }
 
 static void
@@ -532,7 +665,7 @@ add_tests (const gchar *name)
     gboolean small;
   } tests[] = {
     { "decode", test_decode, TRUE }, { "missing", test_missing, TRUE }, { "encode", test_encode }, { "cancel", test_cancel },
-    { "original-names", test_original_names },
+    { "original-names", test_original_names }, { "tiles", test_tiles }, { "tiles-cancelled", test_tiles_cancelled },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (tests); i++) {

@@ -326,13 +326,14 @@ static void
 test_reports (void)
 {
   const gchar *const arguments[] = { "generate", "--model", model, "--prompt", "cat", "--frames", "5", "--output", "-", "--stats", "--profile",
-    NULL };
+    "--vae-tile", "off", NULL };
   g_autofree gchar *out = NULL, *err = NULL;
 
   g_assert_cmpint (run (arguments, &out, &err), ==, 0);
   g_assert_true (g_str_has_prefix (out, "YUV4MPEG2 "));
   g_assert_nonnull (strstr (err, "peak_rss_bytes "));
   g_assert_nonnull (strstr (err, "realtime_ratio "));
+  g_assert_nonnull (strstr (err, "vae_tile 0\n"));
   g_assert_nonnull (strstr (err, "linear"));
 }
 
@@ -454,6 +455,8 @@ test_errors (void)
     { { "generate", "--prompt", "x", "--output", "x.y4m", "--guidance-interval", "0.5" }, "BEGIN:END" },
     { { "generate", "--prompt", "x", "--output", "x.y4m", "--guidance-interval", "0:1x" }, "BEGIN:END" },
     { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", model, "--guidance-interval", "0.5:0.4" }, "the end of guidance is 0.4" },
+    { { "generate", "--prompt", "x", "--output", "x.y4m", "--vae-tile", "small" }, "auto, off or a number" },
+    { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", model, "--vae-tile", "8" }, "16 to 16384" },
     { { "info", "/nonexistent" }, "/nonexistent" },
     { { "models", "--xml" }, "--xml" },
   };

@@ -76,6 +76,7 @@ test_streaming (void)
   g_assert_cmpfloat (config->context_timestep, ==, 50);
   g_assert_cmpfloat (config->context_noise, ==, 0.05);
   g_assert_cmpuint (config->text_length, ==, 64);
+  g_assert_cmpint (config->prompt_cleaning, ==, SORA_PROMPT_WHITESPACE);
   g_assert_cmpint (config->frame_rate[0], ==, 16);
   g_assert_cmpint (config->frame_rate[1], ==, 1);
   g_assert_cmpuint (config->n_sizes, ==, 2);
@@ -96,6 +97,7 @@ test_clip (void)
   g_autoptr (GError) error = NULL;
 
   g_assert_true (load_text (STREAMING, "{\"format\": \"sora\", \"version\": 1, \"causal\": false, \"default_latents\": 5, \"text_length\": 64, "
+          "\"prompt_cleaning\": \"wan\", "
           "\"frame_rate\": [30000, 1001], \"sizes\": [[64, 32]], \"sampler\": \"renoise\", \"steps\": 4, \"shift\": 5, "
           "\"guidance_scale\": 1, \"prediction_type\": \"flow\"}", &configs, &error));
   g_assert_no_error (error);
@@ -126,6 +128,7 @@ test_wan_defaults (void)
   g_assert_cmpfloat (config.shift, ==, 8);
   g_assert_cmpuint (config.default_latents, ==, 21);    /* 81 frames */
   g_assert_cmpuint (config.text_length, ==, 512);
+  g_assert_cmpint (config.prompt_cleaning, ==, SORA_PROMPT_WAN);
   g_assert_true (g_file_set_contents (path, wan_scheduler, -1, NULL));
   g_assert_true (sora_streaming_config_init_wan (&config, 48, path, &error));
   g_assert_cmpint (config.sampler, ==, SORA_SAMPLER_UNIPC);
@@ -306,6 +309,8 @@ static const Fault faults[] = {
   { STREAMING, "\"context_timestep\": 50", "\"context_timestep\": 1001", BAD, "\"context_timestep\"" },
   { STREAMING, "\"context_noise\": 0.05", "\"context_noise\": \"0.05\"", BAD, "\"context_noise\"" },
   { STREAMING, "\"text_length\": 64", "\"text_length\": 6.4", BAD, "\"text_length\"" },
+  { STREAMING, "\"text_length\": 64", "\"text_length\": 64, \"prompt_cleaning\": \"clip\"", BAD, "expected \"whitespace\" or \"wan\"" },
+  { STREAMING, "\"text_length\": 64", "\"text_length\": 64, \"prompt_cleaning\": 1", BAD, "\"prompt_cleaning\"" },
   { STREAMING, "[16, 1]", "[16, 0]", BAD, "\"frame_rate\"" },
   { STREAMING, "[16, 1]", "[16]", BAD, "\"frame_rate\": expected an array of 2" },
   { STREAMING, "[[256, 256], [320, 192]]", "[]", BAD, "\"sizes\"" },

@@ -59,6 +59,10 @@ static const Case cases[] = {
     { "encoder.block.0.layer.0.SelfAttention.q.weight", "shared.weight" } },
   { "umt5-gguf", { "enc.blk.0.attn_q.weight", "token_embd.weight", "enc.blk.23.ffn_up.weight" },
     { "encoder.block.0.layer.0.SelfAttention.q.weight", "shared.weight", "encoder.block.23.layer.1.DenseReluDense.wi_1.weight" } },
+  { "vae", { "decoder.middle.0.residual.0.gamma", "conv1.bias" }, { "decoder.middle.0.residual.0.gamma", "conv1.bias" } },
+  { "vae-prefix", { "model.decoder.middle.0.residual.0.gamma", "model.conv1.bias" }, { "decoder.middle.0.residual.0.gamma", "conv1.bias" } },
+  { "vae-diffusers-prefix", { "vae.decoder.mid_block.resnets.0.norm1.gamma", "vae.quant_conv.bias" },
+    { "decoder.mid_block.resnets.0.norm1.gamma", "quant_conv.bias" } },
 };
 
 static void

@@ -9,61 +9,18 @@
   "\nX\x01\0\0\0" "0X\x03\0\0\0cpuK\x06tQ" offset shape stride "\x89}tR"
 #define SIZED(text) (const guint8 *) (text), sizeof (text) - 1
 
-typedef struct {
-  const gchar *name;
-  const guint8 *data;
-  gsize size;
-} Entry;
-
-/* A ZIP archive of stored entries. Sums are left 0: nobody reads them. */
-static GByteArray *
-make_zip (const Entry *entries, guint n)
-{
-  GByteArray *bytes = g_byte_array_new ();
-  g_autoptr (GByteArray) directory = g_byte_array_new ();
-
-  for (guint i = 0; i < n; i++) {
-    gsize offset = bytes->len, length = strlen (entries[i].name);
-    for (guint central = 0; central < 2; central++) {
-      GByteArray *header = central ? directory : bytes;
-      weight_test_put_text (header, central ? "PK\1\2" : "PK\3\4");
-      weight_test_put (header, central ? 6 : 4, 20);    /* versions, flags */
-      weight_test_put (header, 6, 0);   /* method, time, date */
-      weight_test_put (header, 4, 0);   /* sum */
-      weight_test_put (header, 4, entries[i].size);
-      weight_test_put (header, 4, entries[i].size);
-      weight_test_put (header, 4, length);      /* and no extra field */
-      if (central)
-        weight_test_put (header, 8, 0);
-      if (central)
-        weight_test_put (header, 6, (guint64) offset << 16);
-      weight_test_put_text (header, entries[i].name);
-    }
-    g_byte_array_append (bytes, entries[i].data, entries[i].size);
-  }
-  weight_test_put_text (directory, "PK\5\6");
-  weight_test_put (directory, 4, 0);
-  weight_test_put (directory, 2, n);
-  weight_test_put (directory, 2, n);
-  weight_test_put (directory, 4, directory->len - 12);
-  weight_test_put (directory, 4, bytes->len);
-  weight_test_put (directory, 2, 0);
-  g_byte_array_append (bytes, directory->data, directory->len);
-  return bytes;
-}
-
 /* An archive of a pickle and one storage of 24 bytes, 0, 1, 2 ... */
 static GByteArray *
 make_archive (const guint8 *pickle, gsize size)
 {
   guint8 storage[24];
-  const Entry entries[] = {
+  const WeightTestEntry entries[] = {
     { "a/data.pkl", pickle, size }, { "a/byteorder", SIZED ("little") }, { "a/data/0", storage, sizeof (storage) }
   };
 
   for (guint i = 0; i < sizeof (storage); i++)
     storage[i] = i;
-  return make_zip (entries, G_N_ELEMENTS (entries));
+  return weight_test_zip (entries, G_N_ELEMENTS (entries));
 }
 
 typedef struct {
@@ -108,16 +65,16 @@ test_bad (gconstpointer data)
 static void
 test_bad_zip (void)
 {
-  static const Entry other[] = { { "a/code.py", SIZED ("x") } };
-  static const Entry two[] = { { "a/data.pkl", SIZED ("x") }, { "b/data.pkl", SIZED ("x") } };
-  static const Entry same[] = { { "a/data.pkl", SIZED ("x") }, { "a/data.pkl", SIZED ("x") } };
-  static const Entry big[] = { { "a/data.pkl", SIZED ("\x80\x02}.") }, { "a/byteorder", SIZED ("big") } };
-  g_autoptr (GByteArray) no_pickle = make_zip (other, 1);
-  g_autoptr (GByteArray) two_pickles = make_zip (two, 2);
-  g_autoptr (GByteArray) same_name = make_zip (same, 2);
-  g_autoptr (GByteArray) big_endian = make_zip (big, 2);
-  g_autoptr (GByteArray) moved = make_zip (other, 1);
-  g_autoptr (GByteArray) two_sizes = make_zip (other, 1);
+  static const WeightTestEntry other[] = { { "a/code.py", SIZED ("x") } };
+  static const WeightTestEntry two[] = { { "a/data.pkl", SIZED ("x") }, { "b/data.pkl", SIZED ("x") } };
+  static const WeightTestEntry same[] = { { "a/data.pkl", SIZED ("x") }, { "a/data.pkl", SIZED ("x") } };
+  static const WeightTestEntry big[] = { { "a/data.pkl", SIZED ("\x80\x02}.") }, { "a/byteorder", SIZED ("big") } };
+  g_autoptr (GByteArray) no_pickle = weight_test_zip (other, 1);
+  g_autoptr (GByteArray) two_pickles = weight_test_zip (two, 2);
+  g_autoptr (GByteArray) same_name = weight_test_zip (same, 2);
+  g_autoptr (GByteArray) big_endian = weight_test_zip (big, 2);
+  g_autoptr (GByteArray) moved = weight_test_zip (other, 1);
+  g_autoptr (GByteArray) two_sizes = weight_test_zip (other, 1);
 
   moved->data[18] = moved->data[22] = 200;      /* longer than the file, in the local header and in the directory */
   moved->data[30 + 10 + 20] = moved->data[30 + 10 + 24] = 200;

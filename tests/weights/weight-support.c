@@ -126,3 +126,39 @@ weight_test_put_text (GByteArray *bytes, const gchar *text)
 {
   g_byte_array_append (bytes, (const guint8 *) text, strlen (text));
 }
+
+GByteArray *
+weight_test_zip (const WeightTestEntry *entries, guint n)
+{
+  GByteArray *bytes = g_byte_array_new ();
+  g_autoptr (GByteArray) directory = g_byte_array_new ();
+
+  for (guint i = 0; i < n; i++) {
+    gsize offset = bytes->len, length = strlen (entries[i].name);
+    for (guint central = 0; central < 2; central++) {
+      GByteArray *header = central ? directory : bytes;
+      weight_test_put_text (header, central ? "PK\1\2" : "PK\3\4");
+      weight_test_put (header, central ? 6 : 4, 20);    /* versions, flags */
+      weight_test_put (header, 6, 0);   /* method, time, date */
+      weight_test_put (header, 4, 0);   /* sum */
+      weight_test_put (header, 4, entries[i].size);
+      weight_test_put (header, 4, entries[i].size);
+      weight_test_put (header, 4, length);      /* and no extra field */
+      if (central)
+        weight_test_put (header, 8, 0);
+      if (central)
+        weight_test_put (header, 6, (guint64) offset << 16);
+      weight_test_put_text (header, entries[i].name);
+    }
+    g_byte_array_append (bytes, entries[i].data, entries[i].size);
+  }
+  weight_test_put_text (directory, "PK\5\6");
+  weight_test_put (directory, 4, 0);
+  weight_test_put (directory, 2, n);
+  weight_test_put (directory, 2, n);
+  weight_test_put (directory, 4, directory->len - 12);
+  weight_test_put (directory, 4, bytes->len);
+  weight_test_put (directory, 2, 0);
+  g_byte_array_append (bytes, directory->data, directory->len);
+  return bytes;
+}

@@ -25,6 +25,15 @@ typedef struct {
 /* (transfer full): a safetensors file of @n tensors */
 GByteArray *weight_test_safetensors (const WeightTestTensor *tensors, guint n);
 
+typedef struct {
+  const gchar *name;
+  const guint8 *data;
+  gsize size;
+} WeightTestEntry;
+
+/* (transfer full): a ZIP archive of stored entries. Sums are left 0: nobody reads them. */
+GByteArray *weight_test_zip (const WeightTestEntry *entries, guint n);
+
 /* A golden file, tests/golden/weights/NAME: its path, its content (transfer full) */
 gchar *weight_test_golden (const gchar *name);
 GByteArray *weight_test_load (const gchar *name);

@@ -35,6 +35,7 @@ struct _SoraStream {
   guint n_branches;             /* 2 with guidance */
 
   SoraTransformer *transformer; /* the expert that the state is for at present; NULL: none */
+  guint expert;                 /* its number; an address says nothing, as one that was freed may come again */
   gboolean conditioned;         /* the state has the timesteps and the image as this transformer makes them */
   SoraTextEncoderState *text_state;
   SoraTransformerState *transformer_state;
@@ -841,14 +842,13 @@ condition (SoraStream *stream)
 static gboolean
 use_expert (SoraStream *stream, guint index, GCancellable *cancellable, GError **error)
 {
-  SoraTransformer *before = stream->transformer;
-
+  if (!stream->transformer || stream->expert != index)
+    stream->conditioned = FALSE;
   stream->transformer = NULL;
   if (!stream->experts[index] && !load_expert (stream, index, cancellable, error))
     return FALSE;
   stream->transformer = stream->experts[index]->transformer;
-  if (stream->transformer != before)
-    stream->conditioned = FALSE;
+  stream->expert = index;
   condition (stream);
   return sora_queue_check (stream->queue, error);
 }

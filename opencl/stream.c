@@ -433,23 +433,45 @@ fits_memory (SoraStream *stream)
   return bytes <= max_memory (stream) && largest <= G_MAXINT32 && largest * sizeof (gfloat) <= device->max_allocation;
 }
 
-/* Declared, and declared again with smaller tiles of the VAE until it fits, where they are to be chosen; then all is allocated at once. */
+static void
+plan_with_tile (SoraStream *stream, guint tile)
+{
+  drop_memory (stream);
+  stream->arena = sora_arena_new (sora_queue_get_device (stream->queue));
+  declare_memory (stream, tile);
+  stream->vae_tile = sora_vae_decoder_state_is_tiled (stream->decoder_state) ? tile : 0;
+}
+
+/* The largest tile of the VAE with which all fits, 0 = the whole picture; or, if none does, that which takes the least: weights are streamed then. */
+static void
+plan_with_best_tile (SoraStream *stream)
+{
+  static const guint tiles[] = { 0, 512, 384, 256, 192, 128, 96, 64 };
+  guint64 least = G_MAXUINT64;
+  guint best = 0;
+
+  for (guint i = 0; i < G_N_ELEMENTS (tiles); i++) {
+    plan_with_tile (stream, tiles[i]);
+    if (fits_memory (stream))
+      return;
+    if (sora_arena_get_size (stream->arena) < least) {
+      least = sora_arena_get_size (stream->arena);
+      best = tiles[i];
+    }
+  }
+  plan_with_tile (stream, best);
+}
+
+/* Declared, and declared again until it fits where the VAE's tiles are to be chosen; then all is allocated at once. */
 static gboolean
 plan_memory (SoraStream *stream, GError **error)
 {
-  static const guint tiles[] = { 0, 512, 384, 256, 192, 128, 96, 64 };
-  gboolean is_chosen = stream->options->vae_tile >= 0, has_tiles = stream->model->vae.kind == SORA_VAE_WAN;
-
-  for (guint i = 0; i < G_N_ELEMENTS (tiles); i++) {
-    guint tile = is_chosen && has_tiles ? (guint) stream->options->vae_tile : tiles[i];
-
-    drop_memory (stream);
-    stream->arena = sora_arena_new (sora_queue_get_device (stream->queue));
-    declare_memory (stream, tile);
-    stream->vae_tile = sora_vae_decoder_state_is_tiled (stream->decoder_state) ? tile : 0;
-    if (is_chosen || !has_tiles || fits_memory (stream))
-      break;
-  }
+  if (stream->model->vae.kind != SORA_VAE_WAN)
+    plan_with_tile (stream, 0);
+  else if (stream->options->vae_tile >= 0)
+    plan_with_tile (stream, stream->options->vae_tile);
+  else
+    plan_with_best_tile (stream);
   return check_maps (stream, error) && sora_arena_commit (stream->arena, error);
 }
 

@@ -240,16 +240,18 @@ remove_experts (const gchar *path)
   remove_copy (path);
 }
 
-/* A LoRA changes both. */
+/* The LoRA in the file @path against experts that it was merged into: the first, the second, or both */
 static void
-test_experts (void)
+check_experts (const gchar *path, gboolean in_first, gboolean in_second)
 {
   static const Layer *const layers[] = { style, NULL };
   static const gdouble weight = 0.75;
-  const gchar *paths[] = { style_path, NULL };
+  const gchar *paths[] = { path, NULL };
   g_autofree gchar *copy = make_experts (), *merged_copy = make_experts ();
-  merge_file (merged_copy, EXPERT, layers, &weight);
-  merge_file (merged_copy, EXPERT_2, layers, &weight);
+  if (in_first)
+    merge_file (merged_copy, EXPERT, layers, &weight);
+  if (in_second)
+    merge_file (merged_copy, EXPERT_2, layers, &weight);
   g_autoptr (SoraModel) model = open_model (copy), merged_model = open_model (merged_copy);
   g_autoptr (SoraStreamOptions) options = default_options ();
   g_autoptr (SoraStream) plain = open_stream (model, options), merged = open_stream (merged_model, options);
@@ -264,11 +266,31 @@ test_experts (void)
   sora_block_unref (pull (merged));
   sora_block_unref (pull (stream));
   g_assert_cmpuint (actual.n, ==, expected.n);
-  sora_test_assert_close (actual.data, expected.data, actual.n, TOLERANCE, "two experts");
+  sora_test_assert_close (actual.data, expected.data, actual.n, TOLERANCE, "two experts, %d %d", in_first, in_second);
   g_free (expected.data);
   g_free (actual.data);
   remove_experts (copy);
   remove_experts (merged_copy);
+}
+
+/* A LoRA changes both, unless its file is called after one. */
+static void
+test_experts (void)
+{
+  static const gchar *const names[] = { "style_high_noise.safetensors", "style-LOW.safetensors" };
+  g_autofree gchar *folder = g_dir_make_tmp ("sora-test-XXXXXX", NULL), *data = NULL;
+  gsize length;
+
+  g_assert_nonnull (folder);
+  g_assert_true (g_file_get_contents (style_path, &data, &length, NULL));
+  check_experts (style_path, TRUE, TRUE);
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    g_autofree gchar *path = g_build_filename (folder, names[i], NULL);
+    g_assert_true (g_file_set_contents (path, data, length, NULL));
+    check_experts (path, i == 0, i == 1);
+    g_remove (path);
+  }
+  g_rmdir (folder);
 }
 
 /* --- while it runs ----------------------------------------------------------------------------------------------- */

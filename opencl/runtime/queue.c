@@ -447,6 +447,18 @@ ensure_transfer (SoraQueue *queue)
   return queue->transfer != NULL;
 }
 
+/* The next write to @slot waits for all that has been enqueued until now. */
+static void
+mark_used (SoraQueue *queue, Slot *slot)
+{
+  cl_int status;
+
+  g_clear_pointer (&slot->used, clReleaseEvent);
+  status = clEnqueueMarkerWithWaitList (queue->handle, 0, NULL, &slot->used);
+  if (status != CL_SUCCESS)
+    fail_status (queue, status, "clEnqueueMarkerWithWaitList");
+}
+
 /* The kernels that the write waits for must be on their way, hence the flush. */
 cl_mem
 sora_queue_begin_stream (SoraQueue *queue, gsize size)
@@ -461,6 +473,7 @@ sora_queue_begin_stream (SoraQueue *queue, gsize size)
     g_clear_pointer (&slot->mem, clReleaseMemObject);
     slot->mem = sora_queue_alloc (queue, size);
     slot->size = slot->mem ? size : 0;
+    mark_used (queue, slot);    /* the memory may be being poisoned */
   }
   clFlush (queue->handle);
   return slot->mem;
@@ -483,13 +496,7 @@ sora_queue_stream_write (SoraQueue *queue, gsize offset, gsize size, const void 
 void
 sora_queue_end_stream (SoraQueue *queue)
 {
-  Slot *slot = &queue->slots[queue->slot];
-  cl_int status;
-
-  g_clear_pointer (&slot->used, clReleaseEvent);
-  status = clEnqueueMarkerWithWaitList (queue->handle, 0, NULL, &slot->used);
-  if (status != CL_SUCCESS)
-    fail_status (queue, status, "clEnqueueMarkerWithWaitList");
+  mark_used (queue, &queue->slots[queue->slot]);
 }
 
 guint64

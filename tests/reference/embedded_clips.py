@@ -20,7 +20,8 @@ import philox  # noqa: E402
 import sampler  # noqa: E402
 import tokenizer  # noqa: E402
 
-CLIPS = (("a red balloon flies up over a city", 5, "balloon", "city"),)
+CLIPS = (("a red balloon flies up over a city", 5, "balloon", "city"), ("a penguin jumps in the snow", 1, "penguin", "snow"),
+         ("a pizza spins in space", 1, "pizza", "space"))
 FRAMES = (0, 4, 12, 28)     # of eight latents
 CELL = 32                   # pixels of a side
 

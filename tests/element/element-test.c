@@ -147,3 +147,31 @@ element_test_assert_all_freed (void)
   fail_unless_equals_int (fake_sora_calls.models, 0);
   fail_unless_equals_int (fake_sora_calls.devices, 0);
 }
+
+ElementTest
+element_test_play (const gchar *properties)
+{
+  g_autofree gchar *description = g_strdup_printf ("sorasrc name=source seed=9 %s ! video/x-raw,format=RGB,framerate=16/1"
+      " ! appsink name=sink sync=false max-buffers=1", properties);
+  ElementTest test = { element_test_pipeline (description), NULL };
+
+  test.source = gst_bin_get_by_name (GST_BIN (test.pipeline), "source");
+  gst_element_set_state (test.pipeline, GST_STATE_PLAYING);
+  return test;
+}
+
+void
+element_test_end (ElementTest *test)
+{
+  gst_object_unref (test->source);
+  element_test_stop (test->pipeline);
+  element_test_assert_all_freed ();
+}
+
+guint8
+element_test_pull_mood (ElementTest *test)
+{
+  g_autoptr (GstSample) sample = element_test_pull (test->pipeline);
+
+  return element_test_pixel (gst_sample_get_buffer (sample), gst_sample_get_caps (sample), 0, 0) & 0xff;
+}

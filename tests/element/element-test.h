@@ -34,4 +34,16 @@ void element_test_stop (GstElement *pipeline);
 /* Nothing of the double is left alive. */
 void element_test_assert_all_freed (void);
 
+/* A pipeline that plays, and its sorasrc */
+typedef struct {
+  GstElement *pipeline, *source;
+} ElementTest;
+
+/* "sorasrc seed=9 PROPERTIES" at the model's rate in RGB, into an appsink that holds one buffer */
+ElementTest element_test_play (const gchar *properties);
+/* Stops it; nothing of the double is left alive. */
+void element_test_end (ElementTest *test);
+/* The next frame's blue, which the double derives from prompt, seed and LoRAs */
+guint8 element_test_pull_mood (ElementTest *test);
+
 G_END_DECLS

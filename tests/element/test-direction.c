@@ -9,38 +9,6 @@
 /* Long enough for the worker to fill its queue. */
 #define SETTLE_US 30000
 
-typedef struct {
-  GstElement *pipeline, *source;
-} Fixture;
-
-static Fixture
-play (const gchar *properties)
-{
-  g_autofree gchar *description = g_strdup_printf ("sorasrc name=source seed=9 %s ! video/x-raw,format=RGB,framerate=16/1"
-      " ! appsink name=sink sync=false max-buffers=1", properties);
-  Fixture fixture = { element_test_pipeline (description), NULL };
-
-  fixture.source = gst_bin_get_by_name (GST_BIN (fixture.pipeline), "source");
-  gst_element_set_state (fixture.pipeline, GST_STATE_PLAYING);
-  return fixture;
-}
-
-static void
-stop (Fixture *fixture)
-{
-  gst_object_unref (fixture->source);
-  element_test_stop (fixture->pipeline);
-  element_test_assert_all_freed ();
-}
-
-static guint8
-pull_mood (Fixture *fixture)
-{
-  g_autoptr (GstSample) sample = element_test_pull (fixture->pipeline);
-
-  return element_test_pixel (gst_sample_get_buffer (sample), gst_sample_get_caps (sample), 0, 0) & 0xff;
-}
-
 static guint8
 mood_of (const gchar *prompt)
 {
@@ -48,7 +16,7 @@ mood_of (const gchar *prompt)
 }
 
 static void
-assert_prompt (Fixture *fixture, const gchar *expected)
+assert_prompt (ElementTest *fixture, const gchar *expected)
 {
   g_autofree gchar *prompt = NULL;
 
@@ -59,30 +27,30 @@ assert_prompt (Fixture *fixture, const gchar *expected)
 /* A new prompt shows with the next block that is generated, which is the one after those ahead, and not within a block. */
 GST_START_TEST (test_prompt_while_playing)
 {
-  Fixture fixture = play ("prompt=one");
+  ElementTest fixture = element_test_play ("prompt=one");
 
   /* block 0 is one frame, block 1 four; with one taken, block 1 is queued and block 2 not begun before frame 1 is taken */
-  fail_unless_equals_int (pull_mood (&fixture), mood_of ("one"));
+  fail_unless_equals_int (element_test_pull_mood (&fixture), mood_of ("one"));
   g_usleep (SETTLE_US);
   g_object_set (fixture.source, "prompt", "two", NULL);
   assert_prompt (&fixture, "two");
   /* the source is two buffers ahead of us, so it has taken block 1 and block 2 is done too */
   for (guint frame = 1; frame < 9; frame++)
-    fail_unless_equals_int (pull_mood (&fixture), mood_of ("one"));
+    fail_unless_equals_int (element_test_pull_mood (&fixture), mood_of ("one"));
   for (guint frame = 9; frame < 30; frame++)
-    fail_unless_equals_int (pull_mood (&fixture), mood_of ("two"));
-  stop (&fixture);
+    fail_unless_equals_int (element_test_pull_mood (&fixture), mood_of ("two"));
+  element_test_end (&fixture);
 }
 GST_END_TEST;
 
 /* Two changes, then back: the same moods frame by frame. */
 GST_START_TEST (test_replay)
 {
-  Fixture fixture = play ("prompt=one");
+  ElementTest fixture = element_test_play ("prompt=one");
   guint8 moods[60];
 
   for (guint frame = 0; frame < 60; frame++) {
-    moods[frame] = pull_mood (&fixture);
+    moods[frame] = element_test_pull_mood (&fixture);
     if (frame == 10)
       g_object_set (fixture.source, "prompt", "two", "guidance-scale", 3.0, NULL);
     else if (frame == 30)
@@ -94,49 +62,49 @@ GST_START_TEST (test_replay)
   for (guint i = 0; i < 2; i++) {
     fail_unless (gst_element_seek_simple (fixture.pipeline, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH, 0));
     for (guint frame = 0; frame < 60; frame++)
-      fail_unless_equals_int (pull_mood (&fixture), moods[frame]);
+      fail_unless_equals_int (element_test_pull_mood (&fixture), moods[frame]);
   }
   assert_prompt (&fixture, "three");
-  stop (&fixture);
+  element_test_end (&fixture);
 }
 GST_END_TEST;
 
 /* A change after a seek back holds for all that follows, whatever was there before. */
 GST_START_TEST (test_change_in_replay)
 {
-  Fixture fixture = play ("prompt=one");
+  ElementTest fixture = element_test_play ("prompt=one");
 
   for (guint frame = 0; frame < 40; frame++) {
-    pull_mood (&fixture);
+    element_test_pull_mood (&fixture);
     if (frame == 20)
       g_object_set (fixture.source, "prompt", "two", NULL);
   }
   fail_unless (gst_element_seek_simple (fixture.pipeline, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH, 0));
-  fail_unless_equals_int (pull_mood (&fixture), mood_of ("one"));
+  fail_unless_equals_int (element_test_pull_mood (&fixture), mood_of ("one"));
   g_object_set (fixture.source, "prompt", "four", NULL);
   for (guint frame = 1; frame < 9; frame++)
-    pull_mood (&fixture);
+    element_test_pull_mood (&fixture);
   for (guint frame = 9; frame < 60; frame++)
-    fail_unless_equals_int (pull_mood (&fixture), mood_of ("four"));
-  stop (&fixture);
+    fail_unless_equals_int (element_test_pull_mood (&fixture), mood_of ("four"));
+  element_test_end (&fixture);
 }
 GST_END_TEST;
 
 /* Set while the model loads: it holds from block 0. */
 GST_START_TEST (test_prompt_while_loading)
 {
-  Fixture fixture;
+  ElementTest fixture;
 
   fake_sora.load_ms = 100;
-  fixture = play ("prompt=one");
+  fixture = element_test_play ("prompt=one");
   g_object_set (fixture.source, "prompt", "two", NULL);
-  fail_unless_equals_int (pull_mood (&fixture), mood_of ("two"));
-  stop (&fixture);
+  fail_unless_equals_int (element_test_pull_mood (&fixture), mood_of ("two"));
+  element_test_end (&fixture);
 }
 GST_END_TEST;
 
 static void
-assert_warning (Fixture *fixture)
+assert_warning (ElementTest *fixture)
 {
   g_autoptr (GstMessage) message = element_test_wait (fixture->pipeline, GST_MESSAGE_WARNING, 5);
   g_autoptr (GError) error = NULL;
@@ -148,24 +116,24 @@ assert_warning (Fixture *fixture)
 /* Neither text that is not UTF-8 nor 1 MB of it stops the stream, or replaces the prompt. */
 GST_START_TEST (test_bad_prompt_while_playing)
 {
-  Fixture fixture = play ("prompt=one");
+  ElementTest fixture = element_test_play ("prompt=one");
   g_autofree gchar *megabyte = g_strnfill (1 << 20, 'a');
 
-  pull_mood (&fixture);
+  element_test_pull_mood (&fixture);
   g_object_set (fixture.source, "prompt", "\xff\xfe", NULL);
   assert_warning (&fixture);
   assert_prompt (&fixture, "one");
   g_object_set (fixture.source, "prompt", megabyte, NULL);
   for (guint frame = 1; frame < 20; frame++)
-    fail_unless_equals_int (pull_mood (&fixture), mood_of ("one"));
+    fail_unless_equals_int (element_test_pull_mood (&fixture), mood_of ("one"));
   assert_warning (&fixture);
   assert_prompt (&fixture, "one");
   g_object_set (fixture.source, "prompt", "", NULL);
   for (guint frame = 20; frame < 40; frame++)
-    pull_mood (&fixture);
-  fail_unless_equals_int (pull_mood (&fixture), mood_of (""));
+    element_test_pull_mood (&fixture);
+  fail_unless_equals_int (element_test_pull_mood (&fixture), mood_of (""));
   assert_prompt (&fixture, "");
-  stop (&fixture);
+  element_test_end (&fixture);
 }
 GST_END_TEST;
 
@@ -174,7 +142,7 @@ GST_START_TEST (test_bad_prompt_before_start)
 {
   g_autofree gchar *megabyte = g_strnfill (1 << 20, 'a');
   GstElement *pipeline = element_test_pipeline ("sorasrc name=source prompt=one ! fakesink");
-  Fixture fixture = { pipeline, gst_bin_get_by_name (GST_BIN (pipeline), "source") };
+  ElementTest fixture = { pipeline, gst_bin_get_by_name (GST_BIN (pipeline), "source") };
   g_autoptr (GstMessage) message = NULL;
   g_autoptr (GError) error = NULL;
 
@@ -192,7 +160,7 @@ GST_START_TEST (test_bad_prompt_before_start)
   assert_prompt (&fixture, "");
   gst_element_set_state (pipeline, GST_STATE_PAUSED);
   fail_unless_equals_int (gst_element_get_state (pipeline, NULL, NULL, 5 * GST_SECOND), GST_STATE_CHANGE_SUCCESS);
-  stop (&fixture);
+  element_test_end (&fixture);
 }
 GST_END_TEST;
 
@@ -201,7 +169,7 @@ GST_START_TEST (test_controlled_guidance)
 {
   GstElement *pipeline = element_test_pipeline ("sorasrc name=source seed=9 prompt=one ! "
       "video/x-raw,format=RGB,framerate=16/1 ! appsink name=sink sync=false max-buffers=1");
-  Fixture fixture = { pipeline, gst_bin_get_by_name (GST_BIN (pipeline), "source") };
+  ElementTest fixture = { pipeline, gst_bin_get_by_name (GST_BIN (pipeline), "source") };
   GstControlSource *control = gst_interpolation_control_source_new ();
 
   g_object_set (control, "mode", GST_INTERPOLATION_MODE_NONE, NULL);
@@ -215,11 +183,11 @@ GST_START_TEST (test_controlled_guidance)
   for (guint again = 0; again < 2; again++) {
     for (guint frame = 0; frame < 80; frame++) {
       guint begin = frame == 0 ? 0 : 1 + (frame - 1) / 4 * 4; /* of its block */
-      fail_unless_equals_int (pull_mood (&fixture), fake_sora_colour (0, 9, "one", begin / 16) & 0xff);
+      fail_unless_equals_int (element_test_pull_mood (&fixture), fake_sora_colour (0, 9, "one", begin / 16) & 0xff);
     }
     fail_unless (gst_element_seek_simple (pipeline, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH, 0));
   }
-  stop (&fixture);
+  element_test_end (&fixture);
 }
 GST_END_TEST;
 
@@ -268,7 +236,7 @@ GST_START_TEST (test_messages)
 GST_END_TEST;
 
 static gchar *
-get_title (Fixture *fixture)
+get_title (ElementTest *fixture)
 {
   g_autoptr (GstPad) pad = gst_element_get_static_pad (fixture->source, "src");
   g_autoptr (GstEvent) event = gst_pad_get_sticky_event (pad, GST_EVENT_TAG, 0);
@@ -285,19 +253,19 @@ get_title (Fixture *fixture)
 
 GST_START_TEST (test_tags)
 {
-  Fixture fixture = play ("prompt=one");
+  ElementTest fixture = element_test_play ("prompt=one");
   g_autofree gchar *title = NULL;
   g_autofree gchar *later_title = NULL;
 
-  pull_mood (&fixture);
+  element_test_pull_mood (&fixture);
   title = get_title (&fixture);
   fail_unless_equals_string (title, "one");
   g_object_set (fixture.source, "prompt", "two", NULL);
   for (guint frame = 1; frame < 30; frame++)
-    pull_mood (&fixture);
+    element_test_pull_mood (&fixture);
   later_title = get_title (&fixture);
   fail_unless_equals_string (later_title, "two");
-  stop (&fixture);
+  element_test_end (&fixture);
 }
 GST_END_TEST;
 

@@ -46,38 +46,6 @@ GST_START_TEST (test_parse)
 }
 GST_END_TEST;
 
-typedef struct {
-  GstElement *pipeline, *source;
-} Fixture;
-
-static Fixture
-play (const gchar *properties)
-{
-  g_autofree gchar *description = g_strdup_printf ("sorasrc name=source seed=9 prompt=one %s ! video/x-raw,format=RGB,framerate=16/1"
-      " ! appsink name=sink sync=false max-buffers=1", properties);
-  Fixture fixture = { element_test_pipeline (description), NULL };
-
-  fixture.source = gst_bin_get_by_name (GST_BIN (fixture.pipeline), "source");
-  gst_element_set_state (fixture.pipeline, GST_STATE_PLAYING);
-  return fixture;
-}
-
-static void
-stop (Fixture *fixture)
-{
-  gst_object_unref (fixture->source);
-  element_test_stop (fixture->pipeline);
-  element_test_assert_all_freed ();
-}
-
-static guint8
-pull_mood (Fixture *fixture)
-{
-  g_autoptr (GstSample) sample = element_test_pull (fixture->pipeline);
-
-  return element_test_pixel (gst_sample_get_buffer (sample), gst_sample_get_caps (sample), 0, 0) & 0xff;
-}
-
 /* Blue with the LoRAs of @text */
 static guint8
 mood_of (const gchar *text)
@@ -89,7 +57,7 @@ mood_of (const gchar *text)
 }
 
 static void
-assert_loras (Fixture *fixture, const gchar *expected)
+assert_loras (ElementTest *fixture, const gchar *expected)
 {
   g_autofree gchar *loras = NULL;
 
@@ -100,11 +68,11 @@ assert_loras (Fixture *fixture, const gchar *expected)
 /* From the start, then others, then none; and the same again after a seek back. */
 GST_START_TEST (test_while_playing)
 {
-  Fixture fixture = play ("loras=\"a.safetensors:0.5,b.safetensors\"");
+  ElementTest fixture = element_test_play ("prompt=one loras=\"a.safetensors:0.5,b.safetensors\"");
   guint8 moods[60];
 
   for (guint frame = 0; frame < 60; frame++) {
-    moods[frame] = pull_mood (&fixture);
+    moods[frame] = element_test_pull_mood (&fixture);
     if (frame == 10)
       g_object_set (fixture.source, "loras", "c.safetensors:2", NULL);
     else if (frame == 30)
@@ -117,41 +85,41 @@ GST_START_TEST (test_while_playing)
   for (guint i = 0; i < 2; i++) {
     fail_unless (gst_element_seek_simple (fixture.pipeline, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH, 0));
     for (guint frame = 0; frame < 60; frame++)
-      fail_unless_equals_int (pull_mood (&fixture), moods[frame]);
+      fail_unless_equals_int (element_test_pull_mood (&fixture), moods[frame]);
   }
-  stop (&fixture);
+  element_test_end (&fixture);
 }
 GST_END_TEST;
 
 /* Set while the model loads: it holds from block 0. */
 GST_START_TEST (test_while_loading)
 {
-  Fixture fixture;
+  ElementTest fixture;
 
   fake_sora.load_ms = 100;
-  fixture = play ("loras=a");
+  fixture = element_test_play ("prompt=one loras=a");
   g_object_set (fixture.source, "loras", "b", NULL);
-  fail_unless_equals_int (pull_mood (&fixture), mood_of ("b"));
-  stop (&fixture);
+  fail_unless_equals_int (element_test_pull_mood (&fixture), mood_of ("b"));
+  element_test_end (&fixture);
 }
 GST_END_TEST;
 
 /* What does not fit posts a warning; the stream goes on with what it had, as the property tells. */
 GST_START_TEST (test_refused)
 {
-  Fixture fixture = play ("loras=a");
+  ElementTest fixture = element_test_play ("prompt=one loras=a");
   g_autoptr (GstMessage) message = NULL;
   g_autoptr (GError) error = NULL;
 
-  pull_mood (&fixture);
+  element_test_pull_mood (&fixture);
   g_object_set (fixture.source, "loras", "a," FAKE_SORA_BAD_LORA ":0.5", NULL);
   for (guint frame = 1; frame < 30; frame++)
-    fail_unless_equals_int (pull_mood (&fixture), mood_of ("a"));
+    fail_unless_equals_int (element_test_pull_mood (&fixture), mood_of ("a"));
   message = element_test_wait (fixture.pipeline, GST_MESSAGE_WARNING, 5);
   gst_message_parse_warning (message, &error, NULL);
   fail_unless (g_error_matches (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_READ), "%s", error->message);
   assert_loras (&fixture, "a");
-  stop (&fixture);
+  element_test_end (&fixture);
 }
 GST_END_TEST;
 
@@ -159,7 +127,7 @@ GST_END_TEST;
 GST_START_TEST (test_refused_at_start)
 {
   GstElement *pipeline = element_test_pipeline ("sorasrc name=source loras=" FAKE_SORA_BAD_LORA " ! fakesink");
-  Fixture fixture = { pipeline, gst_bin_get_by_name (GST_BIN (pipeline), "source") };
+  ElementTest fixture = { pipeline, gst_bin_get_by_name (GST_BIN (pipeline), "source") };
   g_autoptr (GstMessage) message = NULL;
   g_autoptr (GError) error = NULL;
 
@@ -171,7 +139,7 @@ GST_START_TEST (test_refused_at_start)
   g_object_set (fixture.source, "loras", "a", NULL);
   gst_element_set_state (pipeline, GST_STATE_PAUSED);
   fail_unless_equals_int (gst_element_get_state (pipeline, NULL, NULL, 5 * GST_SECOND), GST_STATE_CHANGE_SUCCESS);
-  stop (&fixture);
+  element_test_end (&fixture);
 }
 GST_END_TEST;
 

@@ -45,6 +45,13 @@ SORA_API const gchar *sora_device_get_kind (SoraDevice *device);
 SORA_API guint sora_device_get_compute_units (SoraDevice *device);
 /* bytes */
 SORA_API guint64 sora_device_get_memory (SoraDevice *device);
+/**
+ * sora_device_get_matrix_unit:
+ *
+ * What an opened device multiplies matrices of bf16 numbers with, summing in single precision: "amx-bf16" or "avx512-bf16" on a CPU device
+ * whose processor has these instructions, else "none". Found out by trying, the first time that it is asked for. Any thread.
+ */
+SORA_API const gchar *sora_device_get_matrix_unit (SoraDevice *device);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraDevice, sora_device_unref)
 

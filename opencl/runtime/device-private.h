@@ -15,6 +15,13 @@ typedef enum {
   SORA_LINEAR_CLBLAST,
 } SoraLinearKind;
 
+/* Instructions that multiply matrices of bf16 numbers and sum in floats; each but the first has what those before it have. */
+typedef enum {
+  SORA_MATRIX_UNIT_NONE,
+  SORA_MATRIX_UNIT_AVX512_BF16, /* vdpbf16ps: vectors of 16 pairs */
+  SORA_MATRIX_UNIT_AMX_BF16,    /* tdpbf16ps: tiles of 16 x 16 pairs */
+} SoraMatrixUnit;
+
 struct _SoraDevice {
   gatomicrefcount ref_count;
   cl_platform_id platform;
@@ -31,6 +38,8 @@ struct _SoraDevice {
   SoraLinearKind linear_kind;
   gboolean keeps_programs;      /* the driver caches what it compiled on disk: a cache of ours would only compile it twice */
   gboolean linear_forced;       /* linear_kind was asked for: no table changes it */
+  SoraMatrixUnit matrix_unit;   /* runtime/matrix-unit.h, which alone reads and writes these two */
+  gboolean matrix_unit_known;
   GMutex lock;                  /* guards all that follows */
   GHashTable *programs;         /* "name|options" → cl_program, built once */
   GKeyFile *tuning;             /* runtime/tune.h; NULL until the first lookup */

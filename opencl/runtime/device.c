@@ -4,6 +4,7 @@
 #include "runtime/device-private.h"
 
 #include <string.h>
+#include "runtime/matrix-unit.h"
 #include "runtime/pocl-cache.h"
 
 #define DRIVER_PACKAGES \
@@ -398,4 +399,11 @@ guint64
 sora_device_get_memory (SoraDevice *device)
 {
   return device->global_memory;
+}
+
+const gchar *
+sora_device_get_matrix_unit (SoraDevice *device)
+{
+  g_return_val_if_fail (device->context, sora_matrix_unit_names[SORA_MATRIX_UNIT_NONE]);
+  return sora_matrix_unit_names[sora_matrix_unit_get (device)];
 }

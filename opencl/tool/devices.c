@@ -6,6 +6,17 @@
 
 #include "tool/command.h"
 
+/* Device number @index of the list; empty where it cannot be opened, or has no unit */
+static gchar *
+describe_matrix_unit (guint index)
+{
+  g_autofree gchar *selector = g_strdup_printf ("%u", index);
+  g_autoptr (SoraDevice) device = sora_device_open (selector, NULL);
+  const gchar *unit = device ? sora_device_get_matrix_unit (device) : "none";
+
+  return g_str_equal (unit, "none") ? g_strdup ("") : g_strdup_printf ("multiplies with %s, ", unit);
+}
+
 gboolean
 sora_command_devices (gint argc, gchar **argv, GError **error)
 {
@@ -21,8 +32,9 @@ sora_command_devices (gint argc, gchar **argv, GError **error)
   for (guint i = 0; i < devices->len; i++) {
     SoraDevice *device = g_ptr_array_index (devices, i);
     g_autofree gchar *memory = g_format_size_full (sora_device_get_memory (device), G_FORMAT_SIZE_IEC_UNITS);
-    printf ("%u  %s  %s: %s, %u compute units, %s, driver %s\n", i, sora_device_get_kind (device), sora_device_get_platform (device),
-        sora_device_get_name (device), sora_device_get_compute_units (device), memory, sora_device_get_driver (device));
+    g_autofree gchar *unit = describe_matrix_unit (i);
+    printf ("%u  %s  %s: %s, %u compute units, %s, %sdriver %s\n", i, sora_device_get_kind (device), sora_device_get_platform (device),
+        sora_device_get_name (device), sora_device_get_compute_units (device), memory, unit, sora_device_get_driver (device));
   }
   return TRUE;
 }

@@ -43,6 +43,7 @@ enum
   PROP_IMAGE_ENCODER,
   PROP_CAUSAL,
   PROP_WEIGHT_TYPE,
+  PROP_PRECISION,
   PROP_TEXT_ENCODER_POLICY,
   PROP_MAX_MEMORY,
   PROP_DEVICE,
@@ -67,6 +68,7 @@ enum
 };
 
 #define DEFAULT_WEIGHT_TYPE SORA_WEIGHT_TYPE_AUTO
+#define DEFAULT_PRECISION SORA_PRECISION_AUTO
 #define DEFAULT_TEXT_ENCODER_POLICY SORA_TEXT_ENCODER_POLICY_AUTO
 #define DEFAULT_MAX_MEMORY 0
 #define DEFAULT_GUIDANCE_SCALE -1.0
@@ -86,6 +88,7 @@ typedef struct {
   gchar *model, *transformer_2, *text_encoder, *vae, *image_encoder, *device, *prompt, *negative_prompt, *image, *last_image, *loras;
   gboolean causal;
   SoraWeightType weight_type;
+  SoraPrecision precision;
   SoraTextEncoderPolicy text_encoder_policy;
   guint64 max_memory; /* bytes; 0: the device's */
   gdouble guidance_scale, guidance_scale_2, guidance_begin, guidance_end;
@@ -463,6 +466,7 @@ start_worker (GstSoraSrc *self)
   g_mutex_lock (&self->lock);
   sora_stream_options_set_negative_prompt (options, self->settings.negative_prompt);
   sora_stream_options_set_weight_type (options, self->settings.weight_type);
+  sora_stream_options_set_precision (options, self->settings.precision);
   sora_stream_options_set_text_encoder_policy (options, self->settings.text_encoder_policy);
   sora_stream_options_set_max_memory (options, self->settings.max_memory);
   sora_stream_options_set_guidance_scale_2 (options, self->settings.guidance_scale_2);
@@ -1041,6 +1045,9 @@ gst_sora_src_set_property (GObject *object, guint id, const GValue *value, GPara
     case PROP_WEIGHT_TYPE:
       settings->weight_type = g_value_get_enum (value);
       break;
+    case PROP_PRECISION:
+      settings->precision = g_value_get_enum (value);
+      break;
     case PROP_TEXT_ENCODER_POLICY:
       settings->text_encoder_policy = g_value_get_enum (value);
       break;
@@ -1143,6 +1150,9 @@ gst_sora_src_get_property (GObject *object, guint id, GValue *value, GParamSpec 
       break;
     case PROP_WEIGHT_TYPE:
       g_value_set_enum (value, settings->weight_type);
+      break;
+    case PROP_PRECISION:
+      g_value_set_enum (value, settings->precision);
       break;
     case PROP_TEXT_ENCODER_POLICY:
       g_value_set_enum (value, settings->text_encoder_policy);
@@ -1292,6 +1302,24 @@ gst_sora_src_weight_type_get_type (void)
   return type;
 }
 
+#define GST_TYPE_SORA_SRC_PRECISION (gst_sora_src_precision_get_type ())
+
+static GType
+gst_sora_src_precision_get_type (void)
+{
+  static gsize type = 0;
+  static const GEnumValue values[] = {
+    { SORA_PRECISION_AUTO, "Matrices whose numbers are bf16 in bf16, others in fp32, so that no weight is rounded", "auto" },
+    { SORA_PRECISION_FP32, "All in fp32", "fp32" },
+    { SORA_PRECISION_BF16, "All in bf16, for which more precise weights are rounded", "bf16" },
+    { 0, NULL, NULL },
+  };
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstSoraSrcPrecision", values));
+  return type;
+}
+
 #define GST_TYPE_SORA_SRC_TEXT_ENCODER_POLICY (gst_sora_src_text_encoder_policy_get_type ())
 
 static GType
@@ -1316,6 +1344,9 @@ install_memory_properties (GObjectClass *class)
   g_object_class_install_property (class, PROP_WEIGHT_TYPE, g_param_spec_enum ("weight-type", "Weight type",
       "What the model's matrices are stored as on the device, which its memory depends on", GST_TYPE_SORA_SRC_WEIGHT_TYPE,
       DEFAULT_WEIGHT_TYPE, READY_FLAGS));
+  g_object_class_install_property (class, PROP_PRECISION, g_param_spec_enum ("precision", "Precision",
+      "What the model's matrices are multiplied in, on a device that has instructions for bf16; others use fp32", GST_TYPE_SORA_SRC_PRECISION,
+      DEFAULT_PRECISION, READY_FLAGS));
   g_object_class_install_property (class, PROP_TEXT_ENCODER_POLICY, g_param_spec_enum ("text-encoder-policy", "Text encoder policy",
       "When the text encoder's weights are on the device: released they leave their memory to the rest, but are loaded again for each "
       "new prompt", GST_TYPE_SORA_SRC_TEXT_ENCODER_POLICY, DEFAULT_TEXT_ENCODER_POLICY, READY_FLAGS));
@@ -1416,6 +1447,7 @@ gst_sora_src_class_init (GstSoraSrcClass *class)
   gst_type_mark_as_plugin_api (GST_TYPE_SORA_SRC_FIT, 0);
   gst_type_mark_as_plugin_api (GST_TYPE_SORA_SRC_SAMPLER, 0);
   gst_type_mark_as_plugin_api (GST_TYPE_SORA_SRC_WEIGHT_TYPE, 0);
+  gst_type_mark_as_plugin_api (GST_TYPE_SORA_SRC_PRECISION, 0);
   gst_type_mark_as_plugin_api (GST_TYPE_SORA_SRC_TEXT_ENCODER_POLICY, 0);
 
   element_class->send_event = GST_DEBUG_FUNCPTR (gst_sora_src_send_event);
@@ -1447,6 +1479,7 @@ gst_sora_src_init (GstSoraSrc *self)
     .negative_prompt = g_strdup (""),
     .loras = g_strdup (""),
     .weight_type = DEFAULT_WEIGHT_TYPE,
+    .precision = DEFAULT_PRECISION,
     .text_encoder_policy = DEFAULT_TEXT_ENCODER_POLICY,
     .max_memory = DEFAULT_MAX_MEMORY,
     .guidance_scale = DEFAULT_GUIDANCE_SCALE,

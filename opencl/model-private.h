@@ -86,6 +86,7 @@ typedef struct {
   SoraPartType type;
   SoraDevice *device;           /* owned */
   SoraWeightType weight_type;   /* of matrices; auto: of each by its own numbers */
+  SoraPrecision precision;
   SoraModelLoras *loras;        /* that concern the part, owned, whose files it may borrow from; NULL: none */
   guint users;                  /* the model's lock guards it */
   SoraVae *vae;                 /* of these three, the one that @type says */
@@ -97,6 +98,7 @@ typedef struct {
 typedef struct {
   SoraModelLoras *loras;        /* (nullable): what is added to them */
   SoraWeightType type;          /* auto: by the rule of weights/weight-type.h */
+  SoraPrecision precision;
   guint64 max_memory;           /* bytes of the device's memory that weights and all else may take */
   guint64 max_bytes;            /* that the part which is asked for may take of them; what does not fit is streamed */
   SoraProgressFunc progress;    /* (nullable) */

@@ -88,11 +88,12 @@ upload (SoraResident *resident, SoraModel *model, const GPtrArray *others, guint
       sora_weight_file_forget (file);
       return resident->vae != NULL;
     case SORA_PART_TEXT_ENCODER:
-      resident->text_encoder = sora_text_encoder_new_sharing (&model->text_encoder, file, resident->weight_type, max_bytes, parts, queue, error);
+      resident->text_encoder = sora_text_encoder_new_sharing (&model->text_encoder, file, resident->weight_type, resident->precision,
+          max_bytes, parts, queue, error);
       return resident->text_encoder != NULL;
     default:
       resident->transformer = sora_transformer_new_sharing (resident->type == SORA_PART_TRANSFORMER ? &model->transformer
-          : &model->transformer_2, file, resident->weight_type, max_bytes, parts, queue, error);
+          : &model->transformer_2, file, resident->weight_type, resident->precision, max_bytes, parts, queue, error);
       return resident->transformer != NULL;
   }
 }
@@ -105,7 +106,8 @@ use_others (SoraModel *model, const SoraResident *wanted)
 
   for (guint i = 0; i < model->residents->len; i++) {
     SoraResident *resident = g_ptr_array_index (model->residents, i);
-    if (resident->type != wanted->type || resident->weight_type != wanted->weight_type || resident->device != wanted->device)
+    if (resident->type != wanted->type || resident->weight_type != wanted->weight_type || resident->precision != wanted->precision
+        || resident->device != wanted->device)
       continue;
     resident->users++;
     g_ptr_array_add (others, resident);
@@ -124,6 +126,7 @@ load (SoraModel *model, SoraPartType type, SoraWeightType weight_type, SoraQueue
   resident->type = type;
   resident->loras = sora_model_loras_ref (concerning (request->loras, type));
   resident->weight_type = weight_type;
+  resident->precision = request->precision;
   resident->device = sora_device_ref (sora_queue_get_device (queue));
   others = use_others (model, resident);
   model->loading = TRUE;
@@ -142,12 +145,12 @@ load (SoraModel *model, SoraPartType type, SoraWeightType weight_type, SoraQueue
 
 /* The lock is held. */
 static SoraResident *
-find (SoraModel *model, SoraPartType type, SoraWeightType weight_type, SoraModelLoras *loras, SoraDevice *device)
+find (SoraModel *model, SoraPartType type, SoraWeightType weight_type, const SoraWeightRequest *request, SoraDevice *device)
 {
   for (guint i = 0; i < model->residents->len; i++) {
     SoraResident *resident = g_ptr_array_index (model->residents, i);
-    if (resident->type == type && resident->weight_type == weight_type && resident->device == device
-        && sora_model_loras_equal (resident->loras, concerning (loras, type)))
+    if (resident->type == type && resident->weight_type == weight_type && resident->precision == request->precision
+        && resident->device == device && sora_model_loras_equal (resident->loras, concerning (request->loras, type)))
       return resident;
   }
   return NULL;
@@ -162,7 +165,7 @@ sora_model_take (SoraModel *model, SoraPartType type, SoraQueue *queue, const So
 
   g_mutex_lock (&model->lock);
   if (wait_for_turn (model, request->cancellable, error)) {
-    resident = find (model, type, weight_type, request->loras, sora_queue_get_device (queue));
+    resident = find (model, type, weight_type, request, sora_queue_get_device (queue));
     if (!resident && (resident = load (model, type, weight_type, queue, request, error)))
       g_ptr_array_add (model->residents, resident);
     if (resident)

@@ -6,7 +6,8 @@
 #include "stages/clip-encoder.h"
 
 struct _SoraStreamImage {
-  SoraModel *model;             /* (transfer none) */
+  SoraModel *model;
+  SoraPrecision precision;             /* (transfer none) */
   gsize frame_bytes;
   guint height, width;          /* of a latent */
   guint n_latents;              /* of the condition */
@@ -20,7 +21,7 @@ struct _SoraStreamImage {
 };
 
 SoraStreamImage *
-sora_stream_image_new (SoraModel *model, SoraQueue *queue, GError **error)
+sora_stream_image_new (SoraModel *model, SoraPrecision precision, SoraQueue *queue, GError **error)
 {
   SoraVae *encoder = sora_vae_new (&model->vae, model->vae_file, SORA_VAE_ENCODER, queue, error);
   SoraStreamImage *image;
@@ -29,6 +30,7 @@ sora_stream_image_new (SoraModel *model, SoraQueue *queue, GError **error)
     return NULL;
   image = g_new0 (SoraStreamImage, 1);
   image->model = model;
+  image->precision = precision;
   image->encoder = encoder;
   return image;
 }
@@ -146,7 +148,7 @@ embed (SoraStreamImage *image, SoraQueue *queue, const guint8 *first, const guin
   SoraModel *model = image->model;
   guint width = image->width * model->vae.spatial_scale, height = image->height * model->vae.spatial_scale;
   guint dim = model->image_encoder.hidden_size, rows = sora_clip_config_count_tokens (&model->image_encoder);
-  SoraClipEncoder *clip = sora_clip_encoder_new (&model->image_encoder, model->image_encoder_file, queue, error);
+  SoraClipEncoder *clip = sora_clip_encoder_new (&model->image_encoder, model->image_encoder_file, image->precision, queue, error);
   gboolean done;
 
   if (!clip)

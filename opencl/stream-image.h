@@ -10,8 +10,8 @@ G_BEGIN_DECLS
 /* For one thread at a time. */
 typedef struct _SoraStreamImage SoraStreamImage;
 
-/* Loads the VAE's encoder, which is let go after the pictures are encoded, as is CLIP's: nobody else needs them. */
-SoraStreamImage *sora_stream_image_new (SoraModel *model, SoraQueue *queue, GError **error);
+/* Loads the VAE's encoder, which is let go after the pictures are encoded, as is CLIP's: nobody else needs them. @precision: of CLIP's matrices */
+SoraStreamImage *sora_stream_image_new (SoraModel *model, SoraPrecision precision, SoraQueue *queue, GError **error);
 void sora_stream_image_free (SoraStreamImage *image);
 
 /* Declares what is kept, of @height x @width and for a condition of @n_latents, and overlays the encoders' activations on whatever is declared

@@ -173,6 +173,12 @@ sora_stream_options_set_weight_type (SoraStreamOptions *options, SoraWeightType 
 }
 
 void
+sora_stream_options_set_precision (SoraStreamOptions *options, SoraPrecision precision)
+{
+  options->precision = precision;
+}
+
+void
 sora_stream_options_set_text_encoder_policy (SoraStreamOptions *options, SoraTextEncoderPolicy policy)
 {
   options->text_encoder_policy = policy;

@@ -29,6 +29,7 @@ struct _SoraStreamOptions {
   gchar **loras;                /* paths; NULL: none */
   gdouble *lora_weights;        /* one for each; NULL: 1 */
   SoraWeightType weight_type;
+  SoraPrecision precision;
   SoraTextEncoderPolicy text_encoder_policy;
   guint64 max_memory;           /* bytes; 0: of the device */
   gint vae_tile;                /* pixels; 0: the whole picture; -1: by the memory */

@@ -162,10 +162,12 @@ static gboolean
 check_memory_options (const SoraStreamOptions *options, GError **error)
 {
   if (options->weight_type >= SORA_WEIGHT_TYPE_AUTO && options->weight_type <= SORA_WEIGHT_TYPE_Q8
+      && options->precision >= SORA_PRECISION_AUTO && options->precision <= SORA_PRECISION_BF16
       && options->text_encoder_policy >= SORA_TEXT_ENCODER_POLICY_AUTO && options->text_encoder_policy <= SORA_TEXT_ENCODER_POLICY_KEEP)
     return TRUE;
-  g_set_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION, "there is no weight type %d, or no text encoder policy %d: they must be "
-      "of SoraWeightType and SoraTextEncoderPolicy", options->weight_type, options->text_encoder_policy);
+  g_set_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION, "there is no weight type %d, no precision %d, or no text encoder "
+      "policy %d: they must be of SoraWeightType, SoraPrecision and SoraTextEncoderPolicy", options->weight_type, options->precision,
+      options->text_encoder_policy);
   return FALSE;
 }
 
@@ -528,7 +530,8 @@ weight_request (SoraStream *stream, GCancellable *cancellable)
   guint64 taken = count_weight_bytes (stream) + (stream->arena ? sora_arena_get_size (stream->arena) : 0), all = max_memory (stream);
 
   return (SoraWeightRequest) {
-    .loras = stream->loras, .type = stream->options->weight_type, .max_memory = all, .max_bytes = all > taken ? all - taken : 0,
+    .loras = stream->loras, .type = stream->options->weight_type, .precision = stream->options->precision, .max_memory = all,
+    .max_bytes = all > taken ? all - taken : 0,
     .progress = stream->progress, .progress_data = stream->progress_data, .cancellable = cancellable,
   };
 }
@@ -542,7 +545,7 @@ load_weights (SoraStream *stream, GCancellable *cancellable, GError **error)
 
   stream->vae = sora_model_take (stream->model, SORA_PART_VAE, stream->queue, &request, error);
   if (stream->vae && stream->options->image.rgb)
-    stream->image = sora_stream_image_new (stream->model, stream->queue, error);
+    stream->image = sora_stream_image_new (stream->model, stream->options->precision, stream->queue, error);
   if (!stream->vae || (stream->options->image.rgb && !stream->image))
     return FALSE;
   end_loading (stream, SORA_STAGE_VAE, start, sora_resident_get_size (stream->vae));

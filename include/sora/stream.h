@@ -81,6 +81,8 @@ SORA_API void sora_stream_options_set_last_image (SoraStreamOptions *options, co
 SORA_API void sora_stream_options_set_loras (SoraStreamOptions *options, const gchar *const *paths, const gdouble *weights);
 /* What the matrices of the model are stored as on the device, which its memory, and sometimes its frames, depend on. */
 SORA_API void sora_stream_options_set_weight_type (SoraStreamOptions *options, SoraWeightType type);
+/* What the matrices of the model are multiplied in, which speed, and a little the frames, depend on. */
+SORA_API void sora_stream_options_set_precision (SoraStreamOptions *options, SoraPrecision precision);
 /* When the text encoder's weights are on the device; the frames are the same. */
 SORA_API void sora_stream_options_set_text_encoder_policy (SoraStreamOptions *options, SoraTextEncoderPolicy policy);
 /* Bytes of the device's memory that the stream and the model's weights may take; 0: nine tenths of what it has. Weights that do not fit are

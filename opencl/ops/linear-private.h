@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the two kinds of linear share: the resident weight, and the epilogue as kernel arguments. */
+/* What the kinds of linear share: the resident weight, and the epilogue as kernel arguments. */
 #pragma once
 
 #include "ops/linear.h"
@@ -11,14 +11,16 @@ struct _SoraLinear {
   SoraLinearKind kind;
   SoraWeightType type;          /* of weight */
   cl_uint n, k;
-  cl_mem weight;                /* panels [n / panel][k][panel] as sora_pack_panel() makes them; NULL: streamed from these tensors */
+  SoraMatrixUnit unit;          /* PACKED: that multiplies in bf16; none: in fp32 */
+  cl_mem weight;                /* panels [n / panel][k][panel] as sora_pack_panel() makes them, or pairs with a unit; NULL: streamed from these
+                                 * tensors */
   const SoraTensor **parts;     /* [n_parts], of a streamed weight */
   guint n_parts;
   SoraWeightFile *file;         /* theirs */
   cl_mem bias;                  /* floats, as many as the panels have rows; without biases zeros */
   guint64 size;                 /* of both, bytes */
   guint panel, tile;            /* PACKED: columns and rows of a tile. CLBLAST: a panel is 1 */
-  const gchar *options;         /* PACKED: of the program */
+  const gchar *program, *options;       /* PACKED */
 };
 
 /* The epilogue as both kernels take it: operands that are absent get a valid buffer that is never read. */

@@ -37,7 +37,7 @@ contender_init (Contender *contender, SoraDevice *device, SoraLinearKind kind, c
   if (!forced || !(contender->queue = sora_queue_new (forced, FALSE, error)))
     return FALSE;
   sora_queue_set_cancellable (contender->queue, cancellable);
-  contender->linear = sora_linear_new (contender->queue, SORA_WEIGHT_TYPE_FP32, 1, &weight, NULL, error);
+  contender->linear = sora_linear_new (contender->queue, SORA_WEIGHT_TYPE_FP32, SORA_PRECISION_FP32, 1, &weight, NULL, error);
   if (!contender->linear)
     return FALSE;
   contender->x = SORA_MATRIX (sora_queue_alloc (contender->queue, sizeof (cl_float) * MAX_ROWS * k), k);

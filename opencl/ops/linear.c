@@ -3,6 +3,7 @@
 #include "ops/linear-private.h"
 
 #include "ops/pack.h"
+#include "runtime/matrix-unit.h"
 #include "runtime/tune.h"
 #include "weights/weight-type.h"
 
@@ -10,6 +11,13 @@
 #define REST_ROWS 4
 #define SPAN 8
 #define ITEMS_PER_UNIT 32
+/* Of linear-bf16.cl: rows of a work-item for each unit, panels that it multiplies at most and bytes of them, of which the second cache holds twice
+ * as many, and work-items that each compute unit should have */
+#define BF16_MAX_SPAN 16
+#define BF16_SPAN_BYTES (512 << 10)
+#define BF16_ITEMS_PER_UNIT 4
+static const guint bf16_rows[] = { [SORA_MATRIX_UNIT_AVX512_BF16] = 24, [SORA_MATRIX_UNIT_AMX_BF16] = 32 };
+
 /* Floats that are packed on the host at a time, unless one panel has more: 512 KiB, which the caches hold twice */
 #define SLAB_FLOATS (1 << 17)
 
@@ -75,6 +83,15 @@ measure (guint n_parts, const SoraTensor *const *weights, const SoraTensor *cons
   return FALSE;
 }
 
+/* Bytes of a panel as the device stores it */
+static gsize
+panel_size (const SoraLinear *linear)
+{
+  if (linear->unit)
+    return sora_pack_get_pairs_size (linear->k, linear->panel);
+  return sora_pack_get_size (linear->type, linear->k, linear->panel);
+}
+
 /* Rows as the device stores them: whole panels. */
 static guint64
 padded_n (const SoraLinear *linear)
@@ -132,13 +149,15 @@ stored_row (const SoraLinear *linear, guint n_parts, const SoraTensor *const *we
 static void
 pack_stored (const SoraLinear *linear, guint n_parts, const SoraTensor *const *weights, guint64 first, guint64 count, guint8 *packed)
 {
-  gsize panel_size = sora_pack_get_size (linear->type, linear->k, linear->panel);
   g_autofree const guint8 **rows = g_new (const guint8 *, linear->panel);
 
-  for (guint64 row = 0; row < count; row += linear->panel, packed += panel_size) {
+  for (guint64 row = 0; row < count; row += linear->panel, packed += panel_size (linear)) {
     for (guint i = 0; i < linear->panel; i++)
       rows[i] = stored_row (linear, n_parts, weights, first + row + i);
-    sora_pack_stored (linear->type, rows, linear->k, linear->panel, packed);
+    if (linear->unit)
+      sora_pack_stored_pairs (rows, linear->k, linear->panel, packed);
+    else
+      sora_pack_stored (linear->type, rows, linear->k, linear->panel, packed);
   }
 }
 
@@ -148,13 +167,16 @@ pack_numbers (const SoraLinear *linear, guint n_parts, const SoraTensor *const *
     guint16 *scales, guint8 *packed)
 {
   guint64 k = linear->k, blocks = sora_pack_count_blocks (k);
-  gsize panel_size = sora_pack_get_size (linear->type, k, linear->panel);
 
   sora_pack_rows (n_parts, weights, first, count, k, plain);
   if (scales)
     sora_pack_scales (n_parts, weights, first, count, k, plain, scales);
-  for (guint64 row = 0; row < count; row += linear->panel, packed += panel_size)
-    sora_pack_panel (linear->type, plain + row * k, scales ? scales + row * blocks : NULL, k, linear->panel, packed);
+  for (guint64 row = 0; row < count; row += linear->panel, packed += panel_size (linear)) {
+    if (linear->unit)
+      sora_pack_pairs (plain + row * k, k, linear->panel, (guint16 *) packed);
+    else
+      sora_pack_panel (linear->type, plain + row * k, scales ? scales + row * blocks : NULL, k, linear->panel, packed);
+  }
 }
 
 /* Packs and uploads as many panels at a time as fill a slab. */
@@ -163,11 +185,10 @@ upload_packed (SoraQueue *queue, const SoraLinear *linear, cl_mem mem, guint n_p
 {
   guint64 k = linear->k, rows = padded_n (linear), panel = linear->panel;
   guint64 step = MIN (rows, MAX (SLAB_FLOATS / (panel * k), 1) * panel);
-  gsize panel_size = sora_pack_get_size (linear->type, k, panel);
   gboolean stored = is_stored (linear->type, n_parts, weights);
   g_autofree gfloat *plain = stored ? NULL : g_new (gfloat, step * k);
   g_autofree guint16 *scales = !stored && linear->type == SORA_WEIGHT_TYPE_Q8 ? g_new (guint16, step * sora_pack_count_blocks (k)) : NULL;
-  g_autofree guint8 *packed = g_malloc (step / panel * panel_size);
+  g_autofree guint8 *packed = g_malloc (step / panel * panel_size (linear));
 
   for (guint64 first = 0; first < rows && !sora_queue_has_failed (queue); first += step) {
     guint64 count = MIN (step, rows - first);
@@ -176,7 +197,7 @@ upload_packed (SoraQueue *queue, const SoraLinear *linear, cl_mem mem, guint n_p
       pack_stored (linear, n_parts, weights, first, count, packed);
     else
       pack_numbers (linear, n_parts, weights, first, count, plain, scales, packed);
-    write (queue, mem, first / panel * panel_size, count / panel * panel_size, packed);
+    write (queue, mem, first / panel * panel_size (linear), count / panel * panel_size (linear), packed);
   }
 }
 
@@ -216,28 +237,49 @@ program_options (const Tile *tile, SoraWeightType type)
   return g_intern_string (options);
 }
 
+/* Those that have the program of a device with a unit in common get by with one. */
+static void
+choose_program (SoraLinear *linear, SoraDevice *device, const Tile *tile)
+{
+  SoraMatrixUnit unit = sora_matrix_unit_peek (device);
+  gboolean shared = linear->unit || (unit && tile == tiles && linear->type == SORA_WEIGHT_TYPE_FP32);
+
+  linear->program = shared ? SORA_MATRIX_UNIT_PROGRAM : "linear-finish+linear";
+  linear->options = shared ? sora_matrix_unit_option (unit) : program_options (tile, linear->type);
+}
+
+/* The unit that multiplies the stack of matrices, which are stored as @type otherwise */
+static SoraMatrixUnit
+choose_unit (SoraDevice *device, SoraWeightType type, SoraPrecision precision, guint n_parts, const SoraTensor *const *weights)
+{
+  return sora_precision_wants_bf16 (precision, type, n_parts, weights) ? sora_matrix_unit_get (device) : SORA_MATRIX_UNIT_NONE;
+}
+
 /* For the checked shape, with nothing on the device yet. */
 static SoraLinear *
-linear_new (SoraDevice *device, SoraWeightType type, guint n, guint k)
+linear_new (SoraDevice *device, SoraWeightType wanted, SoraPrecision precision, guint n_parts, const SoraTensor *const *weights, guint n,
+    guint k)
 {
   const Tile *tile = choose_tile (device);
+  SoraWeightType type = sora_weight_type_for_tensors (wanted, n_parts, weights);
   SoraLinear *linear = g_new0 (SoraLinear, 1);
 
   g_atomic_ref_count_init (&linear->ref_count);
   linear->kind = sora_tune_lookup (device, n, k);
-  linear->type = type;
+  linear->unit = linear->kind == SORA_LINEAR_PACKED ? choose_unit (device, type, precision, n_parts, weights) : SORA_MATRIX_UNIT_NONE;
+  linear->type = linear->unit ? SORA_WEIGHT_TYPE_BF16 : type;
   linear->n = n;
   linear->k = k;
   linear->panel = linear->kind == SORA_LINEAR_PACKED ? tile->panel : 1;
   linear->tile = tile->tile;
-  linear->options = program_options (tile, type);
+  choose_program (linear, device, tile);
   return linear;
 }
 
 static gsize
 weight_size (const SoraLinear *linear)
 {
-  return padded_n (linear) / linear->panel * sora_pack_get_size (linear->type, linear->k, linear->panel);
+  return padded_n (linear) / linear->panel * panel_size (linear);
 }
 
 static gsize
@@ -248,15 +290,15 @@ bias_size (const SoraLinear *linear)
 
 /* With the bias on the device */
 static SoraLinear *
-linear_with_bias (SoraQueue *queue, SoraWeightType type, guint n_parts, const SoraTensor *const *weights, const SoraTensor *const *biases,
-    GError **error)
+linear_with_bias (SoraQueue *queue, SoraWeightType type, SoraPrecision precision, guint n_parts, const SoraTensor *const *weights,
+    const SoraTensor *const *biases, GError **error)
 {
   SoraLinear *linear;
   guint64 n, k;
 
   if (!measure (n_parts, weights, biases, &n, &k, error))
     return NULL;
-  linear = linear_new (sora_queue_get_device (queue), sora_weight_type_for_tensors (type, n_parts, weights), n, k);
+  linear = linear_new (sora_queue_get_device (queue), type, precision, n_parts, weights, n, k);
   linear->bias = sora_queue_alloc (queue, bias_size (linear));
   linear->size = bias_size (linear);
   if (linear->bias)
@@ -276,10 +318,10 @@ check_new (SoraLinear *linear, SoraQueue *queue, const gchar *name, GError **err
 }
 
 SoraLinear *
-sora_linear_new (SoraQueue *queue, SoraWeightType type, guint n_parts, const SoraTensor *const *weights,
+sora_linear_new (SoraQueue *queue, SoraWeightType type, SoraPrecision precision, guint n_parts, const SoraTensor *const *weights,
     const SoraTensor *const *biases, GError **error)
 {
-  SoraLinear *linear = linear_with_bias (queue, type, n_parts, weights, biases, error);
+  SoraLinear *linear = linear_with_bias (queue, type, precision, n_parts, weights, biases, error);
 
   if (!linear)
     return NULL;
@@ -291,10 +333,10 @@ sora_linear_new (SoraQueue *queue, SoraWeightType type, guint n_parts, const Sor
 }
 
 SoraLinear *
-sora_linear_new_streamed (SoraQueue *queue, SoraWeightType type, SoraWeightFile *file, guint n_parts, const SoraTensor *const *weights,
-    const SoraTensor *const *biases, GError **error)
+sora_linear_new_streamed (SoraQueue *queue, SoraWeightType type, SoraPrecision precision, SoraWeightFile *file, guint n_parts,
+    const SoraTensor *const *weights, const SoraTensor *const *biases, GError **error)
 {
-  SoraLinear *linear = linear_with_bias (queue, type, n_parts, weights, biases, error);
+  SoraLinear *linear = linear_with_bias (queue, type, precision, n_parts, weights, biases, error);
 
   if (!linear)
     return NULL;
@@ -305,14 +347,15 @@ sora_linear_new_streamed (SoraQueue *queue, SoraWeightType type, SoraWeightFile 
 }
 
 guint64
-sora_linear_predict_size (SoraDevice *device, SoraWeightType type, guint n_parts, const SoraTensor *const *weights)
+sora_linear_predict_size (SoraDevice *device, SoraWeightType type, SoraPrecision precision, guint n_parts,
+    const SoraTensor *const *weights)
 {
   SoraLinear *linear;
   guint64 n, k, size;
 
   if (!measure (n_parts, weights, NULL, &n, &k, NULL))
     return 0;
-  linear = linear_new (device, sora_weight_type_for_tensors (type, n_parts, weights), n, k);
+  linear = linear_new (device, type, precision, n_parts, weights, n, k);
   size = weight_size (linear);
   sora_linear_free (linear);
   return size;
@@ -340,6 +383,12 @@ sora_linear_free (SoraLinear *linear)
   g_clear_pointer (&linear->bias, clReleaseMemObject);
   g_free (linear->parts);
   g_free (linear);
+}
+
+gboolean
+sora_linear_is_bf16 (const SoraLinear *linear)
+{
+  return linear->unit != SORA_MATRIX_UNIT_NONE;
 }
 
 guint
@@ -375,8 +424,35 @@ packed_run (SoraQueue *queue, const SoraLinear *linear, SoraMatrix x, SoraMatrix
   gsize tiles_m = m / linear->tile + (m % linear->tile + REST_ROWS - 1) / REST_ROWS, panels = padded_n (linear) / linear->panel;
   cl_uint span = choose_span (sora_queue_get_device (queue), tiles_m, panels);
   SoraLaunch launch = {
-    .program = "linear", .options = linear->options, .kernel = "linear",
+    .program = linear->program, .options = linear->options, .kernel = "linear",
     .dims = 2, .global = { (tiles_m + span - 1) / span, panels }, .local = { 1, 1 },
+    .flops = (guint64) 2 * m * linear->n * linear->k,
+  };
+
+  SORA_LAUNCH (queue, &launch, SORA_ARG (x.mem), SORA_ARG (x.offset), SORA_ARG (x.stride), SORA_ARG (linear->weight),
+      SORA_ARG (linear->bias), SORA_ARG (m), SORA_ARG (linear->n), SORA_ARG (linear->k), SORA_ARG (span), SORA_ARG (y.mem),
+      SORA_ARG (y.offset), SORA_ARG (y.stride), SORA_EPILOGUE_ARGS (*epilogue));
+}
+
+/* Panels that a work-item multiplies its rows by: many, as it rounds the rows for all of them, as long as the panels stay in the cache until
+ * the next work-item's and each compute unit has work-items enough. */
+static cl_uint
+choose_bf16_span (SoraDevice *device, const SoraLinear *linear, gsize blocks, gsize panels)
+{
+  gsize most = CLAMP (BF16_SPAN_BYTES / panel_size (linear), 1, BF16_MAX_SPAN);
+
+  return CLAMP (blocks * panels / (BF16_ITEMS_PER_UNIT * device->compute_units), 1, most);
+}
+
+/* Global size: (blocks of rows, spans of panels). */
+static void
+bf16_run (SoraQueue *queue, const SoraLinear *linear, SoraMatrix x, SoraMatrix y, cl_uint m, const SoraEpilogueArgs *epilogue)
+{
+  gsize blocks = (m + bf16_rows[linear->unit] - 1) / bf16_rows[linear->unit], panels = padded_n (linear) / linear->panel;
+  cl_uint span = choose_bf16_span (sora_queue_get_device (queue), linear, blocks, panels);
+  SoraLaunch launch = {
+    .program = linear->program, .options = linear->options, .kernel = "linear_bf16",
+    .dims = 2, .global = { blocks, (panels + span - 1) / span }, .local = { 1, 1 },
     .flops = (guint64) 2 * m * linear->n * linear->k,
   };
 
@@ -409,7 +485,9 @@ epilogue_args (const SoraEpilogue *epilogue, cl_mem absent)
 static void
 run_resident (SoraQueue *queue, const SoraLinear *linear, SoraMatrix x, SoraMatrix y, guint m, const SoraEpilogueArgs *epilogue)
 {
-  if (linear->kind == SORA_LINEAR_PACKED)
+  if (linear->unit)
+    bf16_run (queue, linear, x, y, m, epilogue);
+  else if (linear->kind == SORA_LINEAR_PACKED)
     packed_run (queue, linear, x, y, m, epilogue);
   else
     sora_linear_clblast_run (queue, linear, x, y, m, epilogue);

@@ -28,13 +28,14 @@ typedef struct _SoraLinear SoraLinear;
 /**
  * sora_linear_new:
  * @type: what the weight is stored as; auto: what its own numbers ask for
+ * @precision: what it is multiplied in, where the device has a choice
  * @weights: n_parts tensors [n_i, k...] (trailing dimensions flattened into k), stacked along n: one launch for q, k and v
  * @biases: (nullable): n_parts tensors [n_i], or NULL entries
  *
  * Uploads through @queue. Returns: the linear, or %NULL with @error.
  */
-SoraLinear *sora_linear_new (SoraQueue *queue, SoraWeightType type, guint n_parts, const SoraTensor *const *weights,
-    const SoraTensor *const *biases, GError **error);
+SoraLinear *sora_linear_new (SoraQueue *queue, SoraWeightType type, SoraPrecision precision, guint n_parts,
+    const SoraTensor *const *weights, const SoraTensor *const *biases, GError **error);
 /**
  * sora_linear_new_streamed:
  * @file: that the tensors are of; both must outlive the linear
@@ -42,10 +43,11 @@ SoraLinear *sora_linear_new (SoraQueue *queue, SoraWeightType type, guint n_part
  * The same, but of the weight nothing is on the device: it is packed and uploaded whenever the linear is run, into one of the queue's two places
  * for that, while what was launched before runs.
  */
-SoraLinear *sora_linear_new_streamed (SoraQueue *queue, SoraWeightType type, SoraWeightFile *file, guint n_parts,
+SoraLinear *sora_linear_new_streamed (SoraQueue *queue, SoraWeightType type, SoraPrecision precision, SoraWeightFile *file, guint n_parts,
     const SoraTensor *const *weights, const SoraTensor *const *biases, GError **error);
 /* Bytes that the weight takes on @device, without the bias; of shapes that do not agree any number. Any thread. */
-guint64 sora_linear_predict_size (SoraDevice *device, SoraWeightType type, guint n_parts, const SoraTensor *const *weights);
+guint64 sora_linear_predict_size (SoraDevice *device, SoraWeightType type, SoraPrecision precision, guint n_parts,
+    const SoraTensor *const *weights);
 /* Whether it needs the tensors that it was made of. */
 gboolean sora_linear_is_streamed (const SoraLinear *linear);
 /* Another holder. Any thread. */
@@ -54,6 +56,8 @@ SoraLinear *sora_linear_ref (SoraLinear *linear);
 void sora_linear_free (SoraLinear *linear);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraLinear, sora_linear_free)
 
+/* Whether it is multiplied in bf16 */
+gboolean sora_linear_is_bf16 (const SoraLinear *linear);
 guint sora_linear_get_n (const SoraLinear *linear);
 guint sora_linear_get_k (const SoraLinear *linear);
 /* bytes on the device, for good */

@@ -217,3 +217,53 @@ sora_pack_stored (SoraWeightType type, const guint8 *const *rows, guint64 k, gui
   else
     pack_stored_numbers (rows, type == SORA_WEIGHT_TYPE_FP32 ? sizeof (gfloat) : sizeof (guint16), k, width, panel);
 }
+
+gsize
+sora_pack_get_pairs_size (guint64 k, guint width)
+{
+  return (k + SORA_PAIRS_STEP - 1) / SORA_PAIRS_STEP * SORA_PAIRS_STEP * width * sizeof (guint16);
+}
+
+/* Number @column of row @row of the panel, counted in numbers */
+static guint64
+pair_place (guint64 column, guint row, guint width)
+{
+  return (column / 2 * width + row) * 2 + column % 2;
+}
+
+void
+sora_pack_pairs (const gfloat *rows, guint64 k, guint width, guint16 *panel)
+{
+  memset (panel, 0, sora_pack_get_pairs_size (k, width));
+  for (guint64 first = 0; first < k; first += BLOCK) {
+    guint64 end = MIN (first + BLOCK, k);
+
+    for (guint row = 0; row < width; row++)
+      for (guint64 column = first; column < end; column++)
+        panel[pair_place (column, row, width)] = sora_bf16_from_float (rows[row * k + column]);
+  }
+}
+
+/* Columns first ... end - 1 of one row; whole pairs are copied as they are. */
+static void
+place_pairs (const guint8 *values, guint64 first, guint64 end, guint row, guint width, guint8 *panel)
+{
+  guint64 column = first;
+
+  for (; column + 1 < end; column += 2)
+    memcpy (panel + pair_place (column, row, width) * sizeof (guint16), values + column * sizeof (guint16), 2 * sizeof (guint16));
+  if (column < end)
+    memcpy (panel + pair_place (column, row, width) * sizeof (guint16), values + column * sizeof (guint16), sizeof (guint16));
+}
+
+void
+sora_pack_stored_pairs (const guint8 *const *rows, guint64 k, guint width, guint8 *panel)
+{
+  memset (panel, 0, sora_pack_get_pairs_size (k, width));
+  for (guint64 first = 0; first < k; first += BLOCK) {
+    for (guint row = 0; row < width; row++) {
+      if (rows[row])
+        place_pairs (rows[row], first, MIN (first + BLOCK, k), row, width, panel);
+    }
+  }
+}

@@ -35,4 +35,13 @@ void sora_pack_panel (SoraWeightType type, const gfloat *rows, const guint16 *sc
 /* The same from rows that are stored as @type already, each wherever it is; @rows: [width], of which %NULL are zeros. */
 void sora_pack_stored (SoraWeightType type, const guint8 *const *rows, guint64 k, guint width, guint8 *panel);
 
+/* Columns that the matrix units take at a time */
+#define SORA_PAIRS_STEP 32
+/* bytes of a panel of @width rows for a matrix unit */
+gsize sora_pack_get_pairs_size (guint64 k, guint width);
+/* @rows: [width, k]; @panel: [k / 2][width][2] in bf16, k filled up with zeros to whole steps. Two columns of a row lie beside each other. */
+void sora_pack_pairs (const gfloat *rows, guint64 k, guint width, guint16 *panel);
+/* The same from rows that are stored as bf16, of which %NULL are zeros. */
+void sora_pack_stored_pairs (const guint8 *const *rows, guint64 k, guint width, guint8 *panel);
+
 G_END_DECLS

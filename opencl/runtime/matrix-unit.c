@@ -188,7 +188,7 @@ static cl_int
 multiply (SoraDevice *device, cl_program program, Proof *proof)
 {
   cl_int status[5];
-  cl_kernel kernel = clCreateKernel (program, "multiply", &status[0]);
+  cl_kernel kernel = clCreateKernel (program, "prove", &status[0]);
   cl_command_queue queue = clCreateCommandQueue (device->context, device->id, 0, &status[1]);
   cl_mem a = wrap (device, proof->a, sizeof proof->a, &status[2]), b = wrap (device, proof->b, sizeof proof->b, &status[3]);
   cl_mem c = wrap (device, proof->c, sizeof proof->c, &status[4]);
@@ -254,14 +254,15 @@ probe (SoraDevice *device)
   return unit;
 }
 
+/* not the device's, which is taken to build a program */
+static GMutex probe_lock;
+
 SoraMatrixUnit
 sora_matrix_unit_get (SoraDevice *device)
 {
-  /* not the device's, which is taken to build a program */
-  static GMutex lock;
   SoraMatrixUnit unit;
 
-  g_mutex_lock (&lock);
+  g_mutex_lock (&probe_lock);
   if (!device->matrix_unit_known) {
     gint64 start = g_get_monotonic_time ();
 
@@ -271,12 +272,23 @@ sora_matrix_unit_get (SoraDevice *device)
         g_get_monotonic_time () - start);
   }
   unit = device->matrix_unit;
-  g_mutex_unlock (&lock);
+  g_mutex_unlock (&probe_lock);
+  return unit;
+}
+
+SoraMatrixUnit
+sora_matrix_unit_peek (SoraDevice *device)
+{
+  SoraMatrixUnit unit;
+
+  g_mutex_lock (&probe_lock);
+  unit = device->matrix_unit_known ? device->matrix_unit : SORA_MATRIX_UNIT_NONE;
+  g_mutex_unlock (&probe_lock);
   return unit;
 }
 
 const gchar *
 sora_matrix_unit_option (SoraMatrixUnit unit)
 {
-  return unit == SORA_MATRIX_UNIT_AMX_BF16 ? "-DUNIT=2" : "-DUNIT=1";
+  return unit == SORA_MATRIX_UNIT_AMX_BF16 ? "-DUNIT=2 -DWIDTH=16 -DTILE_M=12" : "-DUNIT=1 -DWIDTH=16 -DTILE_M=12";
 }

@@ -5,7 +5,7 @@
  * it elsewhere is not the processor that was asked what it can do, and does nothing. Global size: 1. */
 __attribute__ ((reqd_work_group_size (1, 1, 1)))
 kernel void
-multiply (global const ushort *a, global const ushort *b, global float *c, ulong address)
+prove (global const ushort *a, global const ushort *b, global float *c, ulong address)
 {
   if ((ulong) c != address)
     return;

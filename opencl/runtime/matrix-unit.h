@@ -6,8 +6,9 @@
 
 G_BEGIN_DECLS
 
-/* The program that has the proof, built for a unit */
-#define SORA_MATRIX_UNIT_PROGRAM "bf16+matrix-unit"
+/* The program that has the proof, and all linears of a device that has a unit: a program of its own would cost the first frame the 0.1 s that
+ * PoCL takes for each */
+#define SORA_MATRIX_UNIT_PROGRAM "bf16+matrix-unit+linear-finish+linear+linear-bf16"
 
 /* "none", "avx512-bf16", "amx-bf16", in the order of SoraMatrixUnit; NULL-terminated */
 extern const gchar *const sora_matrix_unit_names[];
@@ -26,7 +27,10 @@ extern const gchar *const sora_matrix_unit_names[];
  */
 SoraMatrixUnit sora_matrix_unit_get (SoraDevice *device);
 
-/* "-DUNIT=2", of a unit that is there */
+/* The same, but none if nobody has asked yet. Any thread. */
+SoraMatrixUnit sora_matrix_unit_peek (SoraDevice *device);
+
+/* "-DUNIT=2 ...", and what the linears' program needs besides, of a unit that is there */
 const gchar *sora_matrix_unit_option (SoraMatrixUnit unit);
 
 G_END_DECLS

@@ -85,9 +85,9 @@ sora_clip_encoder_validate (const SoraClipConfig *config, SoraWeightFile *file, 
 }
 
 SoraClipEncoder *
-sora_clip_encoder_new (const SoraClipConfig *config, SoraWeightFile *file, SoraQueue *queue, GError **error)
+sora_clip_encoder_new (const SoraClipConfig *config, SoraWeightFile *file, SoraPrecision precision, SoraQueue *queue, GError **error)
 {
-  SoraLoader loader = { .file = file, .queue = queue };
+  SoraLoader loader = { .file = file, .queue = queue, .precision = precision };
 
   return load (config, &loader, error);
 }

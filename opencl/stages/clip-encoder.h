@@ -13,7 +13,8 @@ typedef struct _SoraClipEncoder SoraClipEncoder;
 
 /* Checks that @file has every tensor in its shape; reads no data. */
 gboolean sora_clip_encoder_validate (const SoraClipConfig *config, SoraWeightFile *file, GError **error);
-SoraClipEncoder *sora_clip_encoder_new (const SoraClipConfig *config, SoraWeightFile *file, SoraQueue *queue, GError **error);
+SoraClipEncoder *sora_clip_encoder_new (const SoraClipConfig *config, SoraWeightFile *file, SoraPrecision precision, SoraQueue *queue,
+    GError **error);
 void sora_clip_encoder_free (SoraClipEncoder *encoder);
 
 /* Working memory for one picture. Only shapes count, so there need be no weights yet. */

@@ -70,7 +70,7 @@ count_linear (SoraLoader *loader, guint n_parts, const SoraTensor *const *weight
 
   if (!loader->device)
     return;
-  size = sora_linear_predict_size (loader->device, loader->type, n_parts, weights);
+  size = sora_linear_predict_size (loader->device, loader->type, loader->precision, n_parts, weights);
   loader->weight_bytes += size;
   loader->largest = MAX (loader->largest, size);
   loader->bytes += size;
@@ -82,7 +82,7 @@ count_linear (SoraLoader *loader, guint n_parts, const SoraTensor *const *weight
 static gboolean
 is_over_budget (SoraLoader *loader, guint n_parts, const SoraTensor *const *weights)
 {
-  guint64 size = sora_linear_predict_size (sora_queue_get_device (loader->queue), loader->type, n_parts, weights);
+  guint64 size = sora_linear_predict_size (sora_queue_get_device (loader->queue), loader->type, loader->precision, n_parts, weights);
 
   if (!loader->is_limited || loader->weight_bytes + size <= loader->weight_budget) {
     loader->weight_bytes += size;
@@ -106,9 +106,9 @@ sora_loader_linear_from (SoraLoader *loader, SoraLinear **linear, guint n_parts,
   is_over = is_over_budget (loader, n_parts, weights);
   *linear = find_linear (loader, key);
   if (!*linear && is_over)
-    *linear = sora_linear_new_streamed (loader->queue, loader->type, loader->file, n_parts, weights, biases, error);
+    *linear = sora_linear_new_streamed (loader->queue, loader->type, loader->precision, loader->file, n_parts, weights, biases, error);
   else if (!*linear)
-    *linear = sora_linear_new (loader->queue, loader->type, n_parts, weights, biases, error);
+    *linear = sora_linear_new (loader->queue, loader->type, loader->precision, n_parts, weights, biases, error);
   sora_weight_file_forget (loader->file);
   if (!*linear)
     return FALSE;

@@ -15,6 +15,7 @@ typedef struct {
   SoraWeightFile *file;
   SoraQueue *queue;             /* NULL: shapes are checked, no data is read */
   SoraWeightType type;          /* of linears; auto: of each what its numbers in the file ask for */
+  SoraPrecision precision;      /* of linears */
   guint64 bytes;                /* on the device so far */
   SoraDevice *device;           /* without a queue: (nullable): what everything would take there is counted instead, in bytes and in these: */
   guint64 weight_bytes, largest;        /* of all linears' weights, and of the largest of them */

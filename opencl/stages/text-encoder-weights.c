@@ -107,20 +107,20 @@ sora_text_encoder_validate (const SoraTextEncoderConfig *config, SoraWeightFile 
 }
 
 SoraTextEncoder *
-sora_text_encoder_new (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraWeightType type, guint64 max_bytes, SoraQueue *queue,
-    GError **error)
+sora_text_encoder_new (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraWeightType type,
+    SoraPrecision precision, guint64 max_bytes, SoraQueue *queue, GError **error)
 {
-  return sora_text_encoder_new_sharing (config, file, type, max_bytes, NULL, queue, error);
+  return sora_text_encoder_new_sharing (config, file, type, precision, max_bytes, NULL, queue, error);
 }
 
 /* Walks over the names once more before, to know what all of it takes. */
 SoraTextEncoder *
-sora_text_encoder_new_sharing (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraWeightType type, guint64 max_bytes,
-    const GPtrArray *others, SoraQueue *queue, GError **error)
+sora_text_encoder_new_sharing (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraWeightType type,
+    SoraPrecision precision, guint64 max_bytes, const GPtrArray *others, SoraQueue *queue, GError **error)
 {
   g_autoptr (GPtrArray) tables = g_ptr_array_new ();
-  SoraLoader loader = { .file = file, .queue = queue, .type = type, .others = tables };
-  SoraLoader needed = { .file = file, .device = sora_queue_get_device (queue), .type = type };
+  SoraLoader loader = { .file = file, .queue = queue, .type = type, .precision = precision, .others = tables };
+  SoraLoader needed = { .file = file, .device = sora_queue_get_device (queue), .type = type, .precision = precision };
   SoraTextEncoder *counted = load (config, &needed, error);
 
   if (!counted)

@@ -15,13 +15,13 @@ typedef struct _SoraTextEncoder SoraTextEncoder;
 /* Checks that @file has every tensor in its shape; reads no data. */
 gboolean sora_text_encoder_validate (const SoraTextEncoderConfig *config, SoraWeightFile *file, GError **error);
 /* Keeps @config by value and borrows @file (embedding rows are gathered from the mapped file). @type: of the matrices on the device; auto: of
- * each what its numbers in the file ask for. @max_bytes: that all may take there; what does not fit is streamed whenever it is used. */
-SoraTextEncoder *sora_text_encoder_new (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraWeightType type, guint64 max_bytes,
-    SoraQueue *queue, GError **error);
-/* The same, with the linears that @others (element-type SoraTextEncoder) have already, which are on the device of @queue, of the same type, and
- * differ in what LoRAs add to the same files. */
-SoraTextEncoder *sora_text_encoder_new_sharing (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraWeightType type, guint64 max_bytes,
-    const GPtrArray *others, SoraQueue *queue, GError **error);
+ * each what its numbers in the file ask for. @precision: what they are multiplied in. @max_bytes: that all may take there; what does not fit is streamed whenever it is used. */
+SoraTextEncoder *sora_text_encoder_new (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraWeightType type,
+    SoraPrecision precision, guint64 max_bytes, SoraQueue *queue, GError **error);
+/* The same, with the linears that @others (element-type SoraTextEncoder) have already, which are on the device of @queue, of the same type and
+ * precision, and differ in what LoRAs add to the same files. */
+SoraTextEncoder *sora_text_encoder_new_sharing (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraWeightType type,
+    SoraPrecision precision, guint64 max_bytes, const GPtrArray *others, SoraQueue *queue, GError **error);
 void sora_text_encoder_free (SoraTextEncoder *encoder);
 guint64 sora_text_encoder_get_size (SoraTextEncoder *encoder);
 /* Bytes below which sora_text_encoder_new() fails. */

@@ -102,16 +102,30 @@ load_image_embedder (SoraTransformer *t, SoraLoader *loader, GError **error)
           && sora_loader_vector (loader, &image->norm2_bias, prefix, "norm2.bias", t->dim, error));
 }
 
+/* In fp32 always, as every token depends on it: it multiplies a row a frame, which takes no time. */
+static gboolean
+load_time_embedder (SoraTransformer *t, SoraLoader *loader, GError **error)
+{
+  const gchar *prefix = "condition_embedder.time_embedder.";
+  SoraPrecision precision = loader->precision;
+  gboolean loaded;
+
+  loader->precision = SORA_PRECISION_FP32;
+  loaded = sora_loader_linear (loader, &t->time_1, prefix, "linear_1", t->dim, t->config.freq_dim, TRUE, error)
+      && sora_loader_linear (loader, &t->time_2, prefix, "linear_2", t->dim, t->dim, TRUE, error);
+  loader->precision = precision;
+  return loaded;
+}
+
 static gboolean
 load_ends (SoraTransformer *t, SoraLoader *loader, GError **error)
 {
   const SoraTransformerConfig *c = &t->config;
-  const gchar *time = "condition_embedder.time_embedder.", *text = "condition_embedder.text_embedder.";
+  const gchar *text = "condition_embedder.text_embedder.";
   guint dim = t->dim, patch = c->out_channels * c->patch_size[1] * c->patch_size[2];
 
   return load_patch_embedding (t, loader, error)
-      && sora_loader_linear (loader, &t->time_1, time, "linear_1", dim, c->freq_dim, TRUE, error)
-      && sora_loader_linear (loader, &t->time_2, time, "linear_2", dim, dim, TRUE, error)
+      && load_time_embedder (t, loader, error)
       && sora_loader_linear (loader, &t->time_proj, "condition_embedder.", "time_proj", 6 * dim, dim, TRUE, error)
       && sora_loader_linear (loader, &t->text_1, text, "linear_1", dim, c->text_dim, TRUE, error)
       && sora_loader_linear (loader, &t->text_2, text, "linear_2", dim, dim, TRUE, error)
@@ -169,20 +183,20 @@ sora_transformer_validate (const SoraTransformerConfig *config, SoraWeightFile *
 }
 
 SoraTransformer *
-sora_transformer_new (const SoraTransformerConfig *config, SoraWeightFile *file, SoraWeightType type, guint64 max_bytes, SoraQueue *queue,
-    GError **error)
+sora_transformer_new (const SoraTransformerConfig *config, SoraWeightFile *file, SoraWeightType type,
+    SoraPrecision precision, guint64 max_bytes, SoraQueue *queue, GError **error)
 {
-  return sora_transformer_new_sharing (config, file, type, max_bytes, NULL, queue, error);
+  return sora_transformer_new_sharing (config, file, type, precision, max_bytes, NULL, queue, error);
 }
 
 /* Walks over the names once more before, to know what all of it takes. */
 SoraTransformer *
-sora_transformer_new_sharing (const SoraTransformerConfig *config, SoraWeightFile *file, SoraWeightType type, guint64 max_bytes,
-    const GPtrArray *others, SoraQueue *queue, GError **error)
+sora_transformer_new_sharing (const SoraTransformerConfig *config, SoraWeightFile *file, SoraWeightType type,
+    SoraPrecision precision, guint64 max_bytes, const GPtrArray *others, SoraQueue *queue, GError **error)
 {
   g_autoptr (GPtrArray) tables = g_ptr_array_new ();
-  SoraLoader loader = { .file = file, .queue = queue, .type = type, .others = tables };
-  SoraLoader needed = { .file = file, .device = sora_queue_get_device (queue), .type = type };
+  SoraLoader loader = { .file = file, .queue = queue, .type = type, .precision = precision, .others = tables };
+  SoraLoader needed = { .file = file, .device = sora_queue_get_device (queue), .type = type, .precision = precision };
   SoraTransformer *counted = load (config, &needed, error);
 
   if (!counted)

@@ -13,14 +13,14 @@ G_BEGIN_DECLS
 typedef struct _SoraTransformer SoraTransformer;
 
 gboolean sora_transformer_validate (const SoraTransformerConfig *config, SoraWeightFile *file, GError **error);
-/* @type: of the matrices on the device; auto: of each what its numbers in the file ask for. @max_bytes: that all may take there; what does not fit
+/* @type: of the matrices on the device; auto: of each what its numbers in the file ask for. @precision: what they are multiplied in. @max_bytes: that all may take there; what does not fit
  * is streamed whenever it is used. Borrows @file. */
-SoraTransformer *sora_transformer_new (const SoraTransformerConfig *config, SoraWeightFile *file, SoraWeightType type, guint64 max_bytes,
-    SoraQueue *queue, GError **error);
-/* The same, with the linears that @others (element-type SoraTransformer) have already, which are on the device of @queue, of the same type, and
- * differ in what LoRAs add to the same files. */
-SoraTransformer *sora_transformer_new_sharing (const SoraTransformerConfig *config, SoraWeightFile *file, SoraWeightType type, guint64 max_bytes,
-    const GPtrArray *others, SoraQueue *queue, GError **error);
+SoraTransformer *sora_transformer_new (const SoraTransformerConfig *config, SoraWeightFile *file, SoraWeightType type,
+    SoraPrecision precision, guint64 max_bytes, SoraQueue *queue, GError **error);
+/* The same, with the linears that @others (element-type SoraTransformer) have already, which are on the device of @queue, of the same type and
+ * precision, and differ in what LoRAs add to the same files. */
+SoraTransformer *sora_transformer_new_sharing (const SoraTransformerConfig *config, SoraWeightFile *file, SoraWeightType type,
+    SoraPrecision precision, guint64 max_bytes, const GPtrArray *others, SoraQueue *queue, GError **error);
 void sora_transformer_free (SoraTransformer *transformer);
 guint64 sora_transformer_get_size (SoraTransformer *transformer);
 /* Whether some of its weights are read from the file whenever they are used, for want of memory. */

@@ -19,13 +19,14 @@
 
 typedef struct {
   gchar *prompt, *negative_prompt, *model, *device, *size, *output, *noise, *save_tensors, *chroma, *image, *last_image,
-      *fit_name, *sampler_name, *guidance_interval, *weights, *text_encoder_policy, *max_memory_text,
+      *fit_name, *sampler_name, *guidance_interval, *weights, *precision_name, *text_encoder_policy, *max_memory_text,
       *vae_tile_name;
   SoraCommandParts parts;
   gchar **loras;                /* "PATH[:WEIGHT]"; NULL: none */
   SoraPictureFit fit;
   SoraSamplerType sampler;
   SoraWeightType weight_type;
+  SoraPrecision precision;
   SoraTextEncoderPolicy policy;
   guint64 max_memory;
   gint64 seed, frames;
@@ -52,7 +53,7 @@ arguments_clear (Arguments *args)
 {
   gchar **strings[] = { &args->prompt, &args->negative_prompt, &args->model, &args->device, &args->size, &args->output, &args->noise,
     &args->save_tensors, &args->chroma, &args->image, &args->last_image, &args->fit_name, &args->sampler_name, &args->guidance_interval,
-    &args->weights, &args->text_encoder_policy, &args->max_memory_text,
+    &args->weights, &args->precision_name, &args->text_encoder_policy, &args->max_memory_text,
     &args->vae_tile_name };
 
   for (guint i = 0; i < G_N_ELEMENTS (strings); i++)
@@ -137,6 +138,7 @@ parse_choices (Arguments *args, GError **error)
 
   return parse_choice ("--sampler", args->sampler_name, sora_sampler_names, &args->sampler, error)
       && parse_choice ("--weights", args->weights, sora_weight_type_names, &args->weight_type, error)
+      && parse_choice ("--precision", args->precision_name, sora_precision_names, &args->precision, error)
       && parse_choice ("--text-encoder-policy", args->text_encoder_policy, policies, &args->policy, error);
 }
 
@@ -197,6 +199,9 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     { "device", 'd', 0, G_OPTION_ARG_STRING, &args->device, "see \"sora devices\" (default: the first GPU, else a CPU)", "DEVICE" },
     { "weights", 0, 0, G_OPTION_ARG_STRING, &args->weights,
       "what matrices are stored as: auto, fp32, fp16, bf16 or q8 (default: auto, which loses nothing that the file has)", "TYPE" },
+    { "precision", 0, 0, G_OPTION_ARG_STRING, &args->precision_name,
+      "what matrices are multiplied in where the device has bf16 instructions: auto, fp32 or bf16 (default: auto, which rounds no weight)",
+      "PRECISION" },
     { "text-encoder-policy", 0, 0, G_OPTION_ARG_STRING, &args->text_encoder_policy,
       "auto, release (its weights are on the device only while a prompt is encoded) or keep (default: auto, released if large)", "POLICY" },
     { "max-memory", 0, 0, G_OPTION_ARG_STRING, &args->max_memory_text,
@@ -343,6 +348,7 @@ set_options (Generation *generation, GError **error)
   sora_stream_options_set_sampler (options, args->sampler);
   sora_stream_options_set_shift (options, args->shift);
   sora_stream_options_set_weight_type (options, args->weight_type);
+  sora_stream_options_set_precision (options, args->precision);
   sora_stream_options_set_text_encoder_policy (options, args->policy);
   sora_stream_options_set_max_memory (options, args->max_memory);
   sora_stream_options_set_size (options, width, height);

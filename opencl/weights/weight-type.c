@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The rule that says what type a matrix of weights is stored as on a device. */
+/* The rules that say what type a matrix of weights is stored as on a device, and whether it is multiplied in bf16. */
 #include "weights/weight-type.h"
 
 const gchar *const sora_weight_type_names[] = {
@@ -8,6 +8,13 @@ const gchar *const sora_weight_type_names[] = {
   [SORA_WEIGHT_TYPE_FP16] = "fp16",
   [SORA_WEIGHT_TYPE_BF16] = "bf16",
   [SORA_WEIGHT_TYPE_Q8] = "q8",
+  NULL
+};
+
+const gchar *const sora_precision_names[] = {
+  [SORA_PRECISION_AUTO] = "auto",
+  [SORA_PRECISION_FP32] = "fp32",
+  [SORA_PRECISION_BF16] = "bf16",
   NULL
 };
 
@@ -69,6 +76,28 @@ sora_weight_type_for_tensors (SoraWeightType wanted, guint n_parts, const SoraTe
       return SORA_WEIGHT_TYPE_FP32;
   }
   return type;
+}
+
+/* Whether bf16 has all numbers of @tensor: it has 8 bits of mantissa and the exponents of fp32, 8-bit floats 4 bits at most. */
+static gboolean
+is_exactly_bf16 (const SoraTensor *tensor)
+{
+  return sora_tensor_is_plain (tensor)
+      && (tensor->dtype == SORA_DTYPE_BF16 || tensor->dtype == SORA_DTYPE_F8_E4M3 || tensor->dtype == SORA_DTYPE_F8_E5M2);
+}
+
+gboolean
+sora_precision_wants_bf16 (SoraPrecision precision, SoraWeightType type, guint n_parts, const SoraTensor *const *tensors)
+{
+  if (precision != SORA_PRECISION_AUTO)
+    return precision == SORA_PRECISION_BF16;
+  if (type != SORA_WEIGHT_TYPE_FP32)
+    return type == SORA_WEIGHT_TYPE_BF16;
+  for (guint i = 0; i < n_parts; i++) {
+    if (!is_exactly_bf16 (tensors[i]))
+      return FALSE;
+  }
+  return TRUE;
 }
 
 /* The host must be little-endian, as files are. */

@@ -83,7 +83,7 @@ case_init (Case *c, const Shape *s, SoraQueue *queue, GError **error)
   c->best = (Best) { G_MAXDOUBLE, G_MAXDOUBLE, G_MAXDOUBLE };
   weight.data = (const guint8 *) c->weight;
   bias.data = (const guint8 *) c->bias;
-  c->linear = sora_linear_new (queue, SORA_WEIGHT_TYPE_FP32, 1, weights, biases, error);
+  c->linear = sora_linear_new (queue, SORA_WEIGHT_TYPE_FP32, SORA_PRECISION_FP32, 1, weights, biases, error);
   if (!c->linear)
     return FALSE;
   c->x_mem = upload (queue, c->x, (gsize) s->m * s->k);

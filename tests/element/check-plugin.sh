@@ -43,6 +43,8 @@ vae changeable only in NULL or READY state
 vae-tile Range: -1 - 16384 Default: -1
 weight-type bf16
 weight-type changeable only in NULL or READY state
+precision bf16
+precision changeable only in NULL or READY state
 text-encoder-policy release
 max-memory Default: 0
 device Default: null

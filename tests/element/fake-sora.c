@@ -30,6 +30,7 @@ struct _SoraStreamOptions
   gint vae_tile;
   SoraSamplerType sampler;
   SoraWeightType weight_type;
+  SoraPrecision precision;
   SoraTextEncoderPolicy text_encoder_policy;
   guint64 max_memory;
   guint steps, width, height;
@@ -254,6 +255,12 @@ sora_stream_options_set_weight_type (SoraStreamOptions *options, SoraWeightType 
 }
 
 void
+sora_stream_options_set_precision (SoraStreamOptions *options, SoraPrecision precision)
+{
+  options->precision = precision;
+}
+
+void
 sora_stream_options_set_text_encoder_policy (SoraStreamOptions *options, SoraTextEncoderPolicy policy)
 {
   options->text_encoder_policy = policy;
@@ -396,6 +403,7 @@ note_options (const SoraStreamOptions *options)
   fake_sora_calls.steps = options->steps;
   fake_sora_calls.sampler = options->sampler;
   fake_sora_calls.weight_type = options->weight_type;
+  fake_sora_calls.precision = options->precision;
   fake_sora_calls.text_encoder_policy = options->text_encoder_policy;
   fake_sora_calls.max_memory = options->max_memory;
   fake_sora_calls.shift = options->shift;

@@ -39,6 +39,7 @@ typedef struct {
   SoraSamplerType sampler;
   gint vae_tile;
   SoraWeightType weight_type;
+  SoraPrecision precision;
   SoraTextEncoderPolicy text_encoder_policy;
   guint64 max_memory;
   gdouble shift, guidance_scale_2, guidance_begin, guidance_end;

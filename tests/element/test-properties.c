@@ -15,6 +15,7 @@ static const struct {
   { "vae", GST_PARAM_MUTABLE_READY, "/models/taew2_1.pth" },
   { "vae-tile", GST_PARAM_MUTABLE_READY, "256" },
   { "weight-type", GST_PARAM_MUTABLE_READY, "bf16" },
+  { "precision", GST_PARAM_MUTABLE_READY, "fp32" },
   { "text-encoder-policy", GST_PARAM_MUTABLE_READY, "release" },
   { "max-memory", GST_PARAM_MUTABLE_READY, "6000000000" },
   { "device", GST_PARAM_MUTABLE_READY, "gpu" },
@@ -90,7 +91,7 @@ GST_START_TEST (test_reach_the_engine)
 {
   GstHarness *harness = element_test_harness ("prompt=\"a b\" negative-prompt=c steps=7 seed=42 guidance-scale=2 "
       "guidance-scale-2=1.5 transformer-2=t image-encoder=i causal=true guidance-begin=0.25 guidance-end=0.5 sampler=unipc shift=8 "
-      "vae-tile=128 weight-type=q8 text-encoder-policy=keep max-memory=8000000000 duration=3000000000", "video/x-raw,format=RGB");
+      "vae-tile=128 weight-type=q8 precision=bf16 text-encoder-policy=keep max-memory=8000000000 duration=3000000000", "video/x-raw,format=RGB");
   GstBuffer *buffer = gst_harness_pull (harness);
 
   fail_unless_equals_string (fake_sora_calls.prompt, "a b");
@@ -98,6 +99,7 @@ GST_START_TEST (test_reach_the_engine)
   fail_unless_equals_int (fake_sora_calls.steps, 7);
   fail_unless_equals_int (fake_sora_calls.sampler, SORA_SAMPLER_UNIPC);
   fail_unless_equals_int (fake_sora_calls.weight_type, SORA_WEIGHT_TYPE_Q8);
+  fail_unless_equals_int (fake_sora_calls.precision, SORA_PRECISION_BF16);
   fail_unless_equals_int (fake_sora_calls.text_encoder_policy, SORA_TEXT_ENCODER_POLICY_KEEP);
   fail_unless_equals_uint64 (fake_sora_calls.max_memory, 8000000000);
   fail_unless_equals_float (fake_sora_calls.shift, 8);
@@ -123,6 +125,7 @@ GST_START_TEST (test_defaults_reach_the_engine)
   fail_unless_equals_int (fake_sora_calls.steps, 0);
   fail_unless_equals_int (fake_sora_calls.sampler, SORA_SAMPLER_DEFAULT);
   fail_unless_equals_int (fake_sora_calls.weight_type, SORA_WEIGHT_TYPE_AUTO);
+  fail_unless_equals_int (fake_sora_calls.precision, SORA_PRECISION_AUTO);
   fail_unless_equals_int (fake_sora_calls.text_encoder_policy, SORA_TEXT_ENCODER_POLICY_AUTO);
   fail_unless_equals_uint64 (fake_sora_calls.max_memory, 0);
   fail_unless_equals_float (fake_sora_calls.shift, -1);

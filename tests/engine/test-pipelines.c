@@ -346,7 +346,7 @@ check_condition (SoraModel *model, gboolean last, const gchar *name)
   g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (queue));
   g_autoptr (GError) error = NULL;
   g_autofree guint8 *first_rgb = draw_picture (FALSE), *last_rgb = draw_picture (TRUE);
-  SoraStreamImage *image = sora_stream_image_new (model, queue, &error);
+  SoraStreamImage *image = sora_stream_image_new (model, SORA_PRECISION_FP32, queue, &error);
   cl_mem frames = sora_queue_alloc (queue, 4 * 3 * WIDTH * HEIGHT);
   guint n_channels = 4 + CHANNELS, n_pixels = LATENTS * HEIGHT / 8 * WIDTH / 8;
   g_autofree gfloat *actual = NULL, *planes = g_new (gfloat, n_channels * n_pixels), *expected = NULL;

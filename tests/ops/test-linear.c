@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Both kinds of linear, at every tile size and for every type of stored weights, against plain C over a table of odd shapes, places in memory
- * and epilogues. */
+/* Both kinds of linear, at every tile size, for every type of stored weights and in bf16 with every matrix unit, against plain C over a table of odd
+ * shapes, places in memory and epilogues. */
 #include <math.h>
 #include <string.h>
 
 #include "reference-linear.h"
-#include "runtime/device-private.h"
+#include "runtime/matrix-unit.h"
 #include "test-support.h"
+#include "weights/half.h"
 #include "weights/weight-type.h"
 
 #include <clblast_c.h>
 
 /* The reference sums in double, the kernels in float: each of k additions of random signs rounds by up to 6e-8 of the sum so far, which
  * makes 6e-8 · sqrt (k) / 2 of the result's rms; the largest of 10⁵ results is about 5 times that, 6e-6 at k = 1536. Activations
- * (the erf of linear.cl is good to 1.5e-7) and multipliers stay within a factor of 3. */
+ * (the erf of linear.cl is good to 1.5e-7) and multipliers stay within a factor of 3. The same holds in bf16, where the reference is given both
+ * operands rounded: a float has all bits of a product of two such numbers, so that again only additions round. */
 #define TOLERANCE 2e-5
 
 #define MULTIPLIER 1
@@ -174,9 +176,20 @@ compare (const gfloat *actual, const Operand *expected, guint m, guint n, guint 
   sora_test_assert_close (a, e, inside, TOLERANCE, "%s", what);
 }
 
-/* The reference is given the weights as they are stored, so the tolerance is the same for every type. */
+/* Makes of @n floats what bf16 has of them. */
 static void
-run_case (SoraQueue *queue, SoraWeightType type, const Case *c, const gchar *what)
+round_to_bf16 (gfloat *values, gsize n)
+{
+  for (gsize i = 0; i < n; i++) {
+    guint32 bits = (guint32) sora_bf16_from_float (values[i]) << 16;
+
+    memcpy (&values[i], &bits, sizeof bits);
+  }
+}
+
+/* The reference is given the operands as they are multiplied, so the tolerance is the same for every type and precision. */
+static void
+run_case (SoraQueue *queue, SoraWeightType type, SoraPrecision precision, const Case *c, const gchar *what)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (SoraLinear) linear = NULL;
@@ -206,13 +219,16 @@ run_case (SoraQueue *queue, SoraWeightType type, const Case *c, const gchar *wha
     operands.residual = c->operands & IN_PLACE ? y.host : residual.host;
   }
 
-  linear = sora_linear_new (queue, type, weight.n_parts, weight.weights, weight.biases, &error);
+  linear = sora_linear_new (queue, type, precision, weight.n_parts, weight.weights, weight.biases, &error);
   g_assert_no_error (error);
-  sora_reference_store (type, weight.weight, weight.n, c->k);
+  g_assert_cmpint (sora_linear_is_bf16 (linear), ==, precision == SORA_PRECISION_BF16);
+  sora_reference_store (sora_linear_is_bf16 (linear) ? SORA_WEIGHT_TYPE_BF16 : type, weight.weight, weight.n, c->k);
   g_assert_cmpuint (sora_linear_get_n (linear), ==, weight.n);
   g_assert_cmpuint (sora_linear_get_k (linear), ==, c->k);
   sora_linear_run (queue, linear, x.place, y.place, c->m, &epilogue);
   actual = sora_test_download (queue, y.place.mem, y.floats);
+  if (sora_linear_is_bf16 (linear))
+    round_to_bf16 (x.host, x.floats);
   sora_reference_linear (x.host, x.place, weight.weight, y.host, y.place, c->m, weight.n, c->k, &epilogue, &operands);
   compare (actual, &y, c->m, weight.n, c->pad, what);
 
@@ -237,9 +253,48 @@ run_cases (SoraQueue *queue, const gchar *kind)
       g_autofree gchar *what = g_strdup_printf ("%s, %s, case %u: m %u, k %u, n %u...", kind, sora_weight_type_names[type], i, cases[i].m,
           cases[i].k, cases[i].n[0]);
 
-      run_case (queue, type, &cases[i], what);
+      run_case (queue, type, SORA_PRECISION_FP32, &cases[i], what);
     }
   }
+}
+
+/* (transfer full): a queue whose device multiplies in bf16 with @unit, until device_reset(); NULL, the test skipped, if it cannot. */
+static SoraQueue *
+queue_new_with_unit (SoraMatrixUnit unit)
+{
+  SoraQueue *queue = sora_test_queue_new_linear ("packed");
+  SoraDevice *device = sora_queue_get_device (queue);
+
+  if (sora_matrix_unit_get (device) >= unit) {
+    device->matrix_unit = unit;
+    return queue;
+  }
+  g_autofree gchar *reason = g_strdup_printf ("%s has no %s", device->name, sora_matrix_unit_names[unit]);
+  g_test_skip (reason);
+  sora_queue_free (queue);
+  return NULL;
+}
+
+static void
+device_reset (SoraQueue *queue)
+{
+  sora_queue_get_device (queue)->matrix_unit_known = FALSE;
+}
+
+static void
+test_bf16 (gconstpointer data)
+{
+  SoraMatrixUnit unit = GPOINTER_TO_INT (data);
+  g_autoptr (SoraQueue) queue = queue_new_with_unit (unit);
+
+  for (guint i = 0; queue && i < G_N_ELEMENTS (cases); i++) {
+    g_autofree gchar *what = g_strdup_printf ("%s, case %u: m %u, k %u, n %u...", sora_matrix_unit_names[unit], i, cases[i].m, cases[i].k,
+        cases[i].n[0]);
+
+    run_case (queue, SORA_WEIGHT_TYPE_AUTO, SORA_PRECISION_BF16, &cases[i], what);
+  }
+  if (queue)
+    device_reset (queue);
 }
 
 static void
@@ -273,7 +328,7 @@ test_slabs (void)
   if (sora_test_is_small ())
     g_test_skip ("too much for an interpreter");
   else
-    run_case (queue, SORA_WEIGHT_TYPE_BF16, &c, "slabs");
+    run_case (queue, SORA_WEIGHT_TYPE_BF16, SORA_PRECISION_FP32, &c, "slabs");
 }
 
 /* Blocks of 32 values: a scale from 2^-10 to 2^-9, which may be negative, and random bits */
@@ -300,7 +355,7 @@ multiply_stored (SoraQueue *queue, SoraWeightType type, const SoraTensor *tensor
 {
   guint m = 7, n = tensor->shape[0], k = tensor->shape[1];
   g_autoptr (GError) error = NULL;
-  g_autoptr (SoraLinear) linear = sora_linear_new (queue, type, 1, &tensor, NULL, &error);
+  g_autoptr (SoraLinear) linear = sora_linear_new (queue, type, SORA_PRECISION_FP32, 1, &tensor, NULL, &error);
   g_autofree gfloat *x = sora_test_random (1, m * k, 1);
   cl_mem x_mem = sora_test_upload (queue, x, m * k), y_mem = sora_test_alloc (queue, m * n);
   gfloat *y;
@@ -380,7 +435,7 @@ test_streamed (gconstpointer kind)
     SoraTensor tensor = weights[i % 3].dtype == SORA_DTYPE_Q8_0 ? quantised_tensor_new (weights[i % 3].dtype, n, k)
         : tensor_new ("weight", weights[i % 3].dtype, n, k, 5);
     const SoraTensor *parts[] = { &tensor };
-    g_autoptr (SoraLinear) linear = sora_linear_new_streamed (queue, SORA_WEIGHT_TYPE_AUTO, file, 1, parts, NULL, NULL);
+    g_autoptr (SoraLinear) linear = sora_linear_new_streamed (queue, SORA_WEIGHT_TYPE_AUTO, SORA_PRECISION_FP32, file, 1, parts, NULL, NULL);
     y_mem[i] = sora_test_alloc (queue, 7 * n);
     g_assert_cmpuint (sora_linear_get_size (linear), <=, (n + 32) * sizeof (gfloat));
     sora_linear_run (queue, linear, SORA_MATRIX (x_mem, k), SORA_MATRIX (y_mem[i], n), 7, NULL);
@@ -416,7 +471,7 @@ test_no_epilogue (gconstpointer kind)
   weight_init (&weight, &c);
   operand_init (&x, queue, c.m, c.k, 1, 1);
   operand_init (&y, queue, c.m, weight.n, 1, 2);
-  linear = sora_linear_new (queue, SORA_WEIGHT_TYPE_FP32, 1, weight.weights, NULL, &error);
+  linear = sora_linear_new (queue, SORA_WEIGHT_TYPE_FP32, SORA_PRECISION_FP32, 1, weight.weights, NULL, &error);
   g_assert_no_error (error);
 
   sora_linear_run (queue, linear, x.place, y.place, 0, NULL);
@@ -448,7 +503,7 @@ test_not_finite (gconstpointer kind)
   operand_init (&x, queue, 1, 1, 0, 1);
   operand_init (&y, queue, 1, 1, 0, 2);
   sora_queue_write (queue, x.place.mem, 0, sizeof nan_value, &nan_value);
-  linear = sora_linear_new (queue, SORA_WEIGHT_TYPE_FP32, 1, weight.weights, NULL, &error);
+  linear = sora_linear_new (queue, SORA_WEIGHT_TYPE_FP32, SORA_PRECISION_FP32, 1, weight.weights, NULL, &error);
   g_assert_no_error (error);
   for (guint activation = SORA_ACTIVATION_NONE; activation <= SORA_ACTIVATION_GELU_QUICK; activation++) {
     g_autofree gfloat *value = NULL;
@@ -473,12 +528,12 @@ test_errors (void)
   SoraTensor vector = tensor_new ("layer.bias", SORA_DTYPE_F32, 5, 0, 3), large = a;
   const SoraTensor *different[] = { &a, &b }, *one[] = { &a }, *bias[] = { &vector }, *larger[] = { &large };
 
-  g_assert_null (sora_linear_new (queue, SORA_WEIGHT_TYPE_FP32, 2, different, NULL, &error));
+  g_assert_null (sora_linear_new (queue, SORA_WEIGHT_TYPE_FP32, SORA_PRECISION_FP32, 2, different, NULL, &error));
   g_assert_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_WEIGHT);
   g_assert_nonnull (strstr (error->message, "test.safetensors: layer.b: expected rows of 6 values, found 15 values in 3 rows"));
   g_clear_error (&error);
 
-  g_assert_null (sora_linear_new (queue, SORA_WEIGHT_TYPE_FP32, 1, one, bias, &error));
+  g_assert_null (sora_linear_new (queue, SORA_WEIGHT_TYPE_FP32, SORA_PRECISION_FP32, 1, one, bias, &error));
   g_assert_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_WEIGHT);
   g_assert_nonnull (strstr (error->message, "layer.bias: expected 4 values, found 5"));
   g_clear_error (&error);
@@ -487,7 +542,7 @@ test_errors (void)
     large.shape[0] = huge;
     large.shape[1] = 1024;
     large.n_elements = huge * 1024;
-    g_assert_null (sora_linear_new (queue, SORA_WEIGHT_TYPE_FP32, 1, larger, NULL, &error));
+    g_assert_null (sora_linear_new (queue, SORA_WEIGHT_TYPE_FP32, SORA_PRECISION_FP32, 1, larger, NULL, &error));
     g_assert_error (error, SORA_DEVICE_ERROR, SORA_DEVICE_ERROR_NO_MEMORY);
     g_assert_nonnull (strstr (error->message, "layer.a: "));
   }
@@ -505,6 +560,8 @@ main (int argc, char **argv)
   g_test_add_data_func ("/linear/packed/16", GINT_TO_POINTER (16), test_packed);
   g_test_add_data_func ("/linear/packed/8", GINT_TO_POINTER (8), test_packed);
   g_test_add_data_func ("/linear/packed/4", GINT_TO_POINTER (4), test_packed);
+  g_test_add_data_func ("/linear/bf16/avx512", GINT_TO_POINTER (SORA_MATRIX_UNIT_AVX512_BF16), test_bf16);
+  g_test_add_data_func ("/linear/bf16/amx", GINT_TO_POINTER (SORA_MATRIX_UNIT_AMX_BF16), test_bf16);
   g_test_add_func ("/linear/clblast", test_clblast);
   g_test_add_func ("/linear/clblast/slabs", test_slabs);
   g_test_add_data_func ("/linear/packed/exact", "packed", test_exact);

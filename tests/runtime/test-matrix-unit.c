@@ -108,7 +108,7 @@ test_elsewhere (void)
   const cl_ulong address = 1;
   g_autofree gfloat *zeros = g_new0 (gfloat, 256);
   g_autofree gfloat *result = NULL;
-  const SoraLaunch launch = { .program = SORA_MATRIX_UNIT_PROGRAM, .options = sora_matrix_unit_option (unit), .kernel = "multiply",
+  const SoraLaunch launch = { .program = SORA_MATRIX_UNIT_PROGRAM, .options = sora_matrix_unit_option (unit), .kernel = "prove",
     .dims = 1, .global = { 1 }, .local = { 1 } };
   cl_mem mem;
 

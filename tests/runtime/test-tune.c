@@ -154,7 +154,7 @@ test_obeyed (void)
   queue = sora_queue_new (device, TRUE, &error);
   g_assert_no_error (error);
   sora_tune_enter (device, n, n, packed ? 2 : 1, packed ? 1 : 2);
-  linear = sora_linear_new (queue, SORA_WEIGHT_TYPE_FP32, 1, &weight, NULL, &error);
+  linear = sora_linear_new (queue, SORA_WEIGHT_TYPE_FP32, SORA_PRECISION_FP32, 1, &weight, NULL, &error);
   g_assert_no_error (error);
 
   x_mem = sora_test_upload (queue, x, m * n);

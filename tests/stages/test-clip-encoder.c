@@ -103,7 +103,7 @@ check_encoder (const SoraClipConfig *config, SoraWeightFile *weights, const gcha
   g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (queue));
   g_autoptr (GError) error = NULL;
   SoraClipEncoderState *state = sora_clip_encoder_state_new (config, arena);
-  SoraClipEncoder *encoder = sora_clip_encoder_new (config, weights, queue, &error);
+  SoraClipEncoder *encoder = sora_clip_encoder_new (config, weights, SORA_PRECISION_FP32, queue, &error);
   guint n = sora_clip_config_count_tokens (config) * config->hidden_size;
   cl_mem out = sora_test_alloc (queue, n);
 

@@ -44,7 +44,7 @@ check_prompts (const SoraTextEncoderConfig *config, SoraWeightFile *weights, Sor
   g_autoptr (GError) error = NULL;
   g_autoptr (SoraQueue) queue = sora_test_queue_new ();
   g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (queue));
-  SoraTextEncoder *encoder = sora_text_encoder_new (config, weights, type, G_MAXUINT64, queue, &error);
+  SoraTextEncoder *encoder = sora_text_encoder_new (config, weights, type, SORA_PRECISION_FP32, G_MAXUINT64, queue, &error);
   SoraTextEncoderState *state;
   cl_mem out;
 
@@ -167,7 +167,7 @@ test_bad_token (void)
   g_autoptr (SoraQueue) queue = sora_test_queue_new ();
   g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (queue));
   SoraTextEncoderConfig config = golden_config (golden);
-  SoraTextEncoder *encoder = sora_text_encoder_new (&config, golden, SORA_WEIGHT_TYPE_FP32, G_MAXUINT64, queue, &error);
+  SoraTextEncoder *encoder = sora_text_encoder_new (&config, golden, SORA_WEIGHT_TYPE_FP32, SORA_PRECISION_FP32, G_MAXUINT64, queue, &error);
   SoraTextEncoderState *state = sora_text_encoder_state_new (&config, 3, arena);
   cl_mem out = sora_test_alloc (queue, 3 * config.d_model);
 

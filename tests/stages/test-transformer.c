@@ -49,7 +49,7 @@ stream_open (Stream *s, SoraWeightFile *weights, const gchar *linear)
 
   s->queue = linear ? sora_test_queue_new_linear (linear) : sora_test_queue_new ();
   s->arena = sora_arena_new (sora_queue_get_device (s->queue));
-  s->transformer = sora_transformer_new (&s->config, weights, s->type, G_MAXUINT64, s->queue, &error);
+  s->transformer = sora_transformer_new (&s->config, weights, s->type, SORA_PRECISION_FP32, G_MAXUINT64, s->queue, &error);
   g_assert_no_error (error);
   s->state = sora_transformer_state_new (&s->config, &s->shape, s->arena);
   sora_arena_commit (s->arena, &error);

@@ -9,9 +9,9 @@
 #define PAIRS 16                /* the same in pairs */
 
 /* Columns of X that are rounded at a time: as many as leave room for a panel's in the first cache */
-#define CHUNK_STEPS 16
-/* Panels whose sums a work-item keeps meanwhile */
-#define MAX_SPAN 16
+#define CHUNK_STEPS 12
+/* Sums that a work-item keeps meanwhile, of ROWS rows and a panel each: 256 KiB, which the second cache holds */
+#define MAX_SUMS 64
 
 #if UNIT == AMX_BF16
 #define ROWS 32                 /* two tiles */
@@ -32,7 +32,7 @@ round_some (global const float *x, uint count)
   return round_to_bf16 (vload16 (0, values), vload16 (1, values));
 }
 
-/* @a: [steps][ROWS][PAIRS] = @count columns of @rows rows, then zeros */
+/* @a: [steps][ROWS][PAIRS], steps = @count / STEP rounded up, = @count columns of @rows rows, then zeros */
 static void
 round_rows (global const float *x, ulong stride, uint rows, uint count, int *a)
 {
@@ -166,35 +166,56 @@ multiply_rows (const int *a, global const int *panel, uint steps, uint rows, con
 
 #endif
 
-/* Global size: (rows / ROWS, panels / span), rounded up. A work-item multiplies its rows by @span panels, MAX_SPAN at most. The work-items
- * of the same panels follow each other, so that these stay in the caches. */
+/* Global size: (rows / ROWS, steps / CHUNK_STEPS), rounded up. @rounded: [rows / ROWS][steps][ROWS][PAIRS] = X, for linear_bf16(). */
 __attribute__ ((reqd_work_group_size (1, 1, 1)))
 kernel void
-linear_bf16 (global const float *x, uint x_offset, uint x_stride, global const int *weight, global const float *bias, uint m, uint n, uint k,
-    uint span, FINISH_PARAMETERS)
+linear_bf16_round (global const float *x, uint x_offset, uint x_stride, uint m, uint k, global int *rounded)
 {
+  uint first = get_global_id (0) * ROWS, step = get_global_id (1) * CHUNK_STEPS, steps = (k + STEP - 1) / STEP;
   int a[CHUNK_STEPS * ROWS * PAIRS] __attribute__ ((aligned (64)));
-  float sums[MAX_SPAN * ROWS * PANEL] __attribute__ ((aligned (64)));
-  uint first = get_global_id (0) * ROWS, rows = min (m - first, (uint) ROWS), steps = (k + STEP - 1) / STEP;
-  uint panels = (n + PANEL - 1) / PANEL, begin = get_global_id (1) * span, end = min (begin + span, panels);
-  ulong panel_size = (ulong) steps * PAIRS * PANEL;
+  uint count = min (k - step * STEP, (uint) CHUNK_STEPS * STEP), vectors = (count + STEP - 1) / STEP * ROWS;
 
-  x += x_offset + (ulong) first * x_stride;
+  round_rows (x + x_offset + (ulong) first * x_stride + step * STEP, x_stride, min (m - first, (uint) ROWS), count, a);
+  rounded += ((ulong) get_global_id (0) * steps + step) * ROWS * PAIRS;
+  for (uint i = 0; i < vectors; i++)
+    vstore16 (vload16 (i, a), i, rounded);
+}
+
+/* Global size: (rows / ROWS / row_span, panels / span), rounded up. A work-item multiplies @row_span times ROWS rows by @span panels, some columns of
+ * X after the other, so that those of a panel are in the second cache for all its rows; all sums, MAX_SUMS at most, are kept meanwhile.
+ * @is_rounded: X is in @rounded, else it is rounded here. */
+__attribute__ ((reqd_work_group_size (1, 1, 1)))
+kernel void
+linear_bf16 (global const float *x, uint x_offset, uint x_stride, global const int *rounded, uint is_rounded, global const int *weight,
+    global const float *bias, uint m, uint n, uint k, uint row_span, uint span, FINISH_PARAMETERS)
+{
+  int here[CHUNK_STEPS * ROWS * PAIRS] __attribute__ ((aligned (64)));
+  float sums[MAX_SUMS * ROWS * PANEL] __attribute__ ((aligned (64)));
+  uint steps = (k + STEP - 1) / STEP, blocks = (m + ROWS - 1) / ROWS, panels = (n + PANEL - 1) / PANEL;
+  uint first_block = get_global_id (0) * row_span, end_block = min (first_block + row_span, blocks);
+  uint first_panel = get_global_id (1) * span, end_panel = min (first_panel + span, panels);
+
+  x += x_offset;
   tiles_begin ();
   for (uint step = 0; step < steps; step += CHUNK_STEPS) {
     uint count = min (steps - step, (uint) CHUNK_STEPS);
+    float *c = sums;
 
-    round_rows (x + step * STEP, x_stride, rows, min (k - step * STEP, (uint) CHUNK_STEPS * STEP), a);
-    for (uint panel = begin; panel < end; panel++) {
-      global const int *b = weight + panel * panel_size + step * PAIRS * PANEL;
-      float *c = sums + (panel - begin) * ROWS * PANEL;
+    for (uint block = first_block; block < end_block; block++) {
+      uint row = block * ROWS, rows = min (m - row, (uint) ROWS);
+      const int *a = is_rounded ? (const int *) (ulong) (rounded + ((ulong) block * steps + step) * ROWS * PAIRS) : here;
 
-      multiply_rows (a, b, count, rows, step ? (const char *) c : (const char *) (ulong) (bias + panel * PANEL), step ? PANEL * 4 : 0, c);
-      if (step + CHUNK_STEPS >= steps) {
-        Finish finish = finish_begin (first, panel * PANEL, FINISH_ARGUMENTS);
+      if (!is_rounded)
+        round_rows (x + (ulong) row * x_stride + step * STEP, x_stride, rows, min (k - step * STEP, (uint) CHUNK_STEPS * STEP), here);
+      for (uint panel = first_panel; panel < end_panel; panel++, c += ROWS * PANEL) {
+        global const int *b = weight + ((ulong) panel * steps + step) * PAIRS * PANEL;
 
-        for (uint row = 0; row < rows; row++)
-          finish_row (&finish, vload16 (0, c + row * PANEL), vload16 (1, c + row * PANEL), n - panel * PANEL);
+        multiply_rows (a, b, count, rows, step ? (const char *) c : (const char *) (ulong) (bias + panel * PANEL), step ? PANEL * 4 : 0, c);
+        if (step + CHUNK_STEPS >= steps) {
+          Finish finish = finish_begin (row, panel * PANEL, FINISH_ARGUMENTS);
+
+          finish_rows (&finish, c, rows, n - panel * PANEL);
+        }
       }
     }
   }

@@ -148,3 +148,56 @@ finish_row (Finish *finish, VECTOR v0, VECTOR v1, uint count)
     finish->frame = finish->frame + 1 == finish->n_frames ? 0 : finish->frame + 1;
   }
 }
+
+/* @sums [@rows][PANEL], of which every column is there: what is asked once for all of them, not for each */
+static void
+finish_whole_rows (Finish *finish, float *sums, uint rows)
+{
+#define EACH_VECTOR(...) \
+  for (uint row = 0; row < rows; row++) { \
+    for (uint part = 0; part < 2; part++) { \
+      float *at = sums + row * PANEL + part * WIDTH; \
+      VECTOR v = LOAD (0, at); \
+      __VA_ARGS__ \
+    } \
+  }
+#define ACTIVATE(kind) case kind: EACH_VECTOR (STORE (activate (v, kind), 0, at);) break;
+  switch (finish->activation) {
+    ACTIVATE (SILU)
+    ACTIVATE (GELU)
+    ACTIVATE (GELU_TANH)
+    ACTIVATE (RELU)
+    ACTIVATE (GELU_QUICK)
+  }
+  if (finish->operands & HAS_MULTIPLIER)
+    EACH_VECTOR (STORE (v * LOAD (part, finish->multiplier + (ulong) row * finish->multiplier_stride), 0, at);)
+  if (finish->operands & HAS_GATE) {
+    uint frame = finish->frame, left = finish->rows_per_frame - finish->frame_row;
+
+    for (uint row = 0; row < rows; row++, left--) {
+      if (left == 0) {
+        frame = frame + 1 == finish->n_frames ? 0 : frame + 1;
+        left = finish->rows_per_frame;
+      }
+      for (uint part = 0; part < 2; part++)
+        STORE (LOAD (part, sums + row * PANEL) * LOAD (part, finish->gate + (ulong) frame * finish->gate_stride), part, sums + row * PANEL);
+    }
+  }
+  if (finish->operands & HAS_RESIDUAL)
+    EACH_VECTOR (STORE (v + LOAD (part, finish->residual + (ulong) row * finish->residual_stride), part,
+        finish->y + (ulong) row * finish->y_stride);)
+  else
+    EACH_VECTOR (STORE (v, part, finish->y + (ulong) row * finish->y_stride);)
+}
+
+/* Writes @rows rows of @sums [rows][PANEL], which it changes; @count columns are there. */
+static void
+finish_rows (Finish *finish, float *sums, uint rows, uint count)
+{
+  if (count >= PANEL) {
+    finish_whole_rows (finish, sums, rows);
+    return;
+  }
+  for (uint row = 0; row < rows; row++)
+    finish_row (finish, LOAD (0, sums + row * PANEL), LOAD (1, sums + row * PANEL), count);
+}

@@ -11,11 +11,15 @@
 #define REST_ROWS 4
 #define SPAN 8
 #define ITEMS_PER_UNIT 32
-/* Of linear-bf16.cl: rows of a work-item for each unit, panels that it multiplies at most and bytes of them, of which the second cache holds twice
- * as many, and work-items that each compute unit should have */
+/* Of linear-bf16.cl: rows of a block for each unit; blocks of rows times panels that a work-item has at most, panels of them, and work-items that each
+ * compute unit should have. Many panels are good, as a work-item rounds its rows for all of them, and their part that is used at a time fits
+ * the second cache. */
+#define BF16_MAX_SUMS 64
 #define BF16_MAX_SPAN 16
-#define BF16_SPAN_BYTES (512 << 10)
 #define BF16_ITEMS_PER_UNIT 4
+/* Numbers that are rounded in about the time that a launch takes: fewer are rounded again and again rather than in a launch of their own. */
+#define BF16_ROUNDED_PER_LAUNCH 400000
+#define BF16_CHUNK_STEPS 12
 static const guint bf16_rows[] = { [SORA_MATRIX_UNIT_AVX512_BF16] = 24, [SORA_MATRIX_UNIT_AMX_BF16] = 32 };
 
 /* Floats that are packed on the host at a time, unless one panel has more: 512 KiB, which the caches hold twice */
@@ -434,14 +438,34 @@ packed_run (SoraQueue *queue, const SoraLinear *linear, SoraMatrix x, SoraMatrix
       SORA_ARG (y.offset), SORA_ARG (y.stride), SORA_EPILOGUE_ARGS (*epilogue));
 }
 
-/* Panels that a work-item multiplies its rows by: many, as it rounds the rows for all of them, as long as the panels stay in the cache until
- * the next work-item's and each compute unit has work-items enough. */
-static cl_uint
-choose_bf16_span (SoraDevice *device, const SoraLinear *linear, gsize blocks, gsize panels)
+/* Blocks of rows and panels of a work-item, shared evenly by all work-items */
+static void
+choose_bf16_spans (SoraDevice *device, gsize blocks, gsize panels, cl_uint *row_span, cl_uint *span)
 {
-  gsize most = CLAMP (BF16_SPAN_BYTES / panel_size (linear), 1, BF16_MAX_SPAN);
+  gsize sums = CLAMP (blocks * panels / (BF16_ITEMS_PER_UNIT * device->compute_units), 1, BF16_MAX_SUMS);
+  gsize most = MIN (sums, BF16_MAX_SPAN), spans = (panels + most - 1) / most, row_spans;
 
-  return CLAMP (blocks * panels / (BF16_ITEMS_PER_UNIT * device->compute_units), 1, most);
+  *span = (panels + spans - 1) / spans;
+  row_spans = (blocks + sums / *span - 1) / (sums / *span);
+  *row_span = (blocks + row_spans - 1) / row_spans;
+}
+
+/* X in bf16, as linear_bf16() takes it, of @blocks of rows */
+static cl_mem
+bf16_round (SoraQueue *queue, const SoraLinear *linear, SoraMatrix x, cl_uint m, gsize blocks)
+{
+  gsize steps = (linear->k + SORA_PAIRS_STEP - 1) / SORA_PAIRS_STEP;
+  cl_mem rounded = sora_queue_scratch (queue, SORA_SCRATCH_INPUT,
+      blocks * bf16_rows[linear->unit] * steps * SORA_PAIRS_STEP * sizeof (guint16));
+  SoraLaunch launch = {
+    .program = linear->program, .options = linear->options, .kernel = "linear_bf16_round",
+    .dims = 2, .global = { blocks, (steps + BF16_CHUNK_STEPS - 1) / BF16_CHUNK_STEPS }, .local = { 1, 1 },
+  };
+
+  if (rounded)
+    SORA_LAUNCH (queue, &launch, SORA_ARG (x.mem), SORA_ARG (x.offset), SORA_ARG (x.stride), SORA_ARG (m), SORA_ARG (linear->k),
+        SORA_ARG (rounded));
+  return rounded;
 }
 
 /* Global size: (blocks of rows, spans of panels). */
@@ -449,16 +473,24 @@ static void
 bf16_run (SoraQueue *queue, const SoraLinear *linear, SoraMatrix x, SoraMatrix y, cl_uint m, const SoraEpilogueArgs *epilogue)
 {
   gsize blocks = (m + bf16_rows[linear->unit] - 1) / bf16_rows[linear->unit], panels = padded_n (linear) / linear->panel;
-  cl_uint span = choose_bf16_span (sora_queue_get_device (queue), linear, blocks, panels);
   SoraLaunch launch = {
-    .program = linear->program, .options = linear->options, .kernel = "linear_bf16",
-    .dims = 2, .global = { blocks, (panels + span - 1) / span }, .local = { 1, 1 },
+    .program = linear->program, .options = linear->options, .kernel = "linear_bf16", .dims = 2, .local = { 1, 1 },
     .flops = (guint64) 2 * m * linear->n * linear->k,
   };
+  cl_uint row_span, span, is_rounded;
+  cl_mem rounded;
 
-  SORA_LAUNCH (queue, &launch, SORA_ARG (x.mem), SORA_ARG (x.offset), SORA_ARG (x.stride), SORA_ARG (linear->weight),
-      SORA_ARG (linear->bias), SORA_ARG (m), SORA_ARG (linear->n), SORA_ARG (linear->k), SORA_ARG (span), SORA_ARG (y.mem),
-      SORA_ARG (y.offset), SORA_ARG (y.stride), SORA_EPILOGUE_ARGS (*epilogue));
+  choose_bf16_spans (sora_queue_get_device (queue), blocks, panels, &row_span, &span);
+  launch.global[0] = (blocks + row_span - 1) / row_span;
+  launch.global[1] = (panels + span - 1) / span;
+  is_rounded = (launch.global[1] - 1) * m * linear->k > BF16_ROUNDED_PER_LAUNCH;
+  rounded = is_rounded ? bf16_round (queue, linear, x, m, blocks) : x.mem;
+  if (!rounded)
+    return;
+
+  SORA_LAUNCH (queue, &launch, SORA_ARG (x.mem), SORA_ARG (x.offset), SORA_ARG (x.stride), SORA_ARG (rounded), SORA_ARG (is_rounded),
+      SORA_ARG (linear->weight), SORA_ARG (linear->bias), SORA_ARG (m), SORA_ARG (linear->n), SORA_ARG (linear->k), SORA_ARG (row_span),
+      SORA_ARG (span), SORA_ARG (y.mem), SORA_ARG (y.offset), SORA_ARG (y.stride), SORA_EPILOGUE_ARGS (*epilogue));
 }
 
 static SoraEpilogueArgs

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The fp32 peak of a device, from a kernel that touches nothing but registers. */
+/* The peak of a device, in fp32 or of its matrix unit, from a kernel that touches nothing but registers. */
 #pragma once
 
 #include "runtime/device-private.h"
@@ -9,7 +9,8 @@ G_BEGIN_DECLS
 /* For one thread at a time. */
 typedef struct _SoraPeak SoraPeak;
 
-SoraPeak *sora_peak_new (SoraDevice *device, GError **error);
+/* @unit: one that the device has; none: fp32 */
+SoraPeak *sora_peak_new (SoraDevice *device, SoraMatrixUnit unit, GError **error);
 void sora_peak_free (SoraPeak *peak);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraPeak, sora_peak_free)
 

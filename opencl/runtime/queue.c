@@ -612,7 +612,7 @@ sora_queue_finish (SoraQueue *queue, GError **error)
 static gdouble
 measure_peak (SoraDevice *device)
 {
-  g_autoptr (SoraPeak) peak = sora_peak_new (device, NULL);
+  g_autoptr (SoraPeak) peak = sora_peak_new (device, SORA_MATRIX_UNIT_NONE, NULL);
 
   for (guint i = 0; peak && i < PEAK_SAMPLES; i++)
     sora_peak_sample (peak, NULL);

@@ -66,6 +66,7 @@ cl_mem sora_queue_alloc (SoraQueue *queue, gsize size);
 typedef enum {
   SORA_SCRATCH_RESULT,
   SORA_SCRATCH_WEIGHT,
+  SORA_SCRATCH_INPUT,
   SORA_N_SCRATCHES
 } SoraScratch;
 

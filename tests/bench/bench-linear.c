@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* linear-large and linear-embedded: our linear beside OpenBLAS's product, and with its epilogue as a share of the peak. */
+/* linear-large and linear-embedded: our linear beside OpenBLAS's product, and with its epilogue as a share of the peak; and the same in bf16, on a
+ * device that has a matrix unit, beside our own fp32 too. */
 #include "bench.h"
 
 #include <cblas.h>
 
 #include "ops/linear.h"
+#include "runtime/matrix-unit.h"
 
 /* A sample is as many calls as take about this long, and one at least. */
 #define SAMPLE_SECONDS 0.01
@@ -33,16 +35,16 @@ static const Shape embedded[] = {
   { "linear-embedded-text-12", 12, 512, 256, SORA_ACTIVATION_GELU_TANH, FALSE },
 };
 
-/* seconds a call, best of all rounds: with nothing but the bias, as the model calls it, and OpenBLAS's product */
+/* seconds a call, best of all rounds: with nothing but the bias, as the model calls it, the first in fp32, and OpenBLAS's product */
 typedef struct {
-  gdouble plain, fused, blas;
+  gdouble plain, fused, fp32, blas;
 } Best;
 
 /* One shape with its operands on both sides. */
 typedef struct {
   const Shape *shape;
   gfloat *x, *weight, *bias, *y;        /* [m, k], [n, k], [n], [m, n] */
-  SoraLinear *linear;
+  SoraLinear *linear, *fp32;    /* in the precision that is measured, and in fp32 */
   cl_mem x_mem, y_mem, gate_mem;
   guint calls;                  /* in a sample */
   Best best;
@@ -69,7 +71,7 @@ upload (SoraQueue *queue, const gfloat *data, gsize n)
 }
 
 static gboolean
-case_init (Case *c, const Shape *s, SoraQueue *queue, GError **error)
+case_init (Case *c, const Shape *s, SoraPrecision precision, SoraQueue *queue, GError **error)
 {
   SoraTensor weight = { "weight", "bench", SORA_DTYPE_F32, 2, { s->n, s->k }, (guint64) s->n * s->k };
   SoraTensor bias = { "bias", "bench", SORA_DTYPE_F32, 1, { s->n }, s->n };
@@ -80,11 +82,12 @@ case_init (Case *c, const Shape *s, SoraQueue *queue, GError **error)
   c->weight = random_floats ((gsize) s->n * s->k);
   c->bias = random_floats (s->n);
   c->y = g_new0 (gfloat, (gsize) s->m * s->n);
-  c->best = (Best) { G_MAXDOUBLE, G_MAXDOUBLE, G_MAXDOUBLE };
+  c->best = (Best) { G_MAXDOUBLE, G_MAXDOUBLE, G_MAXDOUBLE, G_MAXDOUBLE };
   weight.data = (const guint8 *) c->weight;
   bias.data = (const guint8 *) c->bias;
-  c->linear = sora_linear_new (queue, SORA_WEIGHT_TYPE_FP32, SORA_PRECISION_FP32, 1, weights, biases, error);
-  if (!c->linear)
+  c->linear = sora_linear_new (queue, SORA_WEIGHT_TYPE_FP32, precision, 1, weights, biases, error);
+  c->fp32 = c->linear ? sora_linear_new (queue, SORA_WEIGHT_TYPE_FP32, SORA_PRECISION_FP32, 1, weights, biases, error) : NULL;
+  if (!c->fp32)
     return FALSE;
   c->x_mem = upload (queue, c->x, (gsize) s->m * s->k);
   c->y_mem = upload (queue, c->y, (gsize) s->m * s->n);
@@ -96,6 +99,7 @@ static void
 case_clear (Case *c)
 {
   g_clear_pointer (&c->linear, sora_linear_free);
+  g_clear_pointer (&c->fp32, sora_linear_free);
   g_clear_pointer (&c->x_mem, clReleaseMemObject);
   g_clear_pointer (&c->y_mem, clReleaseMemObject);
   g_clear_pointer (&c->gate_mem, clReleaseMemObject);
@@ -118,13 +122,13 @@ get_epilogue (const Case *c)
 }
 
 static gboolean
-sample_ours (Case *c, const SoraEpilogue *epilogue, gdouble *best, SoraQueue *queue, GError **error)
+sample_ours (Case *c, const SoraLinear *linear, const SoraEpilogue *epilogue, gdouble *best, SoraQueue *queue, GError **error)
 {
   const Shape *s = c->shape;
   gdouble start = bench_now ();
 
   for (guint i = 0; i < c->calls; i++)
-    sora_linear_run (queue, c->linear, SORA_MATRIX (c->x_mem, s->k), SORA_MATRIX (c->y_mem, s->n), s->m, epilogue);
+    sora_linear_run (queue, linear, SORA_MATRIX (c->x_mem, s->k), SORA_MATRIX (c->y_mem, s->n), s->m, epilogue);
   if (!sora_queue_finish (queue, error))
     return FALSE;
   *best = MIN (*best, (bench_now () - start) / c->calls);
@@ -145,18 +149,19 @@ sample_blas (Case *c)
 
 /* Takes turns: whoever disturbs the machine disturbs all of them. */
 static gboolean
-measure (Case *c, Bench *bench, guint rounds, GError **error)
+measure (Case *c, Bench *bench, SoraMatrixUnit unit, guint rounds, GError **error)
 {
   SoraQueue *queue = bench_get_queue (bench);
   const SoraEpilogue epilogue = get_epilogue (c);
 
   c->calls = 1;
-  if (!sample_ours (c, NULL, &c->best.plain, queue, error) || !sample_ours (c, NULL, &c->best.plain, queue, error))
+  if (!sample_ours (c, c->linear, NULL, &c->best.plain, queue, error) || !sample_ours (c, c->linear, NULL, &c->best.plain, queue, error))
     return FALSE;
   c->calls = CLAMP (SAMPLE_SECONDS / c->best.plain, 1, 1000);
   for (guint i = 0; i < rounds; i++) {
-    if (!sample_ours (c, NULL, &c->best.plain, queue, error) || !sample_ours (c, &epilogue, &c->best.fused, queue, error)
-        || !bench_sample_peak (bench, error))
+    if (!sample_ours (c, c->linear, NULL, &c->best.plain, queue, error)
+        || !sample_ours (c, c->linear, &epilogue, &c->best.fused, queue, error)
+        || (unit && !sample_ours (c, c->fp32, NULL, &c->best.fp32, queue, error)) || !bench_sample_unit_peak (bench, unit, error))
       return FALSE;
     sample_blas (c);
   }
@@ -170,24 +175,28 @@ count_gflop (const Shape *s)
 }
 
 static void
-report (Bench *bench, const gchar *name, gdouble gflop, const Best *best)
+report (Bench *bench, const gchar *what, SoraMatrixUnit unit, gdouble gflop, const Best *best)
 {
-  g_autofree gchar *share = g_strconcat (name, "-share", NULL);
+  g_autofree gchar *name = g_strconcat (what, unit ? "-bf16" : "", NULL), *share = g_strconcat (name, "-share", NULL);
 
   bench_report (bench, name, gflop / best->plain, "GFLOP/s", best->blas / best->plain, "OpenBLAS sgemm");
-  bench_report (bench, share, gflop / best->fused, "GFLOP/s", gflop / best->fused / bench_get_peak (bench), "peak-fp32");
+  if (unit)
+    bench_report (bench, name, gflop / best->plain, "GFLOP/s", best->fp32 / best->plain, "ours in fp32");
+  bench_report (bench, share, gflop / best->fused, "GFLOP/s", gflop / best->fused / bench_get_unit_peak (bench, unit),
+      unit ? "the unit's peak" : "peak-fp32");
 }
 
 static gboolean
-run_shape (Bench *bench, const Shape *shape, guint rounds, Best *best, GError **error)
+run_shape (Bench *bench, const Shape *shape, SoraMatrixUnit unit, guint rounds, Best *best, GError **error)
 {
   Case c = { 0 };
   gboolean ok;
 
   openblas_set_num_threads (g_get_num_processors ());
-  ok = case_init (&c, shape, bench_get_queue (bench), error) && measure (&c, bench, rounds, error);
+  ok = case_init (&c, shape, unit ? SORA_PRECISION_BF16 : SORA_PRECISION_FP32, bench_get_queue (bench), error)
+      && measure (&c, bench, unit, rounds, error);
   if (ok)
-    report (bench, shape->name, count_gflop (shape), &c.best);
+    report (bench, shape->name, unit, count_gflop (shape), &c.best);
   *best = c.best;
   case_clear (&c);
   return ok;
@@ -198,22 +207,46 @@ bench_linear_large (Bench *bench, GError **error)
 {
   Best best;
 
-  return run_shape (bench, &large, 20, &best, error);
+  return run_shape (bench, &large, SORA_MATRIX_UNIT_NONE, 20, &best, error);
 }
 
 /* Each shape, then all of them one after the other. */
-gboolean
-bench_linear_embedded (Bench *bench, GError **error)
+static gboolean
+run_embedded (Bench *bench, SoraMatrixUnit unit, GError **error)
 {
   Best all = { 0 }, best;
   gdouble gflop = 0;
 
   for (guint i = 0; i < G_N_ELEMENTS (embedded); i++) {
-    if (!run_shape (bench, &embedded[i], 60, &best, error))
+    if (!run_shape (bench, &embedded[i], unit, 60, &best, error))
       return FALSE;
-    all = (Best) { all.plain + best.plain, all.fused + best.fused, all.blas + best.blas };
+    all = (Best) { all.plain + best.plain, all.fused + best.fused, all.fp32 + best.fp32, all.blas + best.blas };
     gflop += count_gflop (&embedded[i]);
   }
-  report (bench, "linear-embedded", gflop, &all);
+  report (bench, "linear-embedded", unit, gflop, &all);
   return TRUE;
+}
+
+gboolean
+bench_linear_embedded (Bench *bench, GError **error)
+{
+  return run_embedded (bench, SORA_MATRIX_UNIT_NONE, error);
+}
+
+/* Both do nothing on a device without a matrix unit. */
+gboolean
+bench_linear_large_bf16 (Bench *bench, GError **error)
+{
+  SoraMatrixUnit unit = sora_matrix_unit_get (bench_get_device (bench));
+  Best best;
+
+  return !unit || run_shape (bench, &large, unit, 20, &best, error);
+}
+
+gboolean
+bench_linear_embedded_bf16 (Bench *bench, GError **error)
+{
+  SoraMatrixUnit unit = sora_matrix_unit_get (bench_get_device (bench));
+
+  return !unit || run_embedded (bench, unit, error);
 }

@@ -12,6 +12,8 @@ static const BenchEntry entries[] = {
   { "peak-fp32", bench_peak_fp32 },
   { "linear-large", bench_linear_large },
   { "linear-embedded", bench_linear_embedded },
+  { "linear-large-bf16", bench_linear_large_bf16 },
+  { "linear-embedded-bf16", bench_linear_embedded_bf16 },
   { "attention", bench_attention },
   { "convolution", bench_convolution },
   { "embedded-realtime", bench_embedded_realtime },
@@ -28,7 +30,7 @@ typedef struct {
 struct _Bench {
   SoraDevice *device;
   SoraQueue *queue;
-  SoraPeak *peak;
+  SoraPeak *peaks[SORA_MATRIX_UNIT_AMX_BF16 + 1];       /* fp32, and of each matrix unit */
   gboolean json;
   GPtrArray *rows;
 };
@@ -52,23 +54,35 @@ bench_now (void)
 }
 
 gboolean
-bench_sample_peak (Bench *bench, GError **error)
+bench_sample_unit_peak (Bench *bench, SoraMatrixUnit unit, GError **error)
 {
   /* The first time often, so that the first shares that are reported are of a true peak. */
-  guint samples = bench->peak ? 1 : 50;
+  guint samples = bench->peaks[unit] ? 1 : 50;
   gboolean ok = TRUE;
 
-  if (!bench->peak)
-    bench->peak = sora_peak_new (bench->device, error);
-  for (guint i = 0; bench->peak && ok && i < samples; i++)
-    ok = sora_peak_sample (bench->peak, error);
-  return bench->peak && ok;
+  if (!bench->peaks[unit])
+    bench->peaks[unit] = sora_peak_new (bench->device, unit, error);
+  for (guint i = 0; bench->peaks[unit] && ok && i < samples; i++)
+    ok = sora_peak_sample (bench->peaks[unit], error);
+  return bench->peaks[unit] && ok;
+}
+
+gdouble
+bench_get_unit_peak (Bench *bench, SoraMatrixUnit unit)
+{
+  return bench->peaks[unit] ? sora_peak_get_best (bench->peaks[unit]) : 0;
+}
+
+gboolean
+bench_sample_peak (Bench *bench, GError **error)
+{
+  return bench_sample_unit_peak (bench, SORA_MATRIX_UNIT_NONE, error);
 }
 
 gdouble
 bench_get_peak (Bench *bench)
 {
-  return bench->peak ? sora_peak_get_best (bench->peak) : 0;
+  return bench_get_unit_peak (bench, SORA_MATRIX_UNIT_NONE);
 }
 
 static void
@@ -165,7 +179,8 @@ run_all (Bench *bench, gchar **names, GError **error)
 static void
 bench_clear (Bench *bench)
 {
-  g_clear_pointer (&bench->peak, sora_peak_free);
+  for (guint i = 0; i < G_N_ELEMENTS (bench->peaks); i++)
+    g_clear_pointer (&bench->peaks[i], sora_peak_free);
   g_clear_pointer (&bench->queue, sora_queue_free);
   g_clear_pointer (&bench->device, sora_device_unref);
   g_clear_pointer (&bench->rows, g_ptr_array_unref);

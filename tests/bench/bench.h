@@ -25,6 +25,9 @@ gdouble bench_now (void);
 gboolean bench_sample_peak (Bench *bench, GError **error);
 /* The best sample of the whole run so far, GFLOP/s: the machine does not change while we measure, only what disturbs it. */
 gdouble bench_get_peak (Bench *bench);
+/* The same of a matrix unit that the device has */
+gboolean bench_sample_unit_peak (Bench *bench, SoraMatrixUnit unit, GError **error);
+gdouble bench_get_unit_peak (Bench *bench, SoraMatrixUnit unit);
 
 /* One row: @value in @unit, and its @ratio to @against. */
 void bench_report (Bench *bench, const gchar *name, gdouble value, const gchar *unit, gdouble ratio, const gchar *against);
@@ -32,6 +35,8 @@ void bench_report (Bench *bench, const gchar *name, gdouble value, const gchar *
 gboolean bench_peak_fp32 (Bench *bench, GError **error);
 gboolean bench_linear_large (Bench *bench, GError **error);
 gboolean bench_linear_embedded (Bench *bench, GError **error);
+gboolean bench_linear_large_bf16 (Bench *bench, GError **error);
+gboolean bench_linear_embedded_bf16 (Bench *bench, GError **error);
 gboolean bench_attention (Bench *bench, GError **error);
 gboolean bench_convolution (Bench *bench, GError **error);
 gboolean bench_embedded_realtime (Bench *bench, GError **error);

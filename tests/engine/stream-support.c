@@ -79,6 +79,7 @@ default_options (void)
 
   sora_stream_options_set_prompt (options, PROMPT);
   sora_stream_options_set_seed (options, SEED);
+  sora_stream_options_set_precision (options, SORA_PRECISION_FP32);
   return options;
 }
 

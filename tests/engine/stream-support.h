@@ -38,7 +38,7 @@ SoraModel *open_model (const gchar *path);
 /* (transfer none): the first part of @type that a stream uses at present, or NULL */
 SoraResident *find_resident (SoraModel *model, SoraPartType type);
 
-/* PROMPT and SEED */
+/* PROMPT and SEED, in fp32, as the golden numbers are */
 SoraStreamOptions *default_options (void);
 SoraStream *open_stream (SoraModel *model, SoraStreamOptions *options);
 SoraBlock *pull (SoraStream *stream);

@@ -34,7 +34,7 @@ sign_frame (SoraBlock *block, guint frame, gfloat *out)
         out[(c * CELLS + y / CELL) * CELLS + x / CELL] += *rgb++ / (255.0f * CELL * CELL);
 }
 
-/* @out: a signature of each of frames[] */
+/* @out: a signature of each of frames[], in fp32 */
 static void
 sign_clip (SoraModel *model, const gchar *prompt, gint64 seed, gfloat *out)
 {
@@ -44,6 +44,7 @@ sign_clip (SoraModel *model, const gchar *prompt, gint64 seed, gfloat *out)
 
   sora_stream_options_set_prompt (options, prompt);
   sora_stream_options_set_seed (options, seed);
+  sora_stream_options_set_precision (options, SORA_PRECISION_FP32);
   stream = open_stream (model, options);
   while (n_signed < G_N_ELEMENTS (frames)) {
     g_autoptr (SoraBlock) block = pull (stream);

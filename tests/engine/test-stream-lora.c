@@ -392,7 +392,7 @@ get_set (SoraModel *model, SoraQueue *queue, SoraWeightType type, const gchar *p
   g_autoptr (GError) error = NULL;
   const gchar *paths[] = { path, NULL };
   g_autoptr (SoraModelLoras) loras = sora_model_loras_new (model, paths, &weight, &error);
-  const SoraWeightRequest request = { .loras = loras, .type = type, .max_memory = G_MAXUINT64, .max_bytes = G_MAXUINT64 };
+  const SoraWeightRequest request = { .loras = loras, .type = type, .precision = SORA_PRECISION_FP32, .max_memory = G_MAXUINT64, .max_bytes = G_MAXUINT64 };
   Set set = { .model = model };
 
   g_assert_no_error (error);

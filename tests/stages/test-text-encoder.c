@@ -38,13 +38,13 @@ golden_tokens (SoraWeightFile *golden, guint n)
 
 /* Prompts of @lengths, the longest first, so that what is left over of one would show in the next. */
 static void
-check_prompts (const SoraTextEncoderConfig *config, SoraWeightFile *weights, SoraWeightType type, SoraWeightFile *golden,
-    const guint *lengths, guint n_lengths, guint step, gdouble tolerance)
+check_prompts (const SoraTextEncoderConfig *config, SoraWeightFile *weights, SoraWeightType type, SoraPrecision precision,
+    SoraWeightFile *golden, const guint *lengths, guint n_lengths, guint step, gdouble tolerance)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (SoraQueue) queue = sora_test_queue_new ();
   g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (queue));
-  SoraTextEncoder *encoder = sora_text_encoder_new (config, weights, type, SORA_PRECISION_FP32, G_MAXUINT64, queue, &error);
+  SoraTextEncoder *encoder = sora_text_encoder_new (config, weights, type, precision, G_MAXUINT64, queue, &error);
   SoraTextEncoderState *state;
   cl_mem out;
 
@@ -73,7 +73,7 @@ test_random (void)
   SoraTextEncoderConfig config = golden_config (golden);
   guint first = sora_test_is_small ()? 1 : 0;
 
-  check_prompts (&config, golden, SORA_WEIGHT_TYPE_FP32, golden, lengths + first, G_N_ELEMENTS (lengths) - first, 1, RANDOM_TOLERANCE);
+  check_prompts (&config, golden, SORA_WEIGHT_TYPE_FP32, SORA_PRECISION_FP32, golden, lengths + first, G_N_ELEMENTS (lengths) - first, 1, RANDOM_TOLERANCE);
 }
 
 /* As the transformer's test_stored(), but q8's tolerance is twice as much: scores are not scaled, so that softmax doubles and more what they are off
@@ -85,8 +85,20 @@ test_stored (void)
   g_autoptr (SoraWeightFile) golden = stage_golden_open ("text-encoder");
   SoraTextEncoderConfig config = golden_config (golden);
 
-  check_prompts (&config, golden, SORA_WEIGHT_TYPE_BF16, golden, lengths, G_N_ELEMENTS (lengths), 1, RANDOM_TOLERANCE);
-  check_prompts (&config, golden, SORA_WEIGHT_TYPE_Q8, golden, lengths, G_N_ELEMENTS (lengths), 1, 0.1);
+  check_prompts (&config, golden, SORA_WEIGHT_TYPE_BF16, SORA_PRECISION_FP32, golden, lengths, G_N_ELEMENTS (lengths), 1, RANDOM_TOLERANCE);
+  check_prompts (&config, golden, SORA_WEIGHT_TYPE_Q8, SORA_PRECISION_FP32, golden, lengths, G_N_ELEMENTS (lengths), 1, 0.1);
+}
+
+/* As the transformer's test_bf16(), with twice its tolerance for the same reasons as q8's */
+static void
+test_bf16 (void)
+{
+  static const guint lengths[] = { 150, 6, 1 };
+  g_autoptr (SoraWeightFile) golden = stage_golden_open ("text-encoder");
+  SoraTextEncoderConfig config = golden_config (golden);
+  guint first = sora_test_is_small ()? 1 : 0;
+
+  check_prompts (&config, golden, SORA_WEIGHT_TYPE_FP32, SORA_PRECISION_BF16, golden, lengths + first, G_N_ELEMENTS (lengths) - first, 1, 0.04);
 }
 
 static void
@@ -107,7 +119,7 @@ test_embedded (void)
   sora_text_encoder_config_load (&config, config_path, &error);
   g_assert_no_error (error);
   stage_assert_fingerprint (golden, weights);
-  check_prompts (&config, weights, SORA_WEIGHT_TYPE_FP32, golden, lengths, G_N_ELEMENTS (lengths), 7, TRAINED_TOLERANCE);
+  check_prompts (&config, weights, SORA_WEIGHT_TYPE_FP32, SORA_PRECISION_FP32, golden, lengths, G_N_ELEMENTS (lengths), 7, TRAINED_TOLERANCE);
 }
 
 /* With a LoRA merged, in every dialect: what transformers gives (tests/reference/lora.py) */
@@ -128,7 +140,7 @@ test_loras (void)
     stage_add_lora (merger, files[i], 1);
     g_assert_null (sora_lora_merger_get_file (merger, SORA_LORA_TRANSFORMER));
     merged = sora_lora_merger_get_file (merger, SORA_LORA_TEXT_ENCODER);
-    check_prompts (&config, merged, SORA_WEIGHT_TYPE_FP32, golden, &length, 1, 1, RANDOM_TOLERANCE);
+    check_prompts (&config, merged, SORA_WEIGHT_TYPE_FP32, SORA_PRECISION_FP32, golden, &length, 1, 1, RANDOM_TOLERANCE);
   }
 }
 
@@ -191,5 +203,6 @@ main (int argc, char **argv)
   g_test_add_func ("/text-encoder/loras", test_loras);
   g_test_add_func ("/text-encoder/validate", test_validate);
   g_test_add_func ("/text-encoder/bad-token", test_bad_token);
+  g_test_add_func ("/text-encoder/bf16", test_bf16);
   return g_test_run ();
 }

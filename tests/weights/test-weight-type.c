@@ -56,6 +56,26 @@ test_tensors (void)
   }
 }
 
+/* auto rounds nothing: bf16 is for what is bf16 in the file, or is stored so anyway. */
+static void
+test_precision (void)
+{
+  for (guint dtype = 0; dtype < SORA_N_DTYPES; dtype++) {
+    gboolean exact = dtype == SORA_DTYPE_BF16 || dtype == SORA_DTYPE_F8_E4M3 || dtype == SORA_DTYPE_F8_E5M2;
+    const SoraTensor tensor = { .dtype = dtype }, scaled = { .dtype = dtype, .is_scaled = TRUE }, other = { .dtype = SORA_DTYPE_F32 };
+    const SoraTensor *alike[] = { &tensor, &tensor }, *mixed[] = { &tensor, &other }, *one[] = { &scaled };
+
+    g_assert_cmpint (sora_precision_wants_bf16 (SORA_PRECISION_AUTO, SORA_WEIGHT_TYPE_FP32, 2, alike), ==, exact);
+    g_assert_false (sora_precision_wants_bf16 (SORA_PRECISION_AUTO, SORA_WEIGHT_TYPE_FP32, 2, mixed));
+    g_assert_false (sora_precision_wants_bf16 (SORA_PRECISION_AUTO, SORA_WEIGHT_TYPE_FP32, 1, one));
+    g_assert_false (sora_precision_wants_bf16 (SORA_PRECISION_AUTO, SORA_WEIGHT_TYPE_FP16, 2, alike));
+    g_assert_false (sora_precision_wants_bf16 (SORA_PRECISION_AUTO, SORA_WEIGHT_TYPE_Q8, 2, alike));
+    g_assert_true (sora_precision_wants_bf16 (SORA_PRECISION_AUTO, SORA_WEIGHT_TYPE_BF16, 2, mixed));
+    g_assert_false (sora_precision_wants_bf16 (SORA_PRECISION_FP32, SORA_WEIGHT_TYPE_BF16, 2, alike));
+    g_assert_true (sora_precision_wants_bf16 (SORA_PRECISION_BF16, SORA_WEIGHT_TYPE_Q8, 2, mixed));
+  }
+}
+
 /* What LoRAs change is not what the file has: neither its bytes nor its scales may be taken over. */
 static void
 test_patched (void)
@@ -123,6 +143,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/weight-type/file", test_file);
   g_test_add_func ("/weight-type/tensors", test_tensors);
+  g_test_add_func ("/weight-type/precision", test_precision);
   g_test_add_func ("/weight-type/patched", test_patched);
   g_test_add_func ("/weight-type/forget", test_forget);
   return g_test_run ();

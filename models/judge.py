@@ -47,8 +47,9 @@ class Judge(nn.Module):
         """answers: {question: names}, for "thing", SINGLE and ACTOR."""
         super().__init__()
         self.answers, self.width = answers, width
-        half = width // 2
-        self.picture = nn.Sequential(nn.Conv2d(8, half, 7, stride=4, padding=3), Residual(half), Residual(half),
+        few, half = width // 4, width // 2
+        self.picture = nn.Sequential(nn.Conv2d(8, few, 5, stride=2, padding=2), Residual(few),
+                                     nn.Conv2d(few, half, 3, stride=2, padding=1), Residual(half), Residual(half),
                                      nn.Conv2d(half, width, 3, stride=2, padding=1), Residual(width), Residual(width))
         self.time = nn.ModuleList([nn.Conv3d(width, width, (3, 1, 1), padding=(d, 0, 0), dilation=(d, 1, 1)) for d in (1, 2)])
         self.thing = nn.Conv2d(width, len(answers["thing"]), 1)
@@ -132,7 +133,9 @@ class Targets:
 
 
 def loss_of(judge, targets, seen, labels, rng):
-    features = judge.features(seen)
+    with training.autocast(seen.device):
+        features = judge.features(seen)
+    features = features.float()
     loss = F.binary_cross_entropy_with_logits(judge.things(features), targets.things(labels), reduction="sum") / len(labels)
     for question, logits in judge.whole(features).items():
         loss = loss + F.cross_entropy(logits, targets.single(labels, question))
@@ -206,7 +209,7 @@ def drawn(count, seed, options):
 
 
 def train(args):
-    """A pool of drawn clips grows while the judge learns from it."""
+    """A pool of drawn clips grows, and is then renewed, while the judge learns from it."""
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     rng, options = random.Random(args.seed), scene.EVERYTHING
@@ -214,15 +217,20 @@ def train(args):
     targets = Targets(judge.answers)
     adam = torch.optim.AdamW(judge.parameters(), args.rate, weight_decay=0.02)
     seen, labels = drawn(4 * args.batch, args.seed + 1, options)
-    seen, clock, step, mean = list(seen), training.Clock(args.minutes), 0, None
+    seen, clock, step, mean, count = list(seen), training.Clock(args.minutes), 0, None, len(labels)
     path = Path(args.output)
     for share in clock.shares(training.Team()):
         for group in adam.param_groups:
             group["lr"] = args.rate * training.rate(share, step, 100)
         for _ in range(args.fresh):
             clip, label = draw(rng, options)
-            seen.append(clip.half())
-            labels.append(label)
+            count += 1
+            if len(seen) < args.pool:
+                seen.append(clip.half())
+                labels.append(label)
+            else:
+                where = rng.randrange(args.pool)
+                seen[where], labels[where] = clip.half(), label
         pick = [rng.randrange(len(labels)) for _ in range(args.batch)]
         loss = loss_of(judge, targets, weather_the_eye(torch.stack([seen[i] for i in pick]).float()), [labels[i] for i in pick], rng)
         adam.zero_grad()
@@ -230,7 +238,7 @@ def train(args):
         adam.step()
         step, mean = step + 1, loss.item() if mean is None else 0.98 * mean + 0.02 * loss.item()
         if clock.every("log", 30):
-            training.log(path.with_suffix(".log"), f"{clock.seconds / 60:.1f} min, step {step}, loss {mean:.3f}, {len(labels)} clips drawn")
+            training.log(path.with_suffix(".log"), f"{clock.seconds / 60:.1f} min, step {step}, loss {mean:.3f}, {count} clips drawn")
     save(path, judge.eval())
     check = drawn(args.check, 977, options)
     result = score(judge, check[0].float(), check[1])
@@ -243,6 +251,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--fresh", type=int, default=8, help="clips drawn for each step")
+    parser.add_argument("--pool", type=int, default=8000, help="clips kept, 0.35 MB each")
     parser.add_argument("--check", type=int, default=500, help="new clips that the judge is tried on at the end")
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--threads", type=int, default=2)

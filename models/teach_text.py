@@ -67,6 +67,16 @@ def find_kin(teacher, nouns, least=0.55):
     return {n: things.THINGS[k].name for n, b, k in zip(nouns, best.tolist(), where.tolist()) if b >= least}
 
 
+def kin_path():
+    return training.checkpoint_directory() / "kin.json"
+
+
+def write_kin(teacher=None):
+    """kin.json, which the later stages' captions need: a minute's work."""
+    kin = find_kin(teacher or Teacher(), common_words("noun"))
+    kin_path().write_text(json.dumps(kin, indent=0, sort_keys=True) + "\n")
+
+
 def caption(rng, nouns):
     """A caption of the world; in one of three, its first thing is some other noun."""
     s = scene.sample(rng, scene.EVERYTHING)
@@ -85,8 +95,7 @@ def gather_texts(args, rng):
         texts = [rng.choice(FRAMES_OF_A_WORD).format(w) for w in single] + single
         texts += [caption(rng, nouns) for _ in range(args.captions)]
         training.save_checkpoint(path, {"texts": texts, "vectors": teacher.embed(texts).half()})
-        kin = find_kin(teacher, nouns)
-        (path.with_name("kin.json")).write_text(json.dumps(kin, indent=0, sort_keys=True) + "\n")
+        write_kin(teacher)
     state = torch.load(path, map_location="cpu", weights_only=True)
     return state["texts"], state["vectors"].float()
 

@@ -55,7 +55,7 @@ class Curriculum:
 
     def __init__(self, stage, wide):
         self.stage, self.wide = stage, wide
-        scene.load_words(training.checkpoint_directory() / "kin.json")  # before the drawing processes are forked
+        scene.load_words(teach_text.kin_path())  # before the drawing processes are forked
 
     def options(self, share, size=scene.SIZES[0]):
         """`share` of the stage is over; `wide` is where its end stands between the starters (0) and everything (1)."""
@@ -264,6 +264,8 @@ def prepare_words(args):
         shutil.copytree(Path(args.from_model) / "tokenizer", words, dirs_exist_ok=True)
     elif not (words / "spiece.model").exists():
         tokenizer.train(words)
+    if not teach_text.kin_path().exists():
+        teach_text.write_kin()
 
 
 def begin(args):

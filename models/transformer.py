@@ -74,6 +74,19 @@ class RMSNorm(nn.RMSNorm):
         return F.rms_norm(x.float(), self.normalized_shape, self.weight, self.eps)
 
 
+def attend(q, k, v, mask):
+    """Attention of (B, heads, N, head_dim); mask: bool, True where a key is seen, or added to the scores.
+
+    On a CPU as two matrix products: PyTorch's fused one takes three times as long there, most of it in its gradient.
+    """
+    if q.device.type != "cpu":
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    scores = (q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else scores + mask
+    return scores.softmax(-1).to(v.dtype) @ v
+
+
 class Attention(nn.Module):
     def __init__(self, dim, heads, eps):
         super().__init__()
@@ -97,7 +110,7 @@ class Attention(nn.Module):
             q, k = rotate(q, rope), rotate(k, rope)
         if mask is not None and mask.dtype != torch.bool:
             mask = mask.to(v.dtype)
-        y = F.scaled_dot_product_attention(q, k, self.split(v), attn_mask=mask)
+        y = attend(q, k, self.split(v), mask)
         return self.to_out[0](y.transpose(1, 2).flatten(2))
 
 

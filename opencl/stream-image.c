@@ -6,8 +6,8 @@
 #include "stages/clip-encoder.h"
 
 struct _SoraStreamImage {
-  SoraModel *model;
-  SoraPrecision precision;             /* (transfer none) */
+  SoraModel *model;             /* (transfer none) */
+  SoraPrecision precision;      /* of CLIP's matrices */
   gsize frame_bytes;
   guint height, width;          /* of a latent */
   guint n_latents;              /* of the condition */

@@ -165,7 +165,6 @@ main (int argc, char **argv)
   TCase *tcase = tcase_create ("all");
 
   suite_add_tcase (suite, tcase);
-  tcase_set_timeout (tcase, 60);
   tcase_add_loop_test (tcase, test_rectangles, 0, G_N_ELEMENTS (fits));
   tcase_add_test (tcase, test_every_format);
   tcase_add_loop_test (tcase, test_sizes, 0, G_N_ELEMENTS (size_formats));

@@ -334,7 +334,6 @@ main (int argc, char **argv)
   TCase *tcase = tcase_create ("all");
 
   suite_add_tcase (suite, tcase);
-  tcase_set_timeout (tcase, 30);
   tcase_add_loop_test (tcase, test_cycles, 0, 2);
   tcase_add_test (tcase, test_reuse);
   tcase_add_test (tcase, test_reuse_with_other_caps);

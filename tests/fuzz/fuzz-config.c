@@ -5,10 +5,23 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "weights/config-clip.h"
-#include "weights/config.h"
+#include "weights/config-shapes.h"
 
 int LLVMFuzzerTestOneInput (const guint8 *data, size_t size);
+
+/* Wan's own config.json, held against a file's shapes; run from the project's root */
+static gboolean
+load_wan (const gchar *path, GError **error)
+{
+  static SoraWeightFile *file = NULL;
+  SoraTransformerConfig config;
+  guint text_length = 0;
+
+  if (!file)
+    file = sora_weight_file_open ("tests/golden/weights/transformer-original.safetensors", error);
+  sora_transformer_config_is_wan (path);
+  return file && sora_transformer_config_read_wan (&config, file, path, &text_length, error);
+}
 
 static gboolean
 load (gchar which, const gchar *path, GError **error)
@@ -37,6 +50,8 @@ load (gchar which, const gchar *path, GError **error)
       return success;
     case '4':
       return sora_clip_config_load (&clip, path, error);
+    case '5':
+      return load_wan (path, error);
     default:
       success = sora_streaming_config_init_wan (&streaming, 16, path, error);
       if (success)

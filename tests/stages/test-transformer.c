@@ -234,7 +234,7 @@ check_image (const gchar *linear, guint n_images, const gchar *name)
   static const guint rows[] = { 1, 2, 3 };
   g_autoptr (SoraWeightFile) golden = stage_golden_open ("transformer-image");
   guint n_rows = n_images * IMAGE_TOKENS;
-  Stream s = { .config = golden_image_config (golden), .shape = { 2, 3, 3, 4, 6, 512, 4, n_rows, CONDITION } };
+  Stream s = { .config = golden_image_config (golden), .precision = SORA_PRECISION_FP32, .shape = { 2, 3, 3, 4, 6, 512, 4, n_rows, CONDITION } };
   gsize n_condition = 3 * 4 * 6 * CONDITION, n_image = n_rows * s.config.image_dim;
   g_autofree gfloat *image = sora_test_random (5, n_image, SCALE), *condition = sora_test_random (4, n_condition, SCALE);
   g_autofree gfloat *latents = sora_test_random (1, 3 * 4 * 6 * 4, SCALE);

@@ -77,6 +77,44 @@ test_q8 (void)
 }
 
 static SoraStream *
+open_precise (SoraModel *model, SoraPrecision precision)
+{
+  g_autoptr (SoraStreamOptions) options = default_options ();
+
+  sora_stream_options_set_precision (options, precision);
+  sora_stream_options_set_text_encoder_policy (options, SORA_TEXT_ENCODER_POLICY_KEEP);
+  return open_stream (model, options);
+}
+
+/* Streams of two precisions have weights of their own, those of one share theirs. In bf16 frames are others, but of the same video, and the same
+ * by auto for files that are bf16; on a device that has no unit they are the same as in fp32. */
+static void
+test_precision (void)
+{
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraStream) fp32 = open_precise (model, SORA_PRECISION_FP32), automatic = open_precise (model, SORA_PRECISION_AUTO);
+  g_autoptr (SoraStream) shared = open_precise (model, SORA_PRECISION_AUTO), bf16 = NULL, other = NULL;
+  g_autoptr (SoraDevice) device = open_device ();
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  gboolean has_unit = device->linear_kind == SORA_LINEAR_PACKED && !g_str_equal (sora_device_get_matrix_unit (device), "none");
+  g_autoptr (SoraBlock) a = pull (fp32), b = pull (automatic), c = NULL;
+
+  g_assert_cmpuint (model->residents->len, ==, 6);
+  if (has_unit)
+    g_assert_cmpuint (weight_bytes (automatic), <, weight_bytes (fp32));
+  else
+    g_assert_cmpuint (weight_bytes (automatic), ==, weight_bytes (fp32));
+  sora_stream_options_set_seed (options, SEED + 1);
+  other = open_stream (model, options);
+  c = pull (other);
+  g_test_message ("off by %.3f, another seed by %.3f", difference (a, b), difference (a, c));
+  g_assert_true (same_frames (a, b) == !has_unit);
+  g_assert_cmpfloat (difference (a, b), <, difference (a, c) / 10);
+  bf16 = open_precise (model, SORA_PRECISION_BF16);
+  assert_same_blocks (shared, bf16, 2);
+}
+
+static SoraStream *
 open_limited (SoraModel *model, guint64 bytes, SoraTextEncoderPolicy policy, GError **error)
 {
   g_autoptr (SoraStreamOptions) options = default_options ();
@@ -136,6 +174,11 @@ test_options (void)
   g_autoptr (GError) error = NULL;
 
   sora_stream_options_set_weight_type (options, 77);
+  g_assert_null (sora_stream_new (model, device, options, NULL, NULL, NULL, &error));
+  g_assert_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION);
+  g_clear_error (&error);
+  sora_stream_options_set_weight_type (options, SORA_WEIGHT_TYPE_AUTO);
+  sora_stream_options_set_precision (options, 77);
   g_assert_null (sora_stream_new (model, device, options, NULL, NULL, NULL, &error));
   g_assert_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_OPTION);
 }
@@ -219,6 +262,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/stream-memory/types", test_types);
   g_test_add_func ("/stream-memory/q8", test_q8);
+  g_test_add_func ("/stream-memory/precision", test_precision);
   g_test_add_func ("/stream-memory/limit", test_limit);
   g_test_add_func ("/stream-memory/options", test_options);
   g_test_add_func ("/stream-memory/policy", test_policy);

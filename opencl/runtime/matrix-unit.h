@@ -19,6 +19,7 @@ extern const gchar *const sora_matrix_unit_names[];
  *
  * What is asked the first time, and remembered: the processor and its system, whether the process may use tiles, and a product that is computed
  * with the instructions. $SORA_MATRIX_UNIT, one of the names, is the most that is asked for.
+ * Vectors are used by themselves where they are faster than fp32, which Intel's are not, or where they are asked for by name.
  *
  * A unit is used by programs of CPU devices that begin with bf16.cl and are built with sora_matrix_unit_option(). Both units multiply the
  * same layout: of a weight [n, k] two rows of its transposed at a time, [k / 2][n][2].

@@ -115,6 +115,53 @@ test_parts (void)
   }
 }
 
+static SoraTensor
+make_tensor (const gfloat *data, guint64 n, guint64 k)
+{
+  return (SoraTensor) { .name = "", .dtype = SORA_DTYPE_F32, .n_dims = 2, .shape = { n, k }, .n_elements = n * k, .data = (const guint8 *) data };
+}
+
+static gfloat *
+make_floats (guint n)
+{
+  gfloat *values = g_new (gfloat, n);
+
+  for (guint i = 0; i < n; i++)
+    values[i] = g_test_rand_double_range (-1, 1);
+  return values;
+}
+
+/* Rows and ranks that are whole tiles and not, columns of more than one walk, and elements from within a row to within another, against sums in
+ * double: of up to 13 products of numbers below 1, each rounded by 6e-8 of a sum below 13, 1e-5 at the very most. */
+static void
+test_products (void)
+{
+  static const guint sizes[][3] = { { 1, 1, 1 }, { 4, 128, 4 }, { 5, 129, 13 }, { 11, 300, 7 }, { 8, 3, 8 }, { 9, 257, 3 } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
+    guint n = sizes[i][0], k = sizes[i][1], rank = sizes[i][2];
+    g_autofree gfloat *weights = make_floats (n * k), *ups = make_floats (n * rank), *downs = make_floats (rank * k), *out = g_new (gfloat, n * k);
+    g_autofree gdouble *expected = g_new (gdouble, n * k);
+    const SoraTensor up = make_tensor (ups, n, rank), down = make_tensor (downs, rank, k);
+    const SoraTensorPatch patch = { &up, &down, 0.5 };
+    const SoraTensorPatches patches = { "", &patch, 1 };
+    SoraTensor tensor = make_tensor (weights, n, k);
+
+    tensor.patches = &patches;
+    for (guint j = 0; j < n * k; j++) {
+      expected[j] = weights[j];
+      for (guint r = 0; r < rank; r++)
+        expected[j] += 0.5 * ups[j / k * rank + r] * downs[r * k + j % k];
+    }
+    for (guint first = 0; first < n * k; first += 1 + n * k / 17)
+      for (guint count = 0; first + count <= n * k; count += 1 + n * k / 13) {
+        sora_tensor_to_float (&tensor, first, count, out);
+        for (guint j = 0; j < count; j++)
+          g_assert_cmpfloat_with_epsilon (out[j], expected[first + j], 1e-5);
+      }
+  }
+}
+
 /* The weight 0 is no change, and what was added once more with the opposite sign is gone but for rounding. */
 static void
 test_weights (void)
@@ -400,6 +447,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/lora/dialects", test_dialects);
   g_test_add_func ("/lora/parts", test_parts);
+  g_test_add_func ("/lora/products", test_products);
   g_test_add_func ("/lora/weights", test_weights);
   for (guint i = 0; i < G_N_ELEMENTS (faults); i++) {
     g_autofree gchar *name = g_strconcat ("/lora/fault/", faults[i].name, NULL);

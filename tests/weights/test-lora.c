@@ -243,6 +243,7 @@ static const Fault faults[] = {
     { F32 ("blocks.0.norm2.lora_A.weight", "[1,1]", 1), F32 ("blocks.0.norm2.lora_B.weight", "[4,1]", 4) } },
   { "two-dialects", "blocks.0.self_attn.q.lora_A.weight", "the same as",
     { DOWN, UP, F32 ("blocks.0.self_attn.q.lora_A.weight", "[2,6]", 12), F32 ("blocks.0.self_attn.q.lora_B.weight", "[4,2]", 8) } },
+  { "two-tables", "head.modulation.diff", "the same as", { F32 ("head.diff_m", "[1,2,4]", 8), F32 ("head.modulation.diff", "[1,2,4]", 8) } },
   { "two-adapters", Q ".lora_A.two.weight", "the same as",
     { F32 (Q ".lora_A.one.weight", "[2,6]", 12), F32 (Q ".lora_A.two.weight", "[2,6]", 12), UP } },
 };
@@ -302,6 +303,28 @@ test_sound (void)
     g_autoptr (GError) error = NULL;
     g_assert_true (add (sound[i], &error));
     g_assert_no_error (error);
+  }
+}
+
+/* A tensor of the transformer and one of the text encoder may have the same name in their files. */
+static void
+test_same_names (void)
+{
+  static const WeightTestTensor tensors[MAX_TENSORS] = {
+    F32 ("transformer.blocks.0.norm2.diff", "[4]", 4), F32 ("text_encoder.blocks.0.norm2.diff", "[4]", 4),
+  };
+  g_autoptr (GByteArray) bytes = make (tensors), model_bytes = make (model);
+  g_autoptr (SoraWeightFile) base = weight_test_open (model_bytes->data, model_bytes->len, NULL);
+  g_autoptr (SoraLora) lora = sora_lora_new (weight_test_open (bytes->data, bytes->len, NULL), NULL);
+  g_autoptr (SoraLoraMerger) merger = sora_lora_merger_new (base, base);
+  g_autoptr (GError) error = NULL;
+
+  sora_lora_merger_add (merger, lora, 1, &error);
+  g_assert_no_error (error);
+  for (guint part = SORA_LORA_TRANSFORMER; part < SORA_LORA_N_PARTS; part++) {
+    g_autoptr (SoraWeightFile) merged = sora_lora_merger_get_file (merger, part);
+    g_autofree gfloat *values = read_all (sora_weight_file_peek (merged, "blocks.0.norm2.weight"));
+    g_assert_cmpfloat (values[3], ==, 8);
   }
 }
 
@@ -365,6 +388,8 @@ test_config (void)
     { "{\"lora_alpha\": \"8\"}", 0, SORA_MODEL_ERROR_FORMAT },
     { "{\"lora_alpha\": 8, \"alpha_pattern\": {\"to_q\": \"2\"}}", 0, SORA_MODEL_ERROR_FORMAT },
     { "{\"lora_alpha\": 8, \"alpha_pattern\": {\"to_[qk]\": 2}}", 0, SORA_MODEL_ERROR_UNSUPPORTED },
+    { "{\"lora_alpha\": 8, \"alpha_pattern\": null}", 2, 0 },
+    { "{\"lora_alpha\": 8, \"alpha_pattern\": [\"to_q\"]}", 0, SORA_MODEL_ERROR_FORMAT },
     { "{\"lora_alpha\": 8", 0, SORA_MODEL_ERROR_FORMAT },
   };
   const WeightTestTensor tensors[MAX_TENSORS] = { F32 (Q ".lora_A.weight", "[4,6]", 24), F32 (Q ".lora_B.weight", "[4,4]", 16) };
@@ -454,6 +479,7 @@ main (int argc, char **argv)
     g_test_add_data_func (name, &faults[i], test_fault);
   }
   g_test_add_func ("/lora/sound", test_sound);
+  g_test_add_func ("/lora/same-names", test_same_names);
   g_test_add_func ("/lora/alpha-types", test_alpha_types);
   g_test_add_func ("/lora/negative-alpha", test_negative_alpha);
   g_test_add_func ("/lora/config", test_config);

@@ -90,26 +90,28 @@ store_binary (cl_program program, const gchar *path)
     sora_program_cache_store (path, binary);
 }
 
-/* PoCL's: with builtins.cl before @source instead of the compiler's own header; NULL if that does not build. The guard of clang's header is
- * what keeps it out; where it has another name, it only declares the same again. */
+/* For PoCL: with builtins.cl before @source instead of the compiler's own header; NULL if that does not build. The guard of clang's header is
+ * what keeps it out; where it has another name, it only declares the same again. device->lock held */
 static cl_program
-build_quickly (SoraDevice *device, const gchar *source, const gchar *caller_options)
+build_quickly (SoraDevice *device, const gchar *source, const gchar *all_options)
 {
   const gchar *sources[] = { find_source ("builtins"), source };
-  g_autofree gchar *options = g_strconcat (caller_options, " -D_OPENCL_H_", NULL);
-  cl_program program = clCreateProgramWithSource (device->context, G_N_ELEMENTS (sources), sources, NULL, NULL);
+  g_autofree gchar *options = g_strconcat (all_options, " -D_OPENCL_H_", NULL);
+  cl_program program = sources[0] ? clCreateProgramWithSource (device->context, G_N_ELEMENTS (sources), sources, NULL, NULL) : NULL;
 
   if (program && clBuildProgram (program, 1, &device->id, options, NULL, NULL) == CL_SUCCESS)
     return program;
   if (program) {
     g_autofree gchar *log = get_build_log (device, program);
 
-    g_debug ("the whole header is needed: %s", log);
+    g_debug ("builtins.cl does not suffice: %s", log);
     clReleaseProgram (program);
   }
+  device->whole_headers++;
   return NULL;
 }
 
+/* device->lock held */
 static cl_program
 build_source (SoraDevice *device, const gchar *name, const gchar *source, const gchar *options, GError **error)
 {

@@ -97,8 +97,11 @@ build_quickly (SoraDevice *device, const gchar *source, const gchar *all_options
 {
   const gchar *sources[] = { find_source ("builtins"), source };
   g_autofree gchar *options = g_strconcat (all_options, " -D_OPENCL_H_", NULL);
-  cl_program program = sources[0] ? clCreateProgramWithSource (device->context, G_N_ELEMENTS (sources), sources, NULL, NULL) : NULL;
+  cl_program program;
 
+  if (!sources[0])              /* a test's own table */
+    return NULL;
+  program = clCreateProgramWithSource (device->context, G_N_ELEMENTS (sources), sources, NULL, NULL);
   if (program && clBuildProgram (program, 1, &device->id, options, NULL, NULL) == CL_SUCCESS)
     return program;
   if (program) {

@@ -33,6 +33,7 @@ struct _SoraDevice {
   gboolean linear_forced;       /* linear_kind was asked for: no table changes it */
   GMutex lock;                  /* guards all that follows */
   GHashTable *programs;         /* "name|options" → cl_program, built once */
+  guint whole_headers;          /* of them, with PoCL: those that builtins.cl does not suffice for */
   GKeyFile *tuning;             /* runtime/tune.h; NULL until the first lookup */
   GHashTable *linear_shapes;    /* set of (n << 32 | k): every linear that was asked about */
 };

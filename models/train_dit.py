@@ -430,10 +430,12 @@ class Trainer:
             self.samples[args.stage] += self.batch * self.team.size
             mean = loss if mean is None else 0.98 * mean + 0.02 * loss
             if self.team.first and clock.every("log", 60):
+                if not math.isfinite(mean):
+                    raise SystemExit("the loss is not finite; the last checkpoint stays as it is")
                 spent = clock.seconds - began
                 self.log(f"{clock.seconds / 60:.1f} min, step {self.step}, loss {mean:.4f}, {self.samples[args.stage]} {args.stage} samples of {length} latents, "
                          f"{self.drawn() * self.team.size} drawn, {done / spent:.1f} samples/s, drawing {drawing / spent:.2f}")
-            if self.team.first and clock.every("save", args.save_every * 60):
+            if self.team.first and clock.every("save", args.save_every * 60) and math.isfinite(mean):
                 self.save()
         self.save()
         self.log(f"end of {args.stage}: step {self.step}, loss {mean or 0:.4f}")

@@ -27,7 +27,9 @@ find_family (SoraWeightFile *file, SoraWeightsKind kind)
 
   if (kind != SORA_WEIGHTS_TRANSFORMER)
     return sora_weights_kind_name (kind);
-  for (guint i = 0; sora_transformer_config_from_shapes (&config, file, NULL) && i < G_N_ELEMENTS (families); i++) {
+  if (!sora_transformer_config_from_shapes (&config, file, NULL))
+    return "Wan";
+  for (guint i = 0; i < G_N_ELEMENTS (families); i++) {
     if (config.num_attention_heads * config.attention_head_dim == families[i].dim && config.num_layers == families[i].n_layers
         && config.in_channels == families[i].channels && (config.image_dim > 0) == families[i].has_image)
       return families[i].name;

@@ -3,11 +3,11 @@
 
 #define CHUNK 1024
 
-/* y = a x + b p + c n + d e; a zero in @has drops the term (p, n, e) without reading it; y may be x */
+/* y = a x + b p + c n + d e; y may be x. A term that is absent is x again with weight 0: a branch for each would be compiled eight times. */
 __attribute__ ((reqd_work_group_size (GROUP, 1, 1)))
 kernel void
 combine (global const float *x, global const float *p, global const float *n, global const float *e, global float *y, uint4 offset,
-    uint y_offset, float4 weight, int4 has, uint count)
+    uint y_offset, float4 weight, uint count)
 {
   const uint begin = get_group_id (0) * CHUNK, end = min (count - begin, (uint) CHUNK) + begin;
   const uint whole = begin + (end - begin) / WIDTH * WIDTH;
@@ -19,22 +19,16 @@ combine (global const float *x, global const float *p, global const float *n, gl
   y += y_offset;
   for (uint i = begin + get_local_id (0) * WIDTH; i < whole; i += GROUP * WIDTH) {
     vec v = weight.x * LOAD (0, x + i);
-    if (has.y)
-      v += weight.y * LOAD (0, p + i);
-    if (has.z)
-      v += weight.z * LOAD (0, n + i);
-    if (has.w)
-      v += weight.w * LOAD (0, e + i);
+    v += weight.y * LOAD (0, p + i);
+    v += weight.z * LOAD (0, n + i);
+    v += weight.w * LOAD (0, e + i);
     STORE (v, 0, y + i);
   }
   for (uint i = whole + get_local_id (0); i < end; i += GROUP) {
     float v = weight.x * x[i];
-    if (has.y)
-      v += weight.y * p[i];
-    if (has.z)
-      v += weight.z * n[i];
-    if (has.w)
-      v += weight.w * e[i];
+    v += weight.y * p[i];
+    v += weight.z * n[i];
+    v += weight.w * e[i];
     y[i] = v;
   }
 }

@@ -24,6 +24,9 @@ static const guint bf16_rows[] = { [SORA_MATRIX_UNIT_AVX512_BF16] = 24, [SORA_MA
 
 /* Floats that are packed on the host at a time, unless one panel has more: 512 KiB, which the caches hold twice */
 #define SLAB_FLOATS (1 << 17)
+/* Of a weight of fewer slabs, packing is over before threads are started */
+#define SLABS_PER_THREAD 4
+#define MAX_THREADS 16
 
 typedef struct {
   guint vector_width, tile, panel;
@@ -183,25 +186,99 @@ pack_numbers (const SoraLinear *linear, guint n_parts, const SoraTensor *const *
   }
 }
 
-/* Packs and uploads as many panels at a time as fill a slab. */
+/* Rows of a weight that one thread packs */
+typedef struct {
+  const SoraLinear *linear;
+  guint n_parts;
+  const SoraTensor *const *weights;
+  guint64 first, count;
+  gfloat *plain;                /* scratch, unless the tensors have what is stored, as the next, which is for q8 only */
+  guint16 *scales;
+  guint8 *packed;
+} Slab;
+
+/* Room for @step rows */
+static Slab *
+slab_new (const SoraLinear *linear, guint n_parts, const SoraTensor *const *weights, guint64 step)
+{
+  gboolean stored = is_stored (linear->type, n_parts, weights);
+  Slab *slab = g_new (Slab, 1);
+
+  *slab = (Slab) { linear, n_parts, weights,
+    .plain = stored ? NULL : g_new (gfloat, step * linear->k),
+    .scales = !stored && linear->type == SORA_WEIGHT_TYPE_Q8 ? g_new (guint16, step * sora_pack_count_blocks (linear->k)) : NULL,
+    .packed = g_malloc (step / linear->panel * panel_size (linear)) };
+  return slab;
+}
+
+static void
+slab_free (Slab *slab)
+{
+  g_free (slab->plain);
+  g_free (slab->scales);
+  g_free (slab->packed);
+  g_free (slab);
+}
+
+/* A GFunc */
+static void
+pack_slab (gpointer data, gpointer unused)
+{
+  Slab *slab = data;
+
+  if (slab->plain)
+    pack_numbers (slab->linear, slab->n_parts, slab->weights, slab->first, slab->count, slab->plain, slab->scales, slab->packed);
+  else
+    pack_stored (slab->linear, slab->n_parts, slab->weights, slab->first, slab->count, slab->packed);
+}
+
+/* One of them here, each of the others in a thread of its own */
+static void
+pack_slabs (GPtrArray *slabs, guint n)
+{
+  GThreadPool *pool = n > 1 ? g_thread_pool_new (pack_slab, NULL, n - 1, FALSE, NULL) : NULL;
+
+  for (guint i = 1; i < n; i++)
+    g_thread_pool_push (pool, slabs->pdata[i], NULL);
+  pack_slab (slabs->pdata[0], NULL);
+  if (pool)
+    g_thread_pool_free (pool, FALSE, TRUE);
+}
+
+/* (transfer full) (element-type Slab): as many as there are processors, but so few that starting threads is worth it */
+static GPtrArray *
+make_slabs (const SoraLinear *linear, guint n_parts, const SoraTensor *const *weights, guint64 step)
+{
+  guint64 needed = (padded_n (linear) + step - 1) / step, n = MIN (g_get_num_processors (), MIN (needed / SLABS_PER_THREAD, MAX_THREADS));
+  GPtrArray *slabs = g_ptr_array_new_with_free_func ((GDestroyNotify) slab_free);
+
+  for (guint64 i = 0; i < MAX (n, 1); i++)
+    g_ptr_array_add (slabs, slab_new (linear, n_parts, weights, step));
+  return slabs;
+}
+
+/* Packs and uploads as many panels at a time as fill a slab, several slabs at once. */
 static void
 upload_packed (SoraQueue *queue, const SoraLinear *linear, cl_mem mem, guint n_parts, const SoraTensor *const *weights, WriteFunc write)
 {
-  guint64 k = linear->k, rows = padded_n (linear), panel = linear->panel;
-  guint64 step = MIN (rows, MAX (SLAB_FLOATS / (panel * k), 1) * panel);
-  gboolean stored = is_stored (linear->type, n_parts, weights);
-  g_autofree gfloat *plain = stored ? NULL : g_new (gfloat, step * k);
-  g_autofree guint16 *scales = !stored && linear->type == SORA_WEIGHT_TYPE_Q8 ? g_new (guint16, step * sora_pack_count_blocks (k)) : NULL;
-  g_autofree guint8 *packed = g_malloc (step / panel * panel_size (linear));
+  guint64 rows = padded_n (linear), panel = linear->panel, first = 0;
+  guint64 step = MIN (rows, MAX (SLAB_FLOATS / (panel * linear->k), 1) * panel);
+  g_autoptr (GPtrArray) slabs = make_slabs (linear, n_parts, weights, step);
 
-  for (guint64 first = 0; first < rows && !sora_queue_has_failed (queue); first += step) {
-    guint64 count = MIN (step, rows - first);
+  while (first < rows && !sora_queue_has_failed (queue)) {
+    guint n = 0;
 
-    if (stored)
-      pack_stored (linear, n_parts, weights, first, count, packed);
-    else
-      pack_numbers (linear, n_parts, weights, first, count, plain, scales, packed);
-    write (queue, mem, first / panel * panel_size (linear), count / panel * panel_size (linear), packed);
+    for (; n < slabs->len && first < rows; n++) {
+      Slab *slab = slabs->pdata[n];
+      slab->first = first;
+      slab->count = MIN (step, rows - first);
+      first += slab->count;
+    }
+    pack_slabs (slabs, n);
+    for (guint i = 0; i < n; i++) {
+      const Slab *slab = slabs->pdata[i];
+      write (queue, mem, slab->first / panel * panel_size (linear), slab->count / panel * panel_size (linear), slab->packed);
+    }
   }
 }
 

@@ -278,7 +278,7 @@ read_wan_levels (SoraWanVaeConfig *wan, Items *items)
 
     if (level == 0)
       wan->num_res_blocks = n;
-    if (n == 0 || n != wan->num_res_blocks || level == SORA_VAE_MAX_LEVELS || channels % wan->base_dim != 0
+    if (n == 0 || n != wan->num_res_blocks || level == SORA_VAE_MAX_LEVELS || channels == 0 || channels % wan->base_dim != 0
         || channels / wan->base_dim > 16)
       return FALSE;
     wan->dim_mult[wan->n_levels++] = channels / wan->base_dim;

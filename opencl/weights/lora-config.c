@@ -83,12 +83,14 @@ read_adapter (SoraLora *lora, SoraJsonReader *reader, const gchar *prefix, SoraL
 
   if (!sora_json_reader_has (reader, alpha))
     return;
+  node = sora_json_reader_has (reader, patterns) ? json_object_get_member (reader->object, patterns) : NULL;
+  if (node && !JSON_NODE_HOLDS_OBJECT (node))
+    sora_json_reader_fail (reader, SORA_MODEL_ERROR_FORMAT, "\"%s\": expected an object of layers' names and numbers", patterns);
   sora_json_read_double (reader, alpha, SORA_JSON_REQUIRED, -SORA_LORA_MAX_ALPHA, SORA_LORA_MAX_ALPHA, &config.alpha);
   sora_json_read_boolean (reader, root, SORA_JSON_OPTIONAL, &config.root_of_rank);
   if (reader->error)
     return;
-  node = json_object_get_member (reader->object, patterns);
-  apply (&config, node && JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL);
+  apply (&config, node ? json_node_get_object (node) : NULL);
 }
 
 static gboolean

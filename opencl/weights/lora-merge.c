@@ -130,7 +130,7 @@ typedef struct {
   SoraLoraMerger *merger;
   SoraLora *lora;
   gdouble weight;
-  GHashTable *taken;            /* role and our name of what it has changed already → its key, which is the file's */
+  GHashTable *taken;            /* part and our name of what it has changed already, and whether by a pair → its key, which is the file's */
 } Addition;
 
 /* What one key changes */
@@ -224,11 +224,11 @@ check_shape (const Addition *addition, const gchar *key, const SoraTensorPatch *
       "which has %s: the LoRA is for another one", up ? up : "", up ? " by " : "", down, target->name, wanted);
 }
 
-/* Two keys for one tensor, in two dialects say, would count twice. */
+/* Two keys for one tensor, in two dialects say, would count twice. A pair and a difference may both be there. */
 static gboolean
 take_target (Addition *addition, const Target *target, SoraLoraRole role, const gchar *key, GError **error)
 {
-  gchar *mark = g_strdup_printf ("%u%s", role, target->tensor->name);
+  gchar *mark = g_strdup_printf ("%u %u %s", (guint) (target->part - addition->merger->parts), role < SORA_LORA_DIFFERENCE, target->name);
   const gchar *other = g_hash_table_lookup (addition->taken, mark);
 
   g_hash_table_insert (addition->taken, mark, (gpointer) key);

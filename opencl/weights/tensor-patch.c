@@ -3,17 +3,41 @@
 
 #include "weights/tensor-private.h"
 
-/* Rows of the lower factor that are added in one walk over the output, which is then loaded and stored a quarter as often */
-#define WALK 4
+/* Rows of a tile, and rows of the lower factor that are added to them in one walk: each of both is loaded a quarter as often */
+#define TILE 4
+/* Columns that are gone over at a time: with a tile's rows, those of the lower factor stay in the first cache. */
+#define COLUMNS 128
 
-/* out += factors · rows; @rows: [WALK, n] */
+/* Compiled for several widths of vectors, of which the machine's is taken when the library is loaded. Nothing is fused, so all give the same. */
+#if defined (__x86_64__) && defined (__GLIBC__) && defined (__GNUC__) && !defined (__clang__)
+#define VECTOR_WIDTHS __attribute__ ((target_clones ("avx512f", "avx2", "default")))
+#else
+#define VECTOR_WIDTHS
+#endif
+
+/* out += factors · rows; @rows: [TILE, ...], a row @k behind the other */
 static void
-add_rows (gfloat *restrict out, const gfloat *restrict rows, guint64 n, const gfloat *factors)
+add_rows (gfloat *restrict out, const gfloat *restrict rows, guint64 k, guint64 n, const gfloat *factors)
 {
-  const gfloat *a = rows, *b = a + n, *c = b + n, *d = c + n;
+  const gfloat *a = rows, *b = a + k, *c = b + k, *d = c + k;
 
   for (guint64 i = 0; i < n; i++)
     out[i] += (factors[0] * a[i] + factors[1] * b[i]) + (factors[2] * c[i] + factors[3] * d[i]);
+}
+
+/* The same for TILE rows at once, in the same order, so that the sums are the same; @p ... @s: their factors */
+VECTOR_WIDTHS static void
+add_tile (gfloat *restrict x, gfloat *restrict y, gfloat *restrict z, gfloat *restrict w, const gfloat *restrict rows, guint64 k, guint64 n,
+    const gfloat *p, const gfloat *q, const gfloat *r, const gfloat *s)
+{
+  const gfloat *a = rows, *b = a + k, *c = b + k, *d = c + k;
+
+  for (guint64 i = 0; i < n; i++) {
+    x[i] += (p[0] * a[i] + p[1] * b[i]) + (p[2] * c[i] + p[3] * d[i]);
+    y[i] += (q[0] * a[i] + q[1] * b[i]) + (q[2] * c[i] + q[3] * d[i]);
+    z[i] += (r[0] * a[i] + r[1] * b[i]) + (r[2] * c[i] + r[3] * d[i]);
+    w[i] += (s[0] * a[i] + s[1] * b[i]) + (s[2] * c[i] + s[3] * d[i]);
+  }
 }
 
 static void
@@ -23,43 +47,80 @@ add_row (gfloat *restrict out, const gfloat *restrict row, guint64 n, gfloat fac
     out[i] += factor * row[i];
 }
 
-/* Columns of one row: out += up · down; @down: [rank, n] */
+/* Columns of one row: out += up · down; @down: [rank, k] of which @n columns count */
 static void
-add_product (gfloat *out, const gfloat *up, const gfloat *down, guint rank, guint64 n)
+add_product_row (gfloat *out, const gfloat *up, const gfloat *down, guint64 rank, guint64 k, guint64 n)
 {
-  guint i = 0;
+  guint64 i = 0;
 
-  for (; i + WALK <= rank; i += WALK)
-    add_rows (out, down + i * n, n, up + i);
+  for (; i + TILE <= rank; i += TILE)
+    add_rows (out, down + i * k, k, n, up + i);
   for (; i < rank; i++)
-    add_row (out, down + i * n, n, up[i]);
+    add_row (out, down + i * k, n, up[i]);
 }
 
-/* Rows [first_row, end_row) of a tensor [n, k] are begun at element @first and end with @first + @count. Elements of its first and last row
- * that lie outside are computed and dropped. */
+/* The same for TILE rows */
+static void
+add_product_tile (gfloat *out, const gfloat *up, const gfloat *down, guint64 rank, guint64 k, guint64 n)
+{
+  guint64 i = 0;
+
+  for (; i + TILE <= rank; i += TILE)
+    add_tile (out, out + k, out + 2 * k, out + 3 * k, down + i * k, k, n, up + i, up + rank + i, up + 2 * rank + i, up + 3 * rank + i);
+  for (guint row = 0; row < TILE; row++)
+    for (guint64 j = i; j < rank; j++)
+      add_row (out + row * k, down + j * k, n, up[row * rank + j]);
+}
+
+/* Whole rows: out += up · down; @out: [n_rows, k], @up: [n_rows, rank], @down: [rank, k] */
+static void
+add_product (gfloat *out, const gfloat *up, const gfloat *down, guint64 n_rows, guint64 rank, guint64 k)
+{
+  for (guint64 column = 0; column < k; column += COLUMNS) {
+    guint64 n = MIN (COLUMNS, k - column), row = 0;
+
+    for (; row + TILE <= n_rows; row += TILE)
+      add_product_tile (out + row * k + column, up + row * rank, down + column, rank, k, n);
+    for (; row < n_rows; row++)
+      add_product_row (out + row * k + column, up + row * rank, down + column, rank, k, n);
+  }
+}
+
+/* Elements [@first, @end) of one row, from the row's begin: what lies outside is computed and dropped. */
+static void
+add_part (gfloat *out, const gfloat *up, const gfloat *down, guint64 rank, guint64 k, guint64 first, guint64 end)
+{
+  g_autofree gfloat *row = g_new0 (gfloat, k);
+
+  add_product (row, up, down, 1, rank, k);
+  add_row (out, row + first, end - first, 1);
+}
+
+/* Of a tensor [n, k]: its elements from @first on may begin within a row, and end within one. */
 static void
 add_pair (const SoraTensor *tensor, const SoraTensorPatch *patch, guint64 first, guint64 count, gfloat *out)
 {
-  guint64 k = tensor->n_elements / tensor->shape[0], rank = patch->down->shape[0];
-  guint64 first_row = first / k, end_row = (first + count + k - 1) / k;
-  g_autofree gfloat *down = g_new (gfloat, rank * k), *up = g_new (gfloat, (end_row - first_row) * rank), *row = g_new (gfloat, k);
+  guint64 k = tensor->n_elements / tensor->shape[0], rank = patch->down->shape[0], end = first + count;
+  guint64 row = first / k, n_rows = (end + k - 1) / k - row, whole;
+  g_autofree gfloat *down = g_new (gfloat, rank * k), *factors = g_new (gfloat, n_rows * rank);
+  const gfloat *up = factors;
 
   sora_tensor_to_float (patch->down, 0, rank * k, down);
-  sora_tensor_to_float (patch->up, first_row * rank, (end_row - first_row) * rank, up);
-  for (guint64 i = 0; i < (end_row - first_row) * rank; i++)
-    up[i] *= patch->factor;
-  for (guint64 i = first_row; i < end_row; i++) {
-    guint64 from = MAX (first, i * k), to = MIN (first + count, (i + 1) * k);
+  sora_tensor_to_float (patch->up, row * rank, n_rows * rank, factors);
+  for (guint64 i = 0; i < n_rows * rank; i++)
+    factors[i] *= patch->factor;
+  if (first % k > 0) {
+    guint64 part_end = MIN (end - row * k, k);
 
-    if (to - from == k) {
-      add_product (out + (from - first), up + (i - first_row) * rank, down, rank, k);
-      continue;
-    }
-    for (guint64 j = 0; j < k; j++)
-      row[j] = 0;
-    add_product (row, up + (i - first_row) * rank, down, rank, k);
-    add_row (out + (from - first), row + (from - i * k), to - from, 1);
+    add_part (out, up, down, rank, k, first % k, part_end);
+    out += part_end - first % k;
+    up += rank;
+    row++;
   }
+  whole = end / k > row ? end / k - row : 0;
+  add_product (out, up, down, whole, rank, k);
+  if (row + whole < (end + k - 1) / k)
+    add_part (out + whole * k, up + whole * rank, down, rank, k, 0, end % k);
 }
 
 static void

@@ -53,6 +53,7 @@ static const Case cases[] = {
   { 77, 1536, { 100 }, SORA_DTYPE_F16, SORA_ACTIVATION_GELU, BIAS | RESIDUAL, 11 },
   { 131, 129, { 67, 190 }, SORA_DTYPE_F32, SORA_ACTIVATION_RELU, BIAS | MULTIPLIER | GATE | RESIDUAL, 13, 10, 4 },
   { 64, 2048, { 48 }, SORA_DTYPE_F32, SORA_ACTIVATION_NONE, BIAS | IN_PLACE, 0 },
+  { 2, 1056, { 640, 500 }, SORA_DTYPE_BF16, SORA_ACTIVATION_NONE, BIAS, 0 },    /* so many rows that several threads pack them */
 };
 #define N_SMALL_CASES 8
 

@@ -17,6 +17,9 @@ const SoraProgramSource sora_program_sources[] = {
   { "seven", KERNEL ("7.0f") },
   { "option", KERNEL ("VALUE") },
   { "nan", "__kernel void answer (__global float *x) { x[0] = isnan (x[0]) ? 1.0f : isinf (x[1]) ? 2.0f : 0.0f; }\n" },
+  { "builtins", "float __attribute__ ((overloadable, const)) exp (float);\n" },
+  { "declared", KERNEL ("exp (x[0])") },
+  { "undeclared", KERNEL ("exp (x[0]) + log (x[1])") },
   { "broken", "__kernel void broken (__global float *x) { x[0] = no_such_thing; }\n" },
   { NULL, NULL }
 };
@@ -97,6 +100,25 @@ test_errors (void)
     g_assert_error (error, SORA_DEVICE_ERROR, SORA_DEVICE_ERROR_BUILD);
     g_assert_nonnull (strstr (error->message, cases[i].part));
   }
+}
+
+/* PoCL's compiler is given our declarations for its own; a kernel that needs more gets all of them. */
+static void
+test_builtins (void)
+{
+  g_autoptr (SoraQueue) queue = fresh_queue ();
+  SoraDevice *device = sora_queue_get_device (queue);
+
+  if (!g_str_equal (device->platform_name, "Portable Computing Language")) {
+    g_test_skip ("only PoCL is given declarations");
+    return;
+  }
+  device->keeps_programs = TRUE;
+  g_assert_cmpfloat (run (queue, "declared", NULL, 0, 1), ==, 1);
+  g_assert_cmpuint (device->whole_headers, ==, 0);
+  g_assert_cmpfloat (run (queue, "undeclared", NULL, 0, 1), ==, 1);
+  g_assert_cmpuint (device->whole_headers, ==, 1);
+  device->whole_headers = 0;
 }
 
 static void
@@ -197,6 +219,7 @@ main (int argc, char **argv)
   g_test_add_func ("/program/options", test_options);
   g_test_add_func ("/program/not-finite", test_not_finite);
   g_test_add_func ("/program/errors", test_errors);
+  g_test_add_func ("/program/builtins", test_builtins);
   g_test_add_func ("/program/cache/hit", test_cache_hit);
   g_test_add_func ("/program/cache/damage", test_cache_damage);
   g_test_add_func ("/program/cache/unusable", test_cache_unusable);

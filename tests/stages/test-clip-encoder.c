@@ -205,31 +205,39 @@ test_wans_names (void)
   g_assert_nonnull (strstr (error->message, "heads of 80"));
 }
 
-/* Wan's sizes from the shapes alone: two layers of them, all zero. */
-static void
-test_shapes (void)
+/* (transfer full): a file of Wan's sizes but for the patch's: two layers of them, all zero */
+static SoraWeightFile *
+write_shapes (guint patch_size)
 {
-  static const struct {
+  const struct {
     const gchar *name;
     guint n_dims;
     gint64 shape[4];
   } tensors[] = {
-    { "vision_model.embeddings.class_embedding", 1, { 80 } }, { "vision_model.embeddings.patch_embedding.weight", 4, { 80, 3, 14, 14 } },
+    { "vision_model.embeddings.class_embedding", 1, { 80 } },
+    { "vision_model.embeddings.patch_embedding.weight", 4, { 80, 3, patch_size, patch_size } },
     { "vision_model.embeddings.position_embedding.weight", 2, { 257, 80 } }, { "vision_model.pre_layrnorm.weight", 1, { 80 } },
     { "vision_model.encoder.layers.0.layer_norm1.weight", 1, { 80 } }, { "vision_model.encoder.layers.1.layer_norm1.weight", 1, { 80 } },
     { "vision_model.encoder.layers.0.mlp.fc1.weight", 2, { 320, 80 } },
   };
   g_autofree gchar *path = g_build_filename (scratch, "shapes.safetensors", NULL);
-  g_autofree gfloat *zeros = g_new0 (gfloat, 80 * 3 * 14 * 14);
+  g_autofree gfloat *zeros = g_new0 (gfloat, 80 * 3 * 65 * 65);
   g_autoptr (SoraTensorWriter) writer = sora_tensor_writer_new ();
-  g_autoptr (SoraWeightFile) file = NULL;
   g_autoptr (GError) error = NULL;
-  SoraClipConfig config;
 
   for (guint i = 0; i < G_N_ELEMENTS (tensors); i++)
     sora_tensor_writer_add (writer, tensors[i].name, zeros, tensors[i].shape, tensors[i].n_dims);
   g_assert_true (sora_tensor_writer_save (writer, path, &error));
-  file = open_weights (path);
+  return open_weights (path);
+}
+
+static void
+test_shapes (void)
+{
+  g_autoptr (SoraWeightFile) file = write_shapes (14);
+  g_autoptr (GError) error = NULL;
+  SoraClipConfig config;
+
   g_assert_true (sora_clip_config_from_shapes (&config, file, &error));
   g_assert_no_error (error);
   g_assert_cmpuint (config.hidden_size, ==, 80);
@@ -245,10 +253,36 @@ test_shapes (void)
   g_assert_nonnull (strstr (error->message, "pre_layrnorm.bias"));
 }
 
+/* Patches of nothing, too large an image, and more patches than any kernel could attend to */
+static void
+test_no_patches (void)
+{
+  static const gchar text[] = "{\"hidden_size\": 80, \"intermediate_size\": 65536, \"num_hidden_layers\": 2, \"num_attention_heads\": 1, "
+      "\"image_size\": 1024, \"patch_size\": 1}";
+  g_autofree gchar *path = g_build_filename (scratch, "config.json", NULL);
+  g_autoptr (SoraWeightFile) file = write_shapes (0);
+  g_autoptr (GError) none = NULL, many = NULL;
+  SoraClipConfig config;
+
+  g_assert_false (sora_clip_config_from_shapes (&config, file, &none));
+  g_assert_error (none, SORA_MODEL_ERROR, SORA_MODEL_ERROR_FORMAT);
+  g_assert_nonnull (strstr (none->message, "embeddings.patch_embedding.weight"));
+  g_clear_error (&none);
+  sora_weight_file_free (file);
+  file = write_shapes (65);
+  g_assert_false (sora_clip_config_from_shapes (&config, file, &none));
+  g_assert_error (none, SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED);
+  g_assert_nonnull (strstr (none->message, "1024 pixels"));
+  g_assert_true (g_file_set_contents (path, text, -1, NULL));
+  g_assert_false (sora_clip_config_load (&config, path, &many));
+  g_assert_error (many, SORA_MODEL_ERROR, SORA_MODEL_ERROR_FORMAT);
+  g_assert_nonnull (strstr (many->message, "patches"));
+}
+
 int
 main (int argc, char **argv)
 {
-  static const gchar *const files[] = { "clip.safetensors", "wan.safetensors", "shapes.safetensors" };
+  static const gchar *const files[] = { "clip.safetensors", "wan.safetensors", "shapes.safetensors", "config.json" };
   int status;
 
   scratch = g_dir_make_tmp ("sora-test-XXXXXX", NULL);
@@ -258,6 +292,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/clip-encoder/clblast", "clblast", test_encoder);
   g_test_add_func ("/clip-encoder/wans-names", test_wans_names);
   g_test_add_func ("/clip-encoder/shapes", test_shapes);
+  g_test_add_func ("/clip-encoder/no-patches", test_no_patches);
   status = g_test_run ();
   for (guint i = 0; i < G_N_ELEMENTS (files); i++) {
     g_autofree gchar *path = g_build_filename (scratch, files[i], NULL);

@@ -305,6 +305,25 @@ test_refused (void)
   sora_vae_config_clear (&config);
 }
 
+/* Blocks that make nothing: their sizes are those of a file that was made to hurt. */
+static void
+test_no_channels (void)
+{
+  g_autofree gchar *path = write_safetensors ("wan-vae-16", "empty.safetensors", NULL);
+  g_autoptr (SoraWeightFile) file = sora_weight_file_open (path, NULL);
+  g_autoptr (GPtrArray) names = sora_weight_file_get_names (file);
+  g_autoptr (GError) error = NULL;
+  SoraVaeConfig config;
+
+  for (guint i = 0; i < names->len; i++) {
+    SoraTensor *tensor = (SoraTensor *) sora_weight_file_peek (file, names->pdata[i]);
+    if (g_str_has_prefix (names->pdata[i], "encoder.down_blocks.") && g_str_has_suffix (names->pdata[i], ".conv1.weight"))
+      tensor->shape[0] = tensor->n_elements = 0;
+  }
+  g_assert_false (sora_vae_config_from_shapes (&config, file, &error));
+  g_assert_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED);
+}
+
 static void
 remove_scratch (void)
 {
@@ -329,6 +348,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/stages/vae-files/wan-2.1", "wan-vae-16", test_wan);
   if (!sora_test_is_small ())
     g_test_add_data_func ("/stages/vae-files/wan-2.2", "wan-vae-48", test_wan);
+  g_test_add_func ("/stages/vae-files/no-channels", test_no_channels);
   g_test_add_func ("/stages/vae-files/refused", test_refused);
   status = g_test_run ();
   remove_scratch ();

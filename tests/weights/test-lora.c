@@ -115,6 +115,53 @@ test_parts (void)
   }
 }
 
+static SoraTensor
+make_tensor (const gfloat *data, guint64 n, guint64 k)
+{
+  return (SoraTensor) { .name = "", .dtype = SORA_DTYPE_F32, .n_dims = 2, .shape = { n, k }, .n_elements = n * k, .data = (const guint8 *) data };
+}
+
+static gfloat *
+make_floats (guint n)
+{
+  gfloat *values = g_new (gfloat, n);
+
+  for (guint i = 0; i < n; i++)
+    values[i] = g_test_rand_double_range (-1, 1);
+  return values;
+}
+
+/* Rows and ranks that are whole tiles and not, columns of more than one walk, and elements from within a row to within another, against sums in
+ * double: of up to 13 products of numbers below 1, each rounded by 6e-8 of a sum below 13, 1e-5 at the very most. */
+static void
+test_products (void)
+{
+  static const guint sizes[][3] = { { 1, 1, 1 }, { 4, 128, 4 }, { 5, 129, 13 }, { 11, 300, 7 }, { 8, 3, 8 }, { 9, 257, 3 } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
+    guint n = sizes[i][0], k = sizes[i][1], rank = sizes[i][2];
+    g_autofree gfloat *weights = make_floats (n * k), *ups = make_floats (n * rank), *downs = make_floats (rank * k), *out = g_new (gfloat, n * k);
+    g_autofree gdouble *expected = g_new (gdouble, n * k);
+    const SoraTensor up = make_tensor (ups, n, rank), down = make_tensor (downs, rank, k);
+    const SoraTensorPatch patch = { &up, &down, 0.5 };
+    const SoraTensorPatches patches = { "", &patch, 1 };
+    SoraTensor tensor = make_tensor (weights, n, k);
+
+    tensor.patches = &patches;
+    for (guint j = 0; j < n * k; j++) {
+      expected[j] = weights[j];
+      for (guint r = 0; r < rank; r++)
+        expected[j] += 0.5 * ups[j / k * rank + r] * downs[r * k + j % k];
+    }
+    for (guint first = 0; first < n * k; first += 1 + n * k / 17)
+      for (guint count = 0; first + count <= n * k; count += 1 + n * k / 13) {
+        sora_tensor_to_float (&tensor, first, count, out);
+        for (guint j = 0; j < count; j++)
+          g_assert_cmpfloat_with_epsilon (out[j], expected[first + j], 1e-5);
+      }
+  }
+}
+
 /* The weight 0 is no change, and what was added once more with the opposite sign is gone but for rounding. */
 static void
 test_weights (void)
@@ -196,6 +243,7 @@ static const Fault faults[] = {
     { F32 ("blocks.0.norm2.lora_A.weight", "[1,1]", 1), F32 ("blocks.0.norm2.lora_B.weight", "[4,1]", 4) } },
   { "two-dialects", "blocks.0.self_attn.q.lora_A.weight", "the same as",
     { DOWN, UP, F32 ("blocks.0.self_attn.q.lora_A.weight", "[2,6]", 12), F32 ("blocks.0.self_attn.q.lora_B.weight", "[4,2]", 8) } },
+  { "two-tables", "head.modulation.diff", "the same as", { F32 ("head.diff_m", "[1,2,4]", 8), F32 ("head.modulation.diff", "[1,2,4]", 8) } },
   { "two-adapters", Q ".lora_A.two.weight", "the same as",
     { F32 (Q ".lora_A.one.weight", "[2,6]", 12), F32 (Q ".lora_A.two.weight", "[2,6]", 12), UP } },
 };
@@ -255,6 +303,28 @@ test_sound (void)
     g_autoptr (GError) error = NULL;
     g_assert_true (add (sound[i], &error));
     g_assert_no_error (error);
+  }
+}
+
+/* A tensor of the transformer and one of the text encoder may have the same name in their files. */
+static void
+test_same_names (void)
+{
+  static const WeightTestTensor tensors[MAX_TENSORS] = {
+    F32 ("transformer.blocks.0.norm2.diff", "[4]", 4), F32 ("text_encoder.blocks.0.norm2.diff", "[4]", 4),
+  };
+  g_autoptr (GByteArray) bytes = make (tensors), model_bytes = make (model);
+  g_autoptr (SoraWeightFile) base = weight_test_open (model_bytes->data, model_bytes->len, NULL);
+  g_autoptr (SoraLora) lora = sora_lora_new (weight_test_open (bytes->data, bytes->len, NULL), NULL);
+  g_autoptr (SoraLoraMerger) merger = sora_lora_merger_new (base, base);
+  g_autoptr (GError) error = NULL;
+
+  sora_lora_merger_add (merger, lora, 1, &error);
+  g_assert_no_error (error);
+  for (guint part = SORA_LORA_TRANSFORMER; part < SORA_LORA_N_PARTS; part++) {
+    g_autoptr (SoraWeightFile) merged = sora_lora_merger_get_file (merger, part);
+    g_autofree gfloat *values = read_all (sora_weight_file_peek (merged, "blocks.0.norm2.weight"));
+    g_assert_cmpfloat (values[3], ==, 8);
   }
 }
 
@@ -318,6 +388,8 @@ test_config (void)
     { "{\"lora_alpha\": \"8\"}", 0, SORA_MODEL_ERROR_FORMAT },
     { "{\"lora_alpha\": 8, \"alpha_pattern\": {\"to_q\": \"2\"}}", 0, SORA_MODEL_ERROR_FORMAT },
     { "{\"lora_alpha\": 8, \"alpha_pattern\": {\"to_[qk]\": 2}}", 0, SORA_MODEL_ERROR_UNSUPPORTED },
+    { "{\"lora_alpha\": 8, \"alpha_pattern\": null}", 2, 0 },
+    { "{\"lora_alpha\": 8, \"alpha_pattern\": [\"to_q\"]}", 0, SORA_MODEL_ERROR_FORMAT },
     { "{\"lora_alpha\": 8", 0, SORA_MODEL_ERROR_FORMAT },
   };
   const WeightTestTensor tensors[MAX_TENSORS] = { F32 (Q ".lora_A.weight", "[4,6]", 24), F32 (Q ".lora_B.weight", "[4,4]", 16) };
@@ -400,12 +472,14 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/lora/dialects", test_dialects);
   g_test_add_func ("/lora/parts", test_parts);
+  g_test_add_func ("/lora/products", test_products);
   g_test_add_func ("/lora/weights", test_weights);
   for (guint i = 0; i < G_N_ELEMENTS (faults); i++) {
     g_autofree gchar *name = g_strconcat ("/lora/fault/", faults[i].name, NULL);
     g_test_add_data_func (name, &faults[i], test_fault);
   }
   g_test_add_func ("/lora/sound", test_sound);
+  g_test_add_func ("/lora/same-names", test_same_names);
   g_test_add_func ("/lora/alpha-types", test_alpha_types);
   g_test_add_func ("/lora/negative-alpha", test_negative_alpha);
   g_test_add_func ("/lora/config", test_config);

@@ -117,11 +117,38 @@ set_text (GstSoraSrc *self, gchar **text, const GValue *value, GstSoraWorker **w
   g_mutex_unlock (&self->lock);
 }
 
+/* What is only kept until the element starts: files and a device. NULL for other properties */
+static gchar **
+find_name (GstSoraSrcSettings *settings, guint id)
+{
+  switch (id) {
+    case PROP_MODEL:
+      return &settings->model;
+    case PROP_TRANSFORMER_2:
+      return &settings->transformer_2;
+    case PROP_TEXT_ENCODER:
+      return &settings->text_encoder;
+    case PROP_VAE:
+      return &settings->vae;
+    case PROP_IMAGE_ENCODER:
+      return &settings->image_encoder;
+    case PROP_DEVICE:
+      return &settings->device;
+    case PROP_IMAGE:
+      return &settings->image;
+    case PROP_LAST_IMAGE:
+      return &settings->last_image;
+    default:
+      return NULL;
+  }
+}
+
 static void
 gst_sora_src_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 {
   GstSoraSrc *self = GST_SORA_SRC (object);
   GstSoraSrcSettings *settings = &self->settings;
+  gchar **name = find_name (settings, id);
 
   if (id == PROP_PROMPT) {
     set_text (self, &settings->prompt, value, &self->worker);
@@ -135,27 +162,13 @@ gst_sora_src_set_property (GObject *object, guint id, const GValue *value, GPara
   }
 
   g_mutex_lock (&self->lock);
+  if (name) {
+    g_free (*name);
+    *name = g_value_dup_string (value);
+    g_mutex_unlock (&self->lock);
+    return;
+  }
   switch (id) {
-    case PROP_MODEL:
-      g_free (settings->model);
-      settings->model = g_value_dup_string (value);
-      break;
-    case PROP_TRANSFORMER_2:
-      g_free (settings->transformer_2);
-      settings->transformer_2 = g_value_dup_string (value);
-      break;
-    case PROP_TEXT_ENCODER:
-      g_free (settings->text_encoder);
-      settings->text_encoder = g_value_dup_string (value);
-      break;
-    case PROP_VAE:
-      g_free (settings->vae);
-      settings->vae = g_value_dup_string (value);
-      break;
-    case PROP_IMAGE_ENCODER:
-      g_free (settings->image_encoder);
-      settings->image_encoder = g_value_dup_string (value);
-      break;
     case PROP_CAUSAL:
       settings->causal = g_value_get_boolean (value);
       break;
@@ -170,18 +183,6 @@ gst_sora_src_set_property (GObject *object, guint id, const GValue *value, GPara
       break;
     case PROP_MAX_MEMORY:
       settings->max_memory = g_value_get_uint64 (value);
-      break;
-    case PROP_DEVICE:
-      g_free (settings->device);
-      settings->device = g_value_dup_string (value);
-      break;
-    case PROP_IMAGE:
-      g_free (settings->image);
-      settings->image = g_value_dup_string (value);
-      break;
-    case PROP_LAST_IMAGE:
-      g_free (settings->last_image);
-      settings->last_image = g_value_dup_string (value);
       break;
     case PROP_LORAS:
       set_loras (self, value);
@@ -236,6 +237,7 @@ gst_sora_src_get_property (GObject *object, guint id, GValue *value, GParamSpec 
 {
   GstSoraSrc *self = GST_SORA_SRC (object);
   GstSoraSrcSettings *settings = &self->settings;
+  gchar **name = find_name (settings, id);
 
   if (id == PROP_STATS) {
     g_value_take_boxed (value, make_stats (self));
@@ -246,22 +248,12 @@ gst_sora_src_get_property (GObject *object, guint id, GValue *value, GParamSpec 
   }
 
   g_mutex_lock (&self->lock);
+  if (name) {
+    g_value_set_string (value, *name);
+    g_mutex_unlock (&self->lock);
+    return;
+  }
   switch (id) {
-    case PROP_MODEL:
-      g_value_set_string (value, settings->model);
-      break;
-    case PROP_TRANSFORMER_2:
-      g_value_set_string (value, settings->transformer_2);
-      break;
-    case PROP_TEXT_ENCODER:
-      g_value_set_string (value, settings->text_encoder);
-      break;
-    case PROP_VAE:
-      g_value_set_string (value, settings->vae);
-      break;
-    case PROP_IMAGE_ENCODER:
-      g_value_set_string (value, settings->image_encoder);
-      break;
     case PROP_CAUSAL:
       g_value_set_boolean (value, settings->causal);
       break;
@@ -277,20 +269,11 @@ gst_sora_src_get_property (GObject *object, guint id, GValue *value, GParamSpec 
     case PROP_MAX_MEMORY:
       g_value_set_uint64 (value, settings->max_memory);
       break;
-    case PROP_DEVICE:
-      g_value_set_string (value, settings->device);
-      break;
     case PROP_PROMPT:
       g_value_set_string (value, settings->prompt);
       break;
     case PROP_NEGATIVE_PROMPT:
       g_value_set_string (value, settings->negative_prompt);
-      break;
-    case PROP_IMAGE:
-      g_value_set_string (value, settings->image);
-      break;
-    case PROP_LAST_IMAGE:
-      g_value_set_string (value, settings->last_image);
       break;
     case PROP_LORAS:
       g_value_set_string (value, settings->loras);

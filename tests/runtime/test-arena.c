@@ -25,6 +25,18 @@ assert_filled (SoraQueue *queue, cl_mem mem, gsize n, gfloat value)
     g_assert_cmpfloat (data[i], ==, value);
 }
 
+/* Regions begin with zeros, and none is written with another. */
+static void
+assert_apart (SoraQueue *queue, const cl_mem *regions, const gsize *sizes, guint n)
+{
+  for (guint i = 0; i < n; i++)
+    assert_filled (queue, regions[i], sizes[i], 0);
+  for (guint i = 0; i < n; i++)
+    fill (queue, regions[i], sizes[i], i + 1);
+  for (guint i = 0; i < n; i++)
+    assert_filled (queue, regions[i], sizes[i], i + 1);
+}
+
 static void
 test_apart (void)
 {
@@ -38,12 +50,7 @@ test_apart (void)
     sora_arena_add (arena, &regions[i], sizes[i]);
   sora_arena_commit (arena, &error);
   g_assert_no_error (error);
-  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
-    assert_filled (queue, regions[i], sizes[i], 0);
-  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
-    fill (queue, regions[i], sizes[i], i + 1);
-  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
-    assert_filled (queue, regions[i], sizes[i], i + 1);
+  assert_apart (queue, regions, sizes, G_N_ELEMENTS (sizes));
 }
 
 static void
@@ -104,12 +111,7 @@ test_parents (void)
   g_assert_cmpuint (sora_arena_get_size (arena), >, 3 * 131072);
   sora_arena_commit (arena, &error);
   g_assert_no_error (error);
-  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
-    assert_filled (queue, regions[i], sizes[i], 0);
-  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
-    fill (queue, regions[i], sizes[i], i + 1);
-  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
-    assert_filled (queue, regions[i], sizes[i], i + 1);
+  assert_apart (queue, regions, sizes, G_N_ELEMENTS (sizes));
 }
 
 static void

@@ -44,7 +44,7 @@ make_convolution (SoraTaehvReader *reader, const SoraConvolutionShape *shape, co
 {
   if (reader->queue == NULL)
     return TRUE;
-  *convolution = sora_convolution_new (reader->queue, shape, weight, bias, error);
+  *convolution = sora_convolution_new (reader->queue, shape, SORA_CONVOLUTION_FP32, weight, bias, error);
   if (*convolution == NULL)
     return FALSE;
   reader->size += sora_convolution_get_size (*convolution);

@@ -146,7 +146,7 @@ upload_convolution (Reader *reader, SoraWanConvolution *conv, const SoraTensor *
   g_autofree gfloat *weight = to_floats (weight_tensor), *bias = to_floats (bias_tensor);
 
   fold (reader, conv, weight, bias);
-  conv->conv = sora_convolution_new (reader->queue, &conv->shape, weight, bias, error);
+  conv->conv = sora_convolution_new (reader->queue, &conv->shape, SORA_CONVOLUTION_FP32, weight, bias, error);
   if (conv->conv == NULL)
     return FALSE;
   reader->size += sora_convolution_get_size (conv->conv);

@@ -68,7 +68,7 @@ case_init (Case *c, const Layer *layer, SoraQueue *queue, GError **error)
     weight[i] = i % 7 - 3.0f;
   *c = (Case) { layer, NULL, { NULL, 1, 1, layer->size, layer->size, s->in_channels }, { NULL, 0, 1, size, size, s->out_channels },
     { NULL, 0, 1, size, size, s->out_channels }, G_MAXDOUBLE, 0 };
-  c->convolution = sora_convolution_new (queue, s, weight, NULL, error);
+  c->convolution = sora_convolution_new (queue, s, SORA_CONVOLUTION_FP32, weight, NULL, error);
   if (!c->convolution)
     return FALSE;
   c->x.mem = alloc_zero (queue, &c->x, layer->frames);

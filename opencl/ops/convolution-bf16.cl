@@ -8,6 +8,7 @@
 #define STEP 32                 /* columns of such a matrix that a tile has */
 #define PAIRS 16                /* the same in pairs */
 #define STRIP 16                /* positions that a tile has */
+#define CHUNK 8
 
 /* What a work-item works on, (frame, row, column): positions, pixels that they read, and their place in local memory, in numbers: from
  * position to position, and from pixel to pixel. */
@@ -195,29 +196,80 @@ typedef struct {
   int relu, channels;
 } Target;
 
+/* What walks over the positions of a strip: those of the box, and those that only fill it up, and where they are in the output and in what is added. */
+typedef struct {
+  int row, column, end;         /* the column at which the next row begins */
+  int y, residual;              /* in numbers */
+} Walk;
+
+static Walk
+begin_walk (const Box *box, const Target *target, int4 origin, int4 at)
+{
+  Walk walk = { at.y, at.z, box->by_row ? INT_MAX : box->pixels.z };
+  int4 position;
+
+  if (!box->by_row) {
+    walk.row = at.z / box->pixels.z;
+    walk.column = at.z % box->pixels.z;
+  }
+  position = origin + (int4) (at.x, walk.row, walk.column, 0);
+  walk.y = target->y_map.x + along (position, target->y_map.yzww);
+  walk.residual = target->residual_map.x + along (position, target->residual_map.yzww);
+  return walk;
+}
+
+static void
+step_walk (Walk *walk, const Target *target)
+{
+  walk->column++;
+  walk->y += target->y_map.w;
+  walk->residual += target->residual_map.w;
+  if (walk->column == walk->end) {
+    walk->column = 0;
+    walk->row++;
+    walk->y += target->y_map.z - walk->end * target->y_map.w;
+    walk->residual += target->residual_map.z - walk->end * target->residual_map.w;
+  }
+}
+
+static bool
+is_position (const Walk *walk, const Box *box)
+{
+  return walk->column < box->positions.z && walk->row < box->positions.y;
+}
+
+/* Calls for what store_strip() will need, while the products before it are made. */
+static void
+fetch_strip (const Box *box, const Target *target, int4 origin, int4 at)
+{
+  Walk walk = begin_walk (box, target, origin, at);
+  int last = min (target->channels, PANEL) - 1;
+
+#pragma unroll 1
+  for (int i = 0; i < STRIP; i++, step_walk (&walk, target)) {
+    if (!is_position (&walk, box))
+      continue;
+    global float *y = target->y + walk.y;
+    __asm__ volatile ("prefetchw (%0)\n\t" "prefetchw (%1)" :: "r" (y), "r" (y + last));
+    if (target->residual) {
+      global const float *residual = target->residual + walk.residual;
+      __asm__ volatile ("prefetcht0 (%0)\n\t" "prefetcht0 (%1)" :: "r" (residual), "r" (residual + last));
+    }
+  }
+}
+
 /* A strip's sums; what of it are no positions of the box is left out. */
 static void
 store_strip (const Box *box, const Target *target, int4 origin, int4 at, const float *sums)
 {
-  int row = at.y, column = at.z;
+  Walk walk = begin_walk (box, target, origin, at);
 
-  if (!box->by_row) {
-    row += column / box->pixels.z;
-    column %= box->pixels.z;
-  }
 #pragma unroll 1
-  for (int i = 0; i < STRIP; i++, column++, sums += PANEL) {
-    if (!box->by_row && column == box->pixels.z) {
-      column = 0;
-      row++;
-    }
-    if (column >= box->positions.z || row >= box->positions.y)
+  for (int i = 0; i < STRIP; i++, sums += PANEL, step_walk (&walk, target)) {
+    if (!is_position (&walk, box))
       continue;
-    int4 position = origin + (int4) (at.x, row, column, 0);
-    global float *y = target->y + target->y_map.x + along (position, target->y_map.yzww);
-    global const float *residual = target->residual;
-    if (residual)
-      residual += target->residual_map.x + along (position, target->residual_map.yzww);
+    global const float *residual = target->residual ? target->residual + walk.residual : 0;
+    global float *y = target->y + walk.y;
     store_vector (vload16 (0, sums), target->bias, residual, y, target->relu, target->channels);
     if (target->channels > VECTOR)
       store_vector (vload16 (1, sums), target->bias + VECTOR, residual ? residual + VECTOR : 0, y + VECTOR, target->relu, target->channels - VECTOR);
@@ -252,20 +304,26 @@ convolution_bf16 (global const float *restrict x, int4 x_map, global const int *
   round_box (&box, x + x_map.x + along (corner, x_map.yzww), x_map, pixels);
   tiles_begin ();
 #pragma unroll 1
-  for (int i = get_global_id (1) * panels.x; i < end; i++) {
-    int phase = i / panels.y, panel = i % panels.y, channel = panel * PANEL;
-    int offset = phase / (scale * scale) * y_phase.x + phase / scale % scale * y_phase.y + phase % scale * y_phase.z + channel;
-    Runs taps = { runs + phase * n_runs, n_runs, n_steps };
-    Target target = { bias + phase / (scale * scale) * panels.y * PANEL + channel, residual ? residual + channel : 0, y + offset, y_map,
-      residual_map, relu, size.w - channel };
+  for (int begin = 0; begin < box.n_strips; begin += CHUNK) {
 #pragma unroll 1
-    for (int strip = 0; strip < box.n_strips; strip += 2) {
-      int4 first = find_strip (&box, strip), second = find_strip (&box, min (strip + 1, box.n_strips - 1));
-      multiply_strips (&box, taps, pixels + along (first, box.stride), pixels + along (second, box.stride),
-          weight + (size_t) i * n_runs * n_steps * PAIRS * PANEL, target.channels, sums);
-      store_strip (&box, &target, origin, first, sums);
-      if (strip + 1 < box.n_strips)
-        store_strip (&box, &target, origin, second, sums + STRIP * PANEL);
+    for (int i = get_global_id (1) * panels.x; i < end; i++) {
+      int phase = i / panels.y, panel = i % panels.y, channel = panel * PANEL;
+      int offset = phase / (scale * scale) * y_phase.x + phase / scale % scale * y_phase.y + phase % scale * y_phase.z + channel;
+      Runs taps = { runs + phase * n_runs, n_runs, n_steps };
+      Target target = { bias + phase / (scale * scale) * panels.y * PANEL + channel, residual ? residual + channel : 0, y + offset, y_map,
+        residual_map, relu, size.w - channel };
+#pragma unroll 1
+      for (int strip = begin; strip < min (begin + CHUNK, box.n_strips); strip += 2) {
+        int4 first = find_strip (&box, strip), second = find_strip (&box, min (strip + 1, box.n_strips - 1));
+        fetch_strip (&box, &target, origin, first);
+        if (strip + 1 < box.n_strips)
+          fetch_strip (&box, &target, origin, second);
+        multiply_strips (&box, taps, pixels + along (first, box.stride), pixels + along (second, box.stride),
+            weight + (size_t) i * n_runs * n_steps * PAIRS * PANEL, target.channels, sums);
+        store_strip (&box, &target, origin, first, sums);
+        if (strip + 1 < box.n_strips)
+          store_strip (&box, &target, origin, second, sums + STRIP * PANEL);
+      }
     }
   }
   tiles_end ();

@@ -3,6 +3,8 @@
  * convolution-winograd.c or convolution-bf16.c. */
 #include "ops/convolution-private.h"
 
+#include "weights/weight-type.h"
+
 typedef SoraConvolutionTile Tile;
 
 #define TILE(vector, rows, vectors, local) { vector, rows, vectors, local, \
@@ -168,6 +170,14 @@ upload_runs (SoraConvolution *conv, SoraQueue *queue, const gfloat *weight, Sora
   }
   conv->weight = sora_convolution_upload (conv, queue, packed, n_floats * sizeof (gfloat));
   conv->runs = sora_convolution_upload (conv, queue, runs, conv->phases * conv->n_runs * sizeof (cl_int4));
+}
+
+SoraConvolutionPrecision
+sora_convolution_choose_precision (SoraPrecision precision, guint n_parts, const SoraTensor *const *parts)
+{
+  if (!sora_precision_wants_bf16 (precision, SORA_WEIGHT_TYPE_FP32, n_parts, parts))
+    return SORA_CONVOLUTION_FP32;
+  return precision == SORA_PRECISION_AUTO ? SORA_CONVOLUTION_BF16_EXACT : SORA_CONVOLUTION_BF16;
 }
 
 /* Of the three ways the one that the device and the shape gain most by */

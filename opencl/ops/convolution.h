@@ -2,7 +2,9 @@
 /* Convolution: causal in time, same-padded in space, with strides, nearest-neighbour up-sampling before it and an epilogue after it. */
 #pragma once
 
+#include <sora/weights.h>
 #include "ops/feature-map.h"
+#include "weights/weight-file.h"
 
 G_BEGIN_DECLS
 
@@ -37,6 +39,9 @@ typedef enum {
   SORA_CONVOLUTION_BF16,
   SORA_CONVOLUTION_BF16_EXACT,
 } SoraConvolutionPrecision;
+
+/* What a convolution that is made of @n_parts tensors is asked for. */
+SoraConvolutionPrecision sora_convolution_choose_precision (SoraPrecision precision, guint n_parts, const SoraTensor *const *parts);
 
 /**
  * SoraConvolution:

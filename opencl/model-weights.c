@@ -84,7 +84,7 @@ upload (SoraResident *resident, SoraModel *model, const GPtrArray *others, guint
 
   switch (resident->type) {
     case SORA_PART_VAE:
-      resident->vae = sora_vae_new (&model->vae, file, SORA_VAE_DECODER, queue, error);
+      resident->vae = sora_vae_new (&model->vae, file, SORA_VAE_DECODER, resident->precision, queue, error);
       sora_weight_file_forget (file);
       return resident->vae != NULL;
     case SORA_PART_TEXT_ENCODER:

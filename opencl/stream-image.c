@@ -23,7 +23,7 @@ struct _SoraStreamImage {
 SoraStreamImage *
 sora_stream_image_new (SoraModel *model, SoraPrecision precision, SoraQueue *queue, GError **error)
 {
-  SoraVae *encoder = sora_vae_new (&model->vae, model->vae_file, SORA_VAE_ENCODER, queue, error);
+  SoraVae *encoder = sora_vae_new (&model->vae, model->vae_file, SORA_VAE_ENCODER, precision, queue, error);
   SoraStreamImage *image;
 
   if (!encoder)

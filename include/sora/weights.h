@@ -16,7 +16,7 @@ G_BEGIN_DECLS
  * @SORA_WEIGHT_TYPE_Q8: 34 bytes for 32 weights, whole numbers of 8 bits with one scale; exact for files in Q8_0, Q5_0 and Q4_0
  *
  * What the matrices of the text encoder and the transformer are stored as. Sums are in single precision with each of them; what is not a
- * matrix (biases, norms) and the VAE are fp32 always. A matrix that is multiplied in bf16 (#SoraPrecision) is stored as bf16.
+ * matrix (biases, norms) is fp32 always, and so is the VAE. What is multiplied in bf16 (#SoraPrecision) is stored as bf16.
  */
 typedef enum {
   SORA_WEIGHT_TYPE_AUTO,
@@ -33,7 +33,7 @@ typedef enum {
  * @SORA_PRECISION_FP32: all in fp32
  * @SORA_PRECISION_BF16: all in bf16, for which weights are rounded that are more precise
  *
- * What the matrices of a model are multiplied in, on a device that has instructions for bf16 (sora_device_get_matrix_unit()); on others it is
+ * What the matrices of a model, and its VAE's convolutions, are multiplied in, on a device that has instructions for bf16 (sora_device_get_matrix_unit()); on others it is
  * fp32 always. In bf16 what a matrix is multiplied with is rounded to 8 bits of mantissa, as PyTorch does; sums, and all that is not a product of
  * matrices, are in single precision.
  */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Packs convolution weights into panels (summed into phases where up-sampling comes first) and launches convolution.cl; or leaves it to
- * convolution-winograd.c. */
+ * convolution-winograd.c or convolution-bf16.c. */
 #include "ops/convolution-private.h"
+
+#include "weights/weight-type.h"
 
 typedef SoraConvolutionTile Tile;
 
@@ -148,9 +150,9 @@ sora_convolution_upload (SoraConvolution *conv, SoraQueue *queue, const void *da
   return mem;
 }
 
-/* The weight in the order of convolution.cl. */
+/* The weight in the order of convolution.cl, or convolution-bf16.cl. */
 static void
-upload_runs (SoraConvolution *conv, SoraQueue *queue, const gfloat *weight)
+upload_runs (SoraConvolution *conv, SoraQueue *queue, const gfloat *weight, SoraConvolutionPrecision precision)
 {
   const SoraConvolutionShape *s = &conv->shape;
   g_autofree gfloat *packed = NULL;
@@ -162,15 +164,41 @@ upload_runs (SoraConvolution *conv, SoraQueue *queue, const gfloat *weight)
   conv->run_length = axis_taps (s->kernel_width, s->scale) * s->in_channels;
   packed = pack_weight (conv, weight, &n_floats);
   runs = make_runs (conv);
+  if (conv->unit) {
+    sora_convolution_bf16_upload (conv, queue, packed, runs, precision == SORA_CONVOLUTION_BF16_EXACT);
+    return;
+  }
   conv->weight = sora_convolution_upload (conv, queue, packed, n_floats * sizeof (gfloat));
   conv->runs = sora_convolution_upload (conv, queue, runs, conv->phases * conv->n_runs * sizeof (cl_int4));
 }
 
-SoraConvolution *
-sora_convolution_new (SoraQueue *queue, const SoraConvolutionShape *shape, const gfloat *weight, const gfloat *bias,
-    GError **error)
+SoraConvolutionPrecision
+sora_convolution_choose_precision (SoraPrecision precision, guint n_parts, const SoraTensor *const *parts)
 {
-  SoraDevice *device = sora_queue_get_device (queue);
+  if (!sora_precision_wants_bf16 (precision, SORA_WEIGHT_TYPE_FP32, n_parts, parts))
+    return SORA_CONVOLUTION_FP32;
+  return precision == SORA_PRECISION_AUTO ? SORA_CONVOLUTION_BF16_EXACT : SORA_CONVOLUTION_BF16;
+}
+
+/* Of the three ways the one that the device and the shape gain most by */
+static void
+choose_way (SoraConvolution *conv, SoraDevice *device, SoraConvolutionPrecision precision)
+{
+  const SoraConvolutionShape *s = &conv->shape;
+
+  if (precision != SORA_CONVOLUTION_FP32)
+    conv->unit = sora_convolution_bf16_unit (device, s);
+  conv->winograd = !conv->unit && sora_convolution_winograd_fits (device, s);
+  if (conv->unit)
+    conv->tile = sora_convolution_bf16_tile (conv->unit);
+  else
+    conv->tile = conv->winograd ? sora_convolution_winograd_tile (device, s->out_channels) : choose_tile (device, s->out_channels);
+}
+
+SoraConvolution *
+sora_convolution_new (SoraQueue *queue, const SoraConvolutionShape *shape, SoraConvolutionPrecision precision, const gfloat *weight,
+    const gfloat *bias, GError **error)
+{
   SoraConvolution *conv = g_new0 (SoraConvolution, 1);
   SoraConvolutionShape *s = &conv->shape;
   g_autofree gfloat *padded = NULL;
@@ -178,8 +206,7 @@ sora_convolution_new (SoraQueue *queue, const SoraConvolutionShape *shape, const
 
   *s = *shape;
   set_defaults (s);
-  conv->winograd = sora_convolution_winograd_fits (device, s);
-  conv->tile = conv->winograd ? sora_convolution_winograd_tile (device, s->out_channels) : choose_tile (device, s->out_channels);
+  choose_way (conv, sora_queue_get_device (queue), precision);
   panel = conv->tile->vector * conv->tile->vectors;
   conv->panels = (s->out_channels + panel - 1) / panel;
   padded = g_new0 (gfloat, s->time_scale * conv->panels * panel);
@@ -189,7 +216,7 @@ sora_convolution_new (SoraQueue *queue, const SoraConvolutionShape *shape, const
   if (conv->winograd)
     sora_convolution_winograd_upload (conv, queue, weight);
   else
-    upload_runs (conv, queue, weight);
+    upload_runs (conv, queue, weight, precision);
   if (!sora_queue_check (queue, error))
     g_clear_pointer (&conv, sora_convolution_free);
   return conv;
@@ -204,6 +231,12 @@ sora_convolution_free (SoraConvolution *conv)
   g_clear_pointer (&conv->bias, clReleaseMemObject);
   g_clear_pointer (&conv->runs, clReleaseMemObject);
   g_free (conv);
+}
+
+gboolean
+sora_convolution_is_bf16 (const SoraConvolution *conv)
+{
+  return conv->unit != SORA_MATRIX_UNIT_NONE;
 }
 
 guint64
@@ -265,7 +298,9 @@ void
 sora_convolution_run (SoraQueue *queue, const SoraConvolution *conv, const SoraFeatureMap *x, const SoraFeatureMap *y,
     guint frames, const SoraConvolutionEpilogue *epilogue)
 {
-  if (conv->winograd)
+  if (conv->unit)
+    sora_convolution_bf16_run (queue, conv, x, y, frames, epilogue);
+  else if (conv->winograd)
     sora_convolution_winograd_run (queue, conv, x, y, frames, epilogue);
   else
     run_runs (queue, conv, x, y, frames, epilogue);

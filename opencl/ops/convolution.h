@@ -2,7 +2,9 @@
 /* Convolution: causal in time, same-padded in space, with strides, nearest-neighbour up-sampling before it and an epilogue after it. */
 #pragma once
 
+#include <sora/weights.h>
 #include "ops/feature-map.h"
+#include "weights/weight-file.h"
 
 G_BEGIN_DECLS
 
@@ -24,6 +26,24 @@ typedef struct {
 } SoraConvolutionShape;
 
 /**
+ * SoraConvolutionPrecision:
+ * @SORA_CONVOLUTION_FP32: products of fp32 numbers
+ * @SORA_CONVOLUTION_BF16: of inputs and weights that are rounded to bf16
+ * @SORA_CONVOLUTION_BF16_EXACT: of inputs that are; a weight that bf16 does not have is the sum of two that it has, if any is so. Such come of
+ *   weights that bf16 has: by up-sampling, and where two layers are made one
+ *
+ * What is asked for; where the device has no instructions for bf16, or gains nothing by them, it is fp32. Sums are fp32 always.
+ */
+typedef enum {
+  SORA_CONVOLUTION_FP32,
+  SORA_CONVOLUTION_BF16,
+  SORA_CONVOLUTION_BF16_EXACT,
+} SoraConvolutionPrecision;
+
+/* What a convolution that is made of @n_parts tensors is asked for. */
+SoraConvolutionPrecision sora_convolution_choose_precision (SoraPrecision precision, guint n_parts, const SoraTensor *const *parts);
+
+/**
  * SoraConvolution:
  *
  * Weights on a device, packed for its tile. Immutable after creation, so any queue of the same device may use it.
@@ -38,10 +58,12 @@ typedef struct _SoraConvolution SoraConvolution;
  * With @shape's scale 2 the up-sampled map is never made: each of its four phases is a 2x2 convolution of the small map, whose
  * weights are sums of the 3x3 ones (4/9 of the work). Uploads through @queue. Returns: the convolution, or %NULL with @error.
  */
-SoraConvolution *sora_convolution_new (SoraQueue *queue, const SoraConvolutionShape *shape, const gfloat *weight,
-    const gfloat *bias, GError **error);
+SoraConvolution *sora_convolution_new (SoraQueue *queue, const SoraConvolutionShape *shape, SoraConvolutionPrecision precision,
+    const gfloat *weight, const gfloat *bias, GError **error);
 void sora_convolution_free (SoraConvolution *convolution);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraConvolution, sora_convolution_free)
+
+gboolean sora_convolution_is_bf16 (const SoraConvolution *convolution);
 
 /* bytes on the device */
 guint64 sora_convolution_get_size (const SoraConvolution *convolution);

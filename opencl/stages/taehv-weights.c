@@ -14,6 +14,8 @@ read_tensor (SoraTaehvReader *reader, const gchar *name, guint out, guint in, gu
   if (reader->queue != NULL) {
     *data = g_new (gfloat, tensor->n_elements);
     sora_tensor_to_float (tensor, 0, tensor->n_elements, *data);
+    if (in != 0)
+      reader->parts[reader->n_parts++] = tensor;
   }
   return TRUE;
 }
@@ -33,18 +35,23 @@ read_last_rows (SoraTaehvReader *reader, const gchar *name, guint rows, guint in
 
     *data = g_new (gfloat, n);
     sora_tensor_to_float (tensor, tensor->n_elements - n, n, *data);
+    reader->parts[reader->n_parts++] = tensor;
   }
   return TRUE;
 }
 
-/* Uploads, unless only checking. */
+/* Uploads what was read since the last time, unless only checking. */
 static gboolean
 make_convolution (SoraTaehvReader *reader, const SoraConvolutionShape *shape, const gfloat *weight, const gfloat *bias,
     SoraConvolution **convolution, GError **error)
 {
+  SoraConvolutionPrecision precision;
+
   if (reader->queue == NULL)
     return TRUE;
-  *convolution = sora_convolution_new (reader->queue, shape, weight, bias, error);
+  precision = sora_convolution_choose_precision (reader->precision, reader->n_parts, reader->parts);
+  reader->n_parts = 0;
+  *convolution = sora_convolution_new (reader->queue, shape, precision, weight, bias, error);
   if (*convolution == NULL)
     return FALSE;
   reader->size += sora_convolution_get_size (*convolution);

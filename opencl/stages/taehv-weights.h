@@ -10,6 +10,9 @@ G_BEGIN_DECLS
 typedef struct {
   SoraWeightFile *file;
   SoraQueue *queue;             /* (nullable) */
+  SoraPrecision precision;
+  const SoraTensor *parts[2];   /* [n_parts]: the weights of the convolution at hand */
+  guint n_parts;
   const gchar *half;            /* "encoder" or "decoder" */
   guint module;                 /* number of the next module in the Sequential */
   guint64 size;                 /* bytes on the device so far */

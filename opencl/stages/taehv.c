@@ -45,10 +45,10 @@ upload_latent_vector (SoraTaehv *taehv, SoraQueue *queue, const gfloat *values)
 }
 
 SoraTaehv *
-sora_taehv_new (const SoraVaeConfig *config, SoraWeightFile *file, SoraVaeHalves halves, SoraQueue *queue, GError **error)
+sora_taehv_new (const SoraVaeConfig *config, SoraWeightFile *file, SoraVaeHalves halves, SoraPrecision precision, SoraQueue *queue, GError **error)
 {
   SoraTaehv *taehv = g_new0 (SoraTaehv, 1);
-  SoraTaehvReader reader = { file, queue };
+  SoraTaehvReader reader = { file, queue, precision };
 
   taehv->config = config;
   if (halves & SORA_VAE_DECODER && !sora_taehv_read_decoder (&reader, config, &taehv->decoder, error))

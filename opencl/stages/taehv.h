@@ -9,7 +9,8 @@ G_BEGIN_DECLS
 typedef struct _SoraTaehv SoraTaehv;
 
 gboolean sora_taehv_validate (const SoraVaeConfig *config, SoraWeightFile *file, GError **error);
-SoraTaehv *sora_taehv_new (const SoraVaeConfig *config, SoraWeightFile *file, SoraVaeHalves halves, SoraQueue *queue, GError **error);
+SoraTaehv *sora_taehv_new (const SoraVaeConfig *config, SoraWeightFile *file, SoraVaeHalves halves, SoraPrecision precision,
+    SoraQueue *queue, GError **error);
 void sora_taehv_free (SoraTaehv *taehv);
 guint64 sora_taehv_get_size (SoraTaehv *taehv);
 

@@ -11,14 +11,15 @@ sora_vae_validate (const SoraVaeConfig *config, SoraWeightFile *file, GError **e
 }
 
 SoraVae *
-sora_vae_new (const SoraVaeConfig *config, SoraWeightFile *file, SoraVaeHalves halves, SoraQueue *queue, GError **error)
+sora_vae_new (const SoraVaeConfig *config, SoraWeightFile *file, SoraVaeHalves halves, SoraPrecision precision, SoraQueue *queue,
+    GError **error)
 {
   SoraVae *vae = g_new0 (SoraVae, 1);
 
   if (config->kind == SORA_VAE_WAN)
-    vae->wan = sora_wan_vae_new (config, file, halves, queue, error);
+    vae->wan = sora_wan_vae_new (config, file, halves, precision, queue, error);
   else
-    vae->taehv = sora_taehv_new (config, file, halves, queue, error);
+    vae->taehv = sora_taehv_new (config, file, halves, precision, queue, error);
   if (vae->wan == NULL && vae->taehv == NULL)
     g_clear_pointer (&vae, g_free);
   return vae;

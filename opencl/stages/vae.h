@@ -2,6 +2,7 @@
 /* Video VAE: latents to frames and frames to latents, streaming latent by latent. Of a kind that the configuration says. */
 #pragma once
 
+#include <sora/weights.h>
 #include "runtime/arena.h"
 #include "runtime/queue.h"
 #include "weights/config.h"
@@ -19,8 +20,9 @@ typedef enum {
 } SoraVaeHalves;
 
 gboolean sora_vae_validate (const SoraVaeConfig *config, SoraWeightFile *file, GError **error);
-/* Borrows @config. */
-SoraVae *sora_vae_new (const SoraVaeConfig *config, SoraWeightFile *file, SoraVaeHalves halves, SoraQueue *queue, GError **error);
+/* Borrows @config. @precision: of the convolutions' products */
+SoraVae *sora_vae_new (const SoraVaeConfig *config, SoraWeightFile *file, SoraVaeHalves halves, SoraPrecision precision, SoraQueue *queue,
+    GError **error);
 void sora_vae_free (SoraVae *vae);
 guint64 sora_vae_get_size (SoraVae *vae);
 

@@ -69,7 +69,8 @@ void sora_wan_vae_half_init (SoraWanVaeHalf *half, const SoraVaeConfig *config, 
 void sora_wan_vae_half_clear (SoraWanVaeHalf *half);
 
 /* Finds the weights of all layers; with @queue (nullable) also puts them on the device, and adds to *@size. */
-gboolean sora_wan_vae_half_read (SoraWanVaeHalf *half, SoraWeightFile *file, SoraQueue *queue, guint64 *size, GError **error);
+gboolean sora_wan_vae_half_read (SoraWanVaeHalf *half, SoraWeightFile *file, SoraPrecision precision, SoraQueue *queue, guint64 *size,
+    GError **error);
 
 /* What the last layer wrote for the last latent, or will write, before anything has run: a decoder's pixels in -1 ... 1, not clamped; and
  * its frames: of a decoder time_scale or, first, one. */

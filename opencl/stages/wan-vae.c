@@ -7,6 +7,7 @@ typedef struct {
   SoraWeightFile *file;
   SoraQueue *queue;             /* (nullable) */
   const SoraVaeConfig *config;
+  SoraPrecision precision;
   guint64 size;                 /* bytes on the device so far */
 } Reader;
 
@@ -143,10 +144,11 @@ static gboolean
 upload_convolution (Reader *reader, SoraWanConvolution *conv, const SoraTensor *weight_tensor, const SoraTensor *bias_tensor,
     GError **error)
 {
+  SoraConvolutionPrecision products = sora_convolution_choose_precision (reader->precision, 1, &weight_tensor);
   g_autofree gfloat *weight = to_floats (weight_tensor), *bias = to_floats (bias_tensor);
 
   fold (reader, conv, weight, bias);
-  conv->conv = sora_convolution_new (reader->queue, &conv->shape, weight, bias, error);
+  conv->conv = sora_convolution_new (reader->queue, &conv->shape, products, weight, bias, error);
   if (conv->conv == NULL)
     return FALSE;
   reader->size += sora_convolution_get_size (conv->conv);
@@ -170,9 +172,10 @@ read_convolution (Reader *reader, SoraWanConvolution *conv, GError **error)
 }
 
 gboolean
-sora_wan_vae_half_read (SoraWanVaeHalf *half, SoraWeightFile *file, SoraQueue *queue, guint64 *size, GError **error)
+sora_wan_vae_half_read (SoraWanVaeHalf *half, SoraWeightFile *file, SoraPrecision precision, SoraQueue *queue, guint64 *size,
+    GError **error)
 {
-  Reader reader = { file, queue, half->config };
+  Reader reader = { file, queue, half->config, precision };
 
   for (guint i = 0; i < half->n_layers; i++)
     for (guint j = 0; j < SORA_WAN_CONVOLUTIONS; j++) {
@@ -202,25 +205,25 @@ sora_wan_vae_validate (const SoraVaeConfig *config, SoraWeightFile *file, GError
     SoraWanVaeHalf half;
 
     sora_wan_vae_half_init (&half, config, decodes, is_original (file));
-    valid = sora_wan_vae_half_read (&half, file, NULL, &size, error);
+    valid = sora_wan_vae_half_read (&half, file, SORA_PRECISION_AUTO, NULL, &size, error);
     sora_wan_vae_half_clear (&half);
   }
   return valid;
 }
 
 SoraWanVae *
-sora_wan_vae_new (const SoraVaeConfig *config, SoraWeightFile *file, SoraVaeHalves halves, SoraQueue *queue, GError **error)
+sora_wan_vae_new (const SoraVaeConfig *config, SoraWeightFile *file, SoraVaeHalves halves, SoraPrecision precision, SoraQueue *queue, GError **error)
 {
   SoraWanVae *vae = g_new0 (SoraWanVae, 1);
 
   if (halves & SORA_VAE_DECODER) {
     sora_wan_vae_half_init (&vae->decoder, config, TRUE, is_original (file));
-    if (!sora_wan_vae_half_read (&vae->decoder, file, queue, &vae->size, error))
+    if (!sora_wan_vae_half_read (&vae->decoder, file, precision, queue, &vae->size, error))
       goto fail;
   }
   if (halves & SORA_VAE_ENCODER) {
     sora_wan_vae_half_init (&vae->encoder, config, FALSE, is_original (file));
-    if (!sora_wan_vae_half_read (&vae->encoder, file, queue, &vae->size, error))
+    if (!sora_wan_vae_half_read (&vae->encoder, file, precision, queue, &vae->size, error))
       goto fail;
   }
   return vae;

@@ -11,7 +11,8 @@ typedef struct _SoraWanVae SoraWanVae;
 typedef struct _SoraWanVaeHalf SoraWanVaeHalf;
 
 gboolean sora_wan_vae_validate (const SoraVaeConfig *config, SoraWeightFile *file, GError **error);
-SoraWanVae *sora_wan_vae_new (const SoraVaeConfig *config, SoraWeightFile *file, SoraVaeHalves halves, SoraQueue *queue, GError **error);
+SoraWanVae *sora_wan_vae_new (const SoraVaeConfig *config, SoraWeightFile *file, SoraVaeHalves halves, SoraPrecision precision,
+    SoraQueue *queue, GError **error);
 void sora_wan_vae_free (SoraWanVae *vae);
 guint64 sora_wan_vae_get_size (SoraWanVae *vae);
 

@@ -16,6 +16,7 @@ static const BenchEntry entries[] = {
   { "linear-embedded-bf16", bench_linear_embedded_bf16 },
   { "attention", bench_attention },
   { "convolution", bench_convolution },
+  { "convolution-bf16", bench_convolution_bf16 },
   { "embedded-realtime", bench_embedded_realtime },
   { "embedded-realtime-4", bench_embedded_realtime_4 },
   { "block-100", bench_block_100 },

@@ -39,6 +39,7 @@ gboolean bench_linear_large_bf16 (Bench *bench, GError **error);
 gboolean bench_linear_embedded_bf16 (Bench *bench, GError **error);
 gboolean bench_attention (Bench *bench, GError **error);
 gboolean bench_convolution (Bench *bench, GError **error);
+gboolean bench_convolution_bf16 (Bench *bench, GError **error);
 gboolean bench_embedded_realtime (Bench *bench, GError **error);
 gboolean bench_embedded_realtime_4 (Bench *bench, GError **error);
 gboolean bench_block_100 (Bench *bench, GError **error);

@@ -389,7 +389,7 @@ test_grey (void)
   g_autofree guint8 *rgb = draw_picture (FALSE), *frames = g_malloc (4 * 3 * WIDTH * HEIGHT);
   guint n = HEIGHT / model->vae.spatial_scale * WIDTH / model->vae.spatial_scale * model->vae.latent_channels;
   cl_mem mem = sora_queue_alloc (queue, 4 * 3 * WIDTH * HEIGHT), latent = sora_test_alloc (queue, n);
-  SoraVae *vae = sora_vae_new (&model->vae, model->vae_file, SORA_VAE_ENCODER, queue, &error);
+  SoraVae *vae = sora_vae_new (&model->vae, model->vae_file, SORA_VAE_ENCODER, SORA_PRECISION_FP32, queue, &error);
   gfloat *latents[2];
 
   g_assert_no_error (error);

@@ -49,7 +49,7 @@ decode_apart (SoraModel *model, const GArray *latents, guint n)
   g_autoptr (SoraQueue) queue = sora_test_queue_new ();
   g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (queue));
   g_autoptr (GError) error = NULL;
-  SoraVae *vae = sora_vae_new (&model->vae, model->vae_file, SORA_VAE_DECODER, queue, &error);
+  SoraVae *vae = sora_vae_new (&model->vae, model->vae_file, SORA_VAE_DECODER, SORA_PRECISION_FP32, queue, &error);
   SoraVaeDecoderState *state = sora_vae_decoder_state_new (vae, HEIGHT / 8, WIDTH / 8, n, NULL, arena);
   cl_mem mem = sora_test_upload (queue, (const gfloat *) latents->data, latents->len), rgb = sora_queue_alloc (queue, n * 4 * FRAME);
   guint8 *frames = g_malloc (n * 4 * FRAME);
@@ -129,7 +129,7 @@ test_image (void)
   g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (queue));
   gsize n = (WIDTH / 8) * (HEIGHT / 8) * model->vae.latent_channels;
   cl_mem rgb = sora_queue_alloc (queue, 4 * FRAME), mem = sora_test_alloc (queue, n);
-  SoraVae *vae = sora_vae_new (&model->vae, model->vae_file, SORA_VAE_ENCODER, queue, NULL);
+  SoraVae *vae = sora_vae_new (&model->vae, model->vae_file, SORA_VAE_ENCODER, SORA_PRECISION_FP32, queue, NULL);
   SoraVaeEncoderState *state = sora_vae_encoder_state_new (vae, HEIGHT / 8, WIDTH / 8, 1, FALSE, arena);
   g_autofree gfloat *expected = NULL;
 

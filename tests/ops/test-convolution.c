@@ -6,12 +6,18 @@
 #include "ops/shortcut.h"
 #include "ops/tanh-clamp.h"
 #include "reference-convolution.h"
+#include "runtime/matrix-unit.h"
 #include "test-support.h"
+#include "weights/half.h"
 
 /* The reference sums in double; ours in float, one product after the other, over up to 4608 products of values in [-1, 1). Rounding errors grow as the
  * square root of their number (68 · 6e-8 = 4e-6 of the rms), and the maximum over 1e5 outputs is some five times that. Summed up-sampling
  * weights, Winograd's sums of inputs and another order of adding stay within it; a wrong tap or channel errs by 1e-2 at least. */
 #define TOLERANCE 4e-5
+
+/* Between bf16 and the portable kernel, which rounds no operand: each of the two of a product errs by 2^-9 at most, by 1e-3 in the rms, and so does
+ * a sum of such, of its own rms; the maximum over 1e5 outputs is some five times that. Seen: 0.015. */
+#define PORTABLE_TOLERANCE 0.03
 
 typedef struct {
   SoraConvolutionShape shape;
@@ -89,8 +95,23 @@ download_map (SoraQueue *queue, const SoraFeatureMap *map, guint frames)
   return plain;
 }
 
+/* (transfer full): @n floats, rounded as bf16 has them */
+static gfloat *
+round_to_bf16 (const gfloat *values, gsize n)
+{
+  gfloat *rounded = g_new (gfloat, n);
+
+  for (gsize i = 0; i < n; i++) {
+    guint32 bits = (guint32) sora_bf16_from_float (values[i]) << 16;
+    memcpy (&rounded[i], &bits, sizeof bits);
+  }
+  return rounded;
+}
+
+/* In bf16 the reference has the rounded operands: inputs always; weights, which the test rounds, too, as what up-sampling makes of them is not
+ * rounded once more. So its sums are the device's but for rounding in fp32. */
 static void
-run_case (SoraQueue *queue, const Case *c, guint number)
+run_case (SoraQueue *queue, const Case *c, guint number, SoraConvolutionPrecision precision)
 {
   const SoraConvolutionShape *s = &c->shape;
   guint past = s->kernel_time - s->time_stride, out_frames = c->frames / s->time_stride * s->time_scale;
@@ -100,15 +121,18 @@ run_case (SoraQueue *queue, const Case *c, guint number)
   SoraConvolutionEpilogue epilogue = { c->relu, { NULL, 1, 1, y.height, y.width, s->out_channels } };
   gsize y_frame = (gsize) y.height * y.width * s->out_channels, n = out_frames * y_frame;
   gsize kernel = s->in_channels * s->kernel_time * s->kernel_height * s->kernel_width;
-  g_autofree gfloat *x_host = sora_test_random (1 + number, (gsize) (past + c->frames) * c->height * c->width * s->in_channels, 1);
-  g_autofree gfloat *weight = sora_test_random (100 + number, s->time_scale * s->out_channels * kernel, 1);
+  gsize n_x = (gsize) (past + c->frames) * c->height * c->width * s->in_channels, n_weight = s->time_scale * s->out_channels * kernel;
+  g_autofree gfloat *x_host = sora_test_random (1 + number, n_x, 1), *x_rounded = round_to_bf16 (x_host, n_x);
+  g_autofree gfloat *weight = sora_test_random (100 + number, n_weight, 1), *weight_rounded = round_to_bf16 (weight, n_weight);
   g_autofree gfloat *bias = sora_test_random (200 + number, s->time_scale * s->out_channels, 4);
   g_autofree gfloat *residual = sora_test_random (300 + number, y_frame + n, 8);
   g_autofree gfloat *zeros = g_new0 (gfloat, y.past * y_frame + n);
   g_autoptr (GError) error = NULL;
-  g_autoptr (SoraConvolution) conv = sora_convolution_new (queue, s, weight, c->bias ? bias : NULL, &error);
-  g_autofree gfloat *expected = sora_reference_convolution (s, x_host, c->frames, c->height, c->width, weight,
-      c->bias ? bias : NULL, c->residual ? residual + y_frame : NULL, c->relu);
+  g_autoptr (SoraConvolution) conv = sora_convolution_new (queue, s, precision,
+      precision == SORA_CONVOLUTION_BF16_EXACT ? weight_rounded : weight, c->bias ? bias : NULL, &error);
+  gboolean bf16 = sora_convolution_is_bf16 (conv);
+  g_autofree gfloat *expected = sora_reference_convolution (s, bf16 ? x_rounded : x_host, c->frames, c->height, c->width,
+      bf16 || precision == SORA_CONVOLUTION_BF16_EXACT ? weight_rounded : weight, c->bias ? bias : NULL, c->residual ? residual + y_frame : NULL, c->relu);
   g_autofree gfloat *actual = NULL;
 
   g_assert_no_error (error);
@@ -121,6 +145,14 @@ run_case (SoraQueue *queue, const Case *c, guint number)
   sora_test_assert_close (actual, expected, n, TOLERANCE, "%u to %u channels, kernel %ux%ux%u, stride %u/%u, scale %u/%u, %ux%ux%u",
       s->in_channels, s->out_channels, s->kernel_time, s->kernel_height, s->kernel_width, s->time_stride, s->stride, s->time_scale,
       s->scale, c->frames, c->height, c->width);
+  if (bf16) {
+    g_autoptr (SoraConvolution) portable = sora_convolution_new (queue, s, SORA_CONVOLUTION_FP32, weight, c->bias ? bias : NULL, &error);
+    g_autofree gfloat *unrounded = NULL;
+
+    sora_convolution_run (queue, portable, &x, &y, c->frames, &epilogue);
+    unrounded = download_map (queue, &y, out_frames);
+    sora_test_assert_close (actual, unrounded, n, PORTABLE_TOLERANCE, "bf16 beside the portable kernel");
+  }
   clReleaseMemObject (x.mem);
   clReleaseMemObject (y.mem);
   g_clear_pointer (&epilogue.residual.mem, clReleaseMemObject);
@@ -137,8 +169,38 @@ run_table (const gchar *kind, guint width)
   if (width != 0)
     device->vector_width = width;
   for (guint i = 0; i < n_cases; i++)
-    run_case (queue, &cases[i], i);
+    run_case (queue, &cases[i], i, SORA_CONVOLUTION_FP32);
   device->vector_width = own_width;
+}
+
+/* A queue of a CPU device that has @unit and, from now on, no better one; NULL, with a reason to skip, where it has not */
+static SoraQueue *
+open_unit (SoraMatrixUnit unit)
+{
+  static SoraMatrixUnit best;
+  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear ("packed");
+  SoraDevice *device = sora_queue_get_device (queue);
+
+  best = MAX (best, sora_matrix_unit_get (device));
+  if (best < unit) {
+    g_test_skip ("this device has no such unit");
+    return NULL;
+  }
+  device->matrix_unit = unit;
+  return g_steal_pointer (&queue);
+}
+
+/* With tiles all cases; without, those that gain by it: the others must be as in fp32. */
+static void
+test_bf16 (gconstpointer unit)
+{
+  g_autoptr (SoraQueue) queue = open_unit (GPOINTER_TO_UINT (unit));
+
+  for (guint i = 0; queue && i < G_N_ELEMENTS (cases); i++) {
+    run_case (queue, &cases[i], i, SORA_CONVOLUTION_BF16_EXACT);
+    if (cases[i].shape.scale == 1)      /* else sums are rounded, which the reference does not know */
+      run_case (queue, &cases[i], i, SORA_CONVOLUTION_BF16);
+  }
 }
 
 static void
@@ -155,15 +217,14 @@ test_gpu (void)
 
 /* A NaN must reach the output through ReLU, in whole vectors and in the last channels, so that it is not taken for a zero. */
 static void
-test_nan (void)
+check_nan (SoraQueue *queue, SoraConvolutionPrecision precision)
 {
-  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
   const SoraConvolutionShape shape = { 1, 17, 1, 1, 1 };
   const SoraConvolutionEpilogue relu = { TRUE };
   SoraFeatureMap x = { NULL, 0, 0, 1, 1, 1 }, y = { NULL, 0, 0, 1, 1, 17 };
   gfloat nan = NAN;
   g_autofree gfloat *weight = sora_test_random (1, 17, 1), *actual = NULL;
-  g_autoptr (SoraConvolution) conv = sora_convolution_new (queue, &shape, weight, NULL, NULL);
+  g_autoptr (SoraConvolution) conv = sora_convolution_new (queue, &shape, precision, weight, NULL, NULL);
 
   x.mem = sora_test_upload (queue, &nan, 1);
   y.mem = sora_test_upload (queue, weight, 17);
@@ -173,6 +234,23 @@ test_nan (void)
     g_assert_true (isnan (actual[i]));
   clReleaseMemObject (x.mem);
   clReleaseMemObject (y.mem);
+}
+
+static void
+test_nan (void)
+{
+  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+
+  check_nan (queue, SORA_CONVOLUTION_FP32);
+}
+
+static void
+test_nan_bf16 (gconstpointer unit)
+{
+  g_autoptr (SoraQueue) queue = open_unit (GPOINTER_TO_UINT (unit));
+
+  if (queue)
+    check_nan (queue, SORA_CONVOLUTION_BF16);
 }
 
 static void
@@ -386,6 +464,10 @@ main (int argc, char **argv)
   g_test_add_data_func ("/ops/convolution/vectors-of-8", GUINT_TO_POINTER (8), test_packed);
   g_test_add_data_func ("/ops/convolution/vectors-of-4", GUINT_TO_POINTER (4), test_packed);
   g_test_add_func ("/ops/convolution/gpu", test_gpu);
+  g_test_add_data_func ("/ops/convolution/avx512-bf16", GUINT_TO_POINTER (SORA_MATRIX_UNIT_AVX512_BF16), test_bf16);
+  g_test_add_data_func ("/ops/convolution/amx-bf16", GUINT_TO_POINTER (SORA_MATRIX_UNIT_AMX_BF16), test_bf16);
+  g_test_add_data_func ("/ops/convolution/nan/avx512-bf16", GUINT_TO_POINTER (SORA_MATRIX_UNIT_AVX512_BF16), test_nan_bf16);
+  g_test_add_data_func ("/ops/convolution/nan/amx-bf16", GUINT_TO_POINTER (SORA_MATRIX_UNIT_AMX_BF16), test_nan_bf16);
   g_test_add_func ("/ops/convolution/nan", test_nan);
   g_test_add_func ("/ops/tanh-clamp", test_tanh_clamp);
   g_test_add_func ("/ops/pixel-shuffle", test_pixel_shuffles);

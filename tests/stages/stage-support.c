@@ -3,6 +3,8 @@
 
 #include "stage-support.h"
 
+#include "runtime/matrix-unit.h"
+
 #include <string.h>
 
 #define FINGERPRINT 4           /* values of a tensor */
@@ -71,6 +73,17 @@ stage_assert_golden (SoraQueue *queue, cl_mem mem, gsize offset, gsize n, guint 
   for (gsize i = 0; i < count; i++)
     actual[i] = actual[offset + i * step];
   sora_test_assert_close (actual, expected + first, count, tolerance, "%s from %" G_GSIZE_FORMAT, name, first);
+}
+
+gboolean
+stage_has_matrix_unit (void)
+{
+  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+
+  if (sora_queue_get_device (queue)->linear_kind == SORA_LINEAR_PACKED && sora_matrix_unit_get (sora_queue_get_device (queue)))
+    return TRUE;
+  g_test_skip ("this device has no bf16 matrix unit");
+  return FALSE;
 }
 
 gchar *

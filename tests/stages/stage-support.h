@@ -18,6 +18,9 @@ gfloat *stage_golden (SoraWeightFile *golden, gsize *n, const gchar *name, ...) 
 void stage_assert_golden (SoraQueue *queue, cl_mem mem, gsize offset, gsize n, guint step, SoraWeightFile *golden, gsize first,
     gdouble tolerance, const gchar *name);
 
+/* Whether the device can multiply in bf16; else the test is skipped. */
+gboolean stage_has_matrix_unit (void);
+
 /* (transfer full): the path of @name in the model directory $SORA_TEST_MODEL; NULL, and the test is skipped, if it is not there */
 gchar *stage_model_path (const gchar *name);
 /* Fails the test unless "golden.fingerprint" is that of these weights: the first 4 values of every tensor, by name. */

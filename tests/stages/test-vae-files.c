@@ -201,7 +201,7 @@ run (Result *result, const gchar *path, const gchar *config_path)
   sora_vae_validate (&result->config, file, &error);
   g_assert_no_error (error);
   g_assert_cmpuint (sora_weights_get_latent_channels (file), ==, result->config.latent_channels);
-  vae = sora_vae_new (&result->config, file, SORA_VAE_DECODER | SORA_VAE_ENCODER, queue, &error);
+  vae = sora_vae_new (&result->config, file, SORA_VAE_DECODER | SORA_VAE_ENCODER, SORA_PRECISION_FP32, queue, &error);
   g_assert_no_error (error);
   decode (result, vae, queue);
   encode (result, vae, queue);

@@ -86,8 +86,9 @@ open_precise (SoraModel *model, SoraPrecision precision)
   return open_stream (model, options);
 }
 
-/* Streams of two precisions have weights of their own, those of one share theirs. In bf16 frames are others, but of the same video, and the same
- * by auto for files that are bf16; on a device that has no unit they are the same as in fp32. */
+/* Streams of two precisions have weights of their own, those of one share theirs. In bf16 frames are others, but of the same video; on a device
+ * that has no unit they are the same as in fp32. What auto does with a file in bf16 differs from bf16 in a few convolutions only, whose weights
+ * are sums of the file's: these it does not round. */
 static void
 test_precision (void)
 {
@@ -97,13 +98,11 @@ test_precision (void)
   g_autoptr (SoraDevice) device = open_device ();
   g_autoptr (SoraStreamOptions) options = default_options ();
   gboolean has_unit = device->linear_kind == SORA_LINEAR_PACKED && !g_str_equal (sora_device_get_matrix_unit (device), "none");
-  g_autoptr (SoraBlock) a = pull (fp32), b = pull (automatic), c = NULL;
+  g_autoptr (SoraBlock) a = pull (fp32), b = pull (automatic), c = NULL, d = NULL, e = NULL;
 
   g_assert_cmpuint (model->residents->len, ==, 6);
-  if (has_unit)
-    g_assert_cmpuint (weight_bytes (automatic), <, weight_bytes (fp32));
-  else
-    g_assert_cmpuint (weight_bytes (automatic), ==, weight_bytes (fp32));
+  /* of so few channels, what panels are filled up with may take more than halving saves */
+  g_assert_true ((weight_bytes (automatic) != weight_bytes (fp32)) == has_unit);
   sora_stream_options_set_seed (options, SEED + 1);
   other = open_stream (model, options);
   c = pull (other);
@@ -111,7 +110,10 @@ test_precision (void)
   g_assert_true (same_frames (a, b) == !has_unit);
   g_assert_cmpfloat (difference (a, b), <, difference (a, c) / 10);
   bf16 = open_precise (model, SORA_PRECISION_BF16);
-  assert_same_blocks (shared, bf16, 2);
+  d = pull (shared);
+  e = pull (bf16);
+  g_assert_true (same_frames (b, d));
+  g_assert_cmpfloat (difference (d, e), <, difference (a, c) / 10);
 }
 
 static SoraStream *

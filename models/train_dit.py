@@ -390,6 +390,10 @@ class Trainer:
         self.mask = None if self.length == 1 else block_causal_mask(self.length, count, BLOCK, self.length).to(self.args.device)
         return training.compile_in_turn(self.team, self.model, self.gradients, self.log)
 
+    def check(self, loss):
+        if loss is not None and not math.isfinite(loss):
+            raise SystemExit("the loss is not finite; the last checkpoint stays as it is")
+
     def make_pools(self, fresh):
         """One for each size, each in proportion to its share."""
         args = self.args
@@ -430,13 +434,14 @@ class Trainer:
             self.samples[args.stage] += self.batch * self.team.size
             mean = loss if mean is None else 0.98 * mean + 0.02 * loss
             if self.team.first and clock.every("log", 60):
-                if not math.isfinite(mean):
-                    raise SystemExit("the loss is not finite; the last checkpoint stays as it is")
+                self.check(mean)
                 spent = clock.seconds - began
                 self.log(f"{clock.seconds / 60:.1f} min, step {self.step}, loss {mean:.4f}, {self.samples[args.stage]} {args.stage} samples of {length} latents, "
                          f"{self.drawn() * self.team.size} drawn, {done / spent:.1f} samples/s, drawing {drawing / spent:.2f}")
-            if self.team.first and clock.every("save", args.save_every * 60) and math.isfinite(mean):
+            if self.team.first and clock.every("save", args.save_every * 60):
+                self.check(mean)
                 self.save()
+        self.check(mean)
         self.save()
         self.log(f"end of {args.stage}: step {self.step}, loss {mean or 0:.4f}")
         self.team.barrier()

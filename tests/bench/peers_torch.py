@@ -1,73 +1,81 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""One stage of a model in PyTorch and diffusers, timed in a process of its own: peers_torch.py STAGE FOLDER WIDTH HEIGHT FRAMES STEPS DTYPE PROMPT.
+"""One stage of tests/reference/full_size.py's model in PyTorch, with diffusers' and transformers' own classes: peers_torch.py STAGE FOLDER WIDTH
+HEIGHT FRAMES TOKENS RUNS DTYPE.
 
-Prints the seconds that the quicker of two runs took, loading left out; "whole" prints nothing, since its process is what is timed.
-"""
+Prints a line of JSON: seconds and processor seconds of the quickest of RUNS, and bytes by which the process grew beyond the loaded weights."""
+
+import json
 import os
+import re
 import sys
 import time
+from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKLWan, WanPipeline, WanTransformer3DModel
-from transformers import AutoTokenizer, UMT5EncoderModel
+from transformers import UMT5Config, UMT5EncoderModel
 
-RUNS = 2
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "reference"))
+import full_size        # noqa: E402: from the folder just named
+
 TEXT_ROWS = 512                 # to which Wan's pipelines pad every prompt
+VOCABULARY = 512                # the table of UMT5's 256384 tokens is only looked up in, and would take 2 GB
 
 
-def load_text_encoder(job):
-    model = UMT5EncoderModel.from_pretrained(job.folder, subfolder="text_encoder", dtype=job.dtype)
-    tokens = AutoTokenizer.from_pretrained(job.folder, subfolder="tokenizer")(
-        job.prompt, padding="max_length", max_length=TEXT_ROWS, truncation=True, return_tensors="pt")
-    return lambda: model(tokens.input_ids, tokens.attention_mask).last_hidden_state
+class Job:
+    def __init__(self, folder, width, height, frames, tokens, runs, dtype):
+        self.folder = Path(folder)
+        self.latents = ((int(frames) - 1) // 4 + 1, int(height) // 8, int(width) // 8)
+        self.tokens, self.runs, self.dtype = int(tokens), int(runs), getattr(torch, dtype)
 
 
-def draw_latents(job, channels, vae):
-    scale = vae.get("scale_factor_spatial", 8)
-    latents = (job.frames - 1) // vae.get("scale_factor_temporal", 4) + 1
-    return torch.randn(1, channels, latents, job.height // scale, job.width // scale, dtype=job.dtype)
+def text_encoder(job):
+    """transformers has no 8-bit weights that it computes with; random ones in memory of their own take as long as those of a file."""
+    config = UMT5Config(d_model=full_size.D_MODEL, d_kv=full_size.D_KV, d_ff=full_size.D_FF, num_heads=full_size.HEADS,
+                        num_layers=full_size.LAYERS, vocab_size=VOCABULARY, feed_forward_proj="gated-gelu")
+    with torch.device("meta"):
+        model = UMT5EncoderModel(config).to(job.dtype).eval()
+    model.to_empty(device="cpu")
+    row = (torch.randn(full_size.D_FF) * full_size.D_MODEL ** -0.5).to(job.dtype)
+    for weight in model.parameters():
+        weight.copy_(row[:weight.shape[-1]])
+    ids = torch.arange(TEXT_ROWS)[None] % VOCABULARY
+    mask = (torch.arange(TEXT_ROWS) < job.tokens).long()[None]
+    return lambda: model(ids, mask).last_hidden_state
 
 
-def load_transformer(job):
-    model = WanTransformer3DModel.from_pretrained(job.folder, subfolder="transformer", torch_dtype=job.dtype)
-    latents = draw_latents(job, model.config.in_channels, AutoencoderKLWan.load_config(job.folder, subfolder="vae"))
+def transformer(job):
+    model = full_size.load_transformer(job.folder, job.dtype)
+    latents = torch.randn(1, model.config.in_channels, *job.latents, dtype=job.dtype)
     text = torch.randn(1, TEXT_ROWS, model.config.text_dim, dtype=job.dtype)
     return lambda: model(latents, torch.tensor([500]), text, return_dict=False)
 
 
-def load_vae_decoder(job):
-    model = AutoencoderKLWan.from_pretrained(job.folder, subfolder="vae", torch_dtype=job.dtype)
-    latents = draw_latents(job, model.config.z_dim, dict(model.config))
+def vae_decoder(job):
+    model = full_size.load_vae(job.folder, job.dtype)
+    latents = torch.randn(1, model.config.z_dim, *job.latents, dtype=job.dtype)
     return lambda: model.decode(latents, return_dict=False)
 
 
-def run_whole(job):
-    pipeline = WanPipeline.from_pretrained(job.folder, torch_dtype=job.dtype)
-    pipeline(job.prompt, width=job.width, height=job.height, num_frames=job.frames, num_inference_steps=job.steps, guidance_scale=5.0,
-             output_type="np")
-
-
-class Job:
-    def __init__(self, folder, width, height, frames, steps, dtype, prompt):
-        self.folder, self.prompt = folder, prompt
-        self.width, self.height, self.frames, self.steps = int(width), int(height), int(frames), int(steps)
-        self.dtype = getattr(torch, dtype)
+def resident(key):
+    """VmRSS: bytes in memory; VmHWM: the most of it since the process began or the peak was reset"""
+    return 1024 * int(re.search(rf"{key}:\s+(\d+)", Path("/proc/self/status").read_text())[1])
 
 
 def main():
     stage, job = sys.argv[1], Job(*sys.argv[2:])
     torch.set_grad_enabled(False)
     torch.set_num_threads(int(os.environ.get("SORA_PEERS_THREADS", os.cpu_count())))
-    if stage == "whole":
-        run_whole(job)
-        return
-    run = {"text-encoder": load_text_encoder, "transformer": load_transformer, "vae-decoder": load_vae_decoder}[stage](job)
-    seconds = []
-    for _ in range(RUNS):
-        begin = time.monotonic()
+    run = {"text-encoder": text_encoder, "transformer": transformer, "vae-decoder": vae_decoder}[stage](job)
+    before = resident("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")       # resets the peak
+    seconds, processor = [], []
+    for _ in range(job.runs):
+        begin, processor_begin = time.monotonic(), time.process_time()
         run()
         seconds.append(time.monotonic() - begin)
-    print(min(seconds))
+        processor.append(time.process_time() - processor_begin)
+    print(json.dumps({"seconds": min(seconds), "first_seconds": seconds[0], "processor_seconds": min(processor),
+                      "memory": resident("VmHWM") - before}))
 
 
 main()

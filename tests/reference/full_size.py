@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A model of Wan 2.1 T2V 1.3B's true size with random weights, and what diffusers and transformers make of it, to compare with what
-`sora generate` made: memory and time at that size, and that nothing is off there which small models do not show.
+"""A model of Wan 2.1 T2V 1.3B's true size with random weights, in the files that ComfyUI, stable-diffusion.cpp, diffusers and `sora` all read,
+and what diffusers and transformers make of it, to compare with what `sora generate` made: that nothing is off at that size which small
+models do not show. scripts/bench-peers takes its times with the same files.
 
-    full_size.py make DIRECTORY             writes the model, 9.5 GB
+    full_size.py make DIRECTORY             writes the model, 9.4 GB
     full_size.py reference DIRECTORY        writes what the public packages make of PROMPT
     full_size.py compare DIRECTORY TENSORS  compares that with TENSORS, what --save-tensors wrote
 
 The README has the whole command. The references compute in single precision with the weights as the files have them, the text encoder layer
 by layer, as all of it at once would take 22 GB."""
 
-import json
 import shutil
 import sys
 import time
@@ -26,11 +26,16 @@ from transformers.models.umt5.modeling_umt5 import UMT5Block, UMT5LayerNorm
 
 from common import GOLDEN
 from scheduler import make as make_scheduler
+from wan_vae import original_name
 
 TRANSFORMER = {"in_channels": 16, "out_channels": 16, "patch_size": (1, 2, 2), "num_attention_heads": 12, "attention_head_dim": 128,
                "num_layers": 30, "ffn_dim": 8960, "text_dim": 4096, "freq_dim": 256}
 LAYERS, D_MODEL, D_KV, D_FF, HEADS, BUCKETS, VOCABULARY = 24, 4096, 64, 10240, 64, 32, 256384
-ENCODER = "text_encoder/umt5-xxl-encoder-Q8_0.gguf"
+# As ComfyUI has them; diffusers takes the configurations of single files from the folders named last.
+TRANSFORMER_FILE = "diffusion_models/wan2.1_t2v_1.3B_random_bf16.safetensors"
+ENCODER_FILE, TOKENIZER_FILE = "text_encoders/umt5-xxl-encoder-random-Q8_0.gguf", "text_encoders/spiece.model"
+VAE_FILE = "vae/wan_2.1_vae_random.safetensors"
+TRANSFORMER_CONFIG, VAE_CONFIG = "configs/transformer", "configs/vae"
 NOISE, REFERENCE = "noise.safetensors", "reference.safetensors"
 LATENTS = (16, 3, 32, 32)       # 9 frames of 256x256
 PROMPT, TEXT_LENGTH, STEPS, SHIFT = "a red ball bounces", 512, 2, 3.0
@@ -46,6 +51,21 @@ MATRICES = [
     ("ffn_down", "layer.1.DenseReluDense.wo", D_MODEL, D_FF, D_FF ** -0.5),
 ]
 NORMS = [("attn_norm", "layer.0.layer_norm"), ("ffn_norm", "layer.1.layer_norm")]
+
+# A transformer's names in diffusers, and what they are in Wan's files, in this order: norm2 and norm3 change places.
+WANS = [("condition_embedder.text_embedder.linear_1", "text_embedding.0"), ("condition_embedder.text_embedder.linear_2", "text_embedding.2"),
+        ("condition_embedder.time_embedder.linear_1", "time_embedding.0"), ("condition_embedder.time_embedder.linear_2", "time_embedding.2"),
+        ("condition_embedder.time_proj", "time_projection.1"), ("proj_out", "head.head"), ("attn1.", "self_attn."), ("attn2.", "cross_attn."),
+        (".to_q", ".q"), (".to_k", ".k"), (".to_v", ".v"), (".to_out.0", ".o"), (".norm2.", ".norm3."), ("ffn.net.0.proj", "ffn.0"),
+        ("ffn.net.2", "ffn.2"), (".scale_shift_table", ".modulation")]
+
+
+def wans_name(name):
+    if name == "scale_shift_table":
+        return "head.modulation"
+    for new, old in WANS:
+        name = name.replace(new, old)
+    return name
 
 
 # The text encoder, tensor by tensor
@@ -96,7 +116,7 @@ def encode(directory, tokens):
     config = UMT5Config(d_model=D_MODEL, d_kv=D_KV, d_ff=D_FF, num_heads=HEADS, num_layers=LAYERS, vocab_size=VOCABULARY,
                         feed_forward_proj="gated-gelu", dropout_rate=0.0)
     config._attn_implementation = "eager"
-    tensors = {t.name: t for t in GGUFReader(directory / ENCODER).tensors}
+    tensors = {t.name: t for t in GGUFReader(directory / ENCODER_FILE).tensors}
 
     def read(name, rows=slice(None)):
         t = tensors[name]
@@ -131,34 +151,39 @@ def draw(name, shape, generator):
     return values * (3 / numpy.prod(shape[1:])) ** 0.5
 
 
-def make_part(model, directory, dtype, seed):
-    """The weights of a diffusers model on the meta device, drawn one after the other, and its configuration"""
+def make_part(model, rename, path, config, dtype, seed):
+    """The weights of a diffusers model on the meta device, drawn one after the other, under Wan's names, and its configuration"""
     generator = torch.Generator().manual_seed(seed)
-    state = {name: draw(name, p.shape, generator).to(dtype) for name, p in sorted(model.state_dict().items())}
-    directory.mkdir(parents=True, exist_ok=True)
-    save_file(state, directory / "diffusion_pytorch_model.safetensors")
-    model.save_config(directory)
+    state = {rename(name): draw(name, p.shape, generator).to(dtype) for name, p in sorted(model.state_dict().items())}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(state, path)
+    model.save_config(config)
 
 
 def make(directory):
-    (directory / "text_encoder").mkdir(parents=True, exist_ok=True)
-    (directory / "model_index.json").write_text(json.dumps({"_class_name": "WanPipeline"}))
-    (directory / "scheduler").mkdir(exist_ok=True)
-    (directory / "scheduler" / "scheduler_config.json").write_text(
-        json.dumps({"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": SHIFT}))
-    shutil.copytree(GOLDEN / "tiny-model" / "tokenizer", directory / "tokenizer", dirs_exist_ok=True)
-    make_encoder(directory / ENCODER)
+    (directory / "text_encoders").mkdir(parents=True, exist_ok=True)
+    shutil.copy(GOLDEN / "tiny-model" / "tokenizer" / "spiece.model", directory / TOKENIZER_FILE)
+    make_encoder(directory / ENCODER_FILE)
     with torch.device("meta"):
         transformer, vae = WanTransformer3DModel(**TRANSFORMER), AutoencoderKLWan()
-    make_part(transformer, directory / "transformer", torch.bfloat16, 2)
-    make_part(vae, directory / "vae", torch.float32, 3)
+    make_part(transformer, wans_name, directory / TRANSFORMER_FILE, directory / TRANSFORMER_CONFIG, torch.bfloat16, 2)
+    make_part(vae, lambda name: original_name(name, vae.config), directory / VAE_FILE, directory / VAE_CONFIG, torch.float32, 3)
     noise = torch.randn(LATENTS, generator=torch.Generator().manual_seed(4))
     save_file({"noise": noise}, directory / NOISE)
 
 
+def load_transformer(directory, dtype):
+    return WanTransformer3DModel.from_single_file(str(directory / TRANSFORMER_FILE), config=str(directory / TRANSFORMER_CONFIG),
+                                                  torch_dtype=dtype).eval()
+
+
+def load_vae(directory, dtype):
+    return AutoencoderKLWan.from_single_file(str(directory / VAE_FILE), config=str(directory / VAE_CONFIG), torch_dtype=dtype).eval()
+
+
 def denoise(directory, text):
     """The clean latents after STEPS of Euler's method without guidance; text: [tokens, text_dim]"""
-    model = WanTransformer3DModel.from_pretrained(directory / "transformer", torch_dtype=torch.float32).eval()
+    model = load_transformer(directory, torch.float32)
     rows = torch.zeros(1, TEXT_LENGTH, text.shape[1])
     rows[0, :len(text)] = text
     scheduler = make_scheduler("euler", "flow", STEPS, SHIFT)
@@ -181,7 +206,7 @@ def report(what, ours, theirs):
 
 def reference(directory):
     """What the public packages make of the prompt and the noise"""
-    words = sentencepiece.SentencePieceProcessor(model_file=str(directory / "tokenizer" / "spiece.model"))
+    words = sentencepiece.SentencePieceProcessor(model_file=str(directory / TOKENIZER_FILE))
     start = time.monotonic()
     text = encode(directory, words.encode(PROMPT) + [words.eos_id()])
     print(f"  transformers' text encoder: {time.monotonic() - start:.1f} s", flush=True)

@@ -70,8 +70,8 @@ class Torch:
 
 
 class StableDiffusionCpp:
-    """Its program always runs everything: it is stopped when it has said how long the stage took. Without a text encoder it takes zeros for
-    the text, which cost the transformer the same."""
+    """Its program always runs everything: it is stopped when it has said how long the stage took. Where the text encoder is not asked for it is given
+    none, and the transformer then sees 256 rows of zeros for the text, half of what it has with one, which saves it a few hundredths."""
 
     STEPS = 2
     # What is said before a stage, and after it, with the seconds

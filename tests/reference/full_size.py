@@ -3,7 +3,7 @@
 and what diffusers and transformers make of it, to compare with what `sora generate` made: that nothing is off at that size which small
 models do not show. scripts/bench-peers takes its times with the same files.
 
-    full_size.py make DIRECTORY             writes the model, 9.4 GB
+    full_size.py make DIRECTORY             writes the model, 9.1 GB
     full_size.py reference DIRECTORY        writes what the public packages make of PROMPT
     full_size.py compare DIRECTORY TENSORS  compares that with TENSORS, what --save-tensors wrote
 
@@ -167,7 +167,7 @@ def make(directory):
     with torch.device("meta"):
         transformer, vae = WanTransformer3DModel(**TRANSFORMER), AutoencoderKLWan()
     make_part(transformer, wans_name, directory / TRANSFORMER_FILE, directory / TRANSFORMER_CONFIG, torch.bfloat16, 2)
-    make_part(vae, lambda name: original_name(name, vae.config), directory / VAE_FILE, directory / VAE_CONFIG, torch.float32, 3)
+    make_part(vae, lambda name: original_name(name, vae.config), directory / VAE_FILE, directory / VAE_CONFIG, torch.bfloat16, 3)
     noise = torch.randn(LATENTS, generator=torch.Generator().manual_seed(4))
     save_file({"noise": noise}, directory / NOISE)
 

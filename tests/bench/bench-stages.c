@@ -6,12 +6,14 @@
 
 #include "model-private.h"
 #include "stages/noise.h"
+#include "weights/weight-type.h"
 
 /* Prompts of Wan's pipelines are padded to so many rows. */
 #define TEXT_LENGTH 512
 
 typedef struct {
-  gchar *selector;              /* (nullable) */
+  gchar *selector, *precision_name;     /* (nullable) */
+  SoraPrecision precision;
   gint width, height, frames, tokens, runs;
   gboolean profile;
   SoraModel *model;
@@ -193,7 +195,7 @@ static const struct {
 static gboolean
 run_stage (Bench *bench, const gchar *name, GError **error)
 {
-  const SoraWeightRequest request = { .max_memory = G_MAXUINT64, .max_bytes = G_MAXUINT64 };
+  const SoraWeightRequest request = { .precision = bench->precision, .max_memory = G_MAXUINT64, .max_bytes = G_MAXUINT64 };
   guint i = 0;
 
   while (i < G_N_ELEMENTS (stages) && !g_str_equal (stages[i].name, name))
@@ -204,6 +206,19 @@ run_stage (Bench *bench, const gchar *name, GError **error)
   }
   bench->part = sora_model_take (bench->model, stages[i].part, bench->queue, &request, error);
   return bench->part && stages[i].run (bench, error);
+}
+
+static gboolean
+parse_precision (Bench *bench, GError **error)
+{
+  if (!bench->precision_name)
+    return TRUE;
+  while (sora_precision_names[bench->precision] && !g_str_equal (sora_precision_names[bench->precision], bench->precision_name))
+    bench->precision++;
+  if (sora_precision_names[bench->precision])
+    return TRUE;
+  g_set_error_literal (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "--precision must be auto, fp32 or bf16");
+  return FALSE;
 }
 
 static gboolean
@@ -231,6 +246,7 @@ bench_clear (Bench *bench)
   g_clear_pointer (&bench->device, sora_device_unref);
   g_clear_pointer (&bench->model, sora_model_unref);
   g_free (bench->selector);
+  g_free (bench->precision_name);
 }
 
 int
@@ -243,7 +259,8 @@ main (int argc, char **argv)
     { "height", 0, 0, G_OPTION_ARG_INT, &bench.height, "pixels (default: 256)", "N" },
     { "frames", 0, 0, G_OPTION_ARG_INT, &bench.frames, "default: 9", "N" },
     { "tokens", 0, 0, G_OPTION_ARG_INT, &bench.tokens, "of the prompt (default: 20)", "N" },
-    { "runs", 0, 0, G_OPTION_ARG_INT, &bench.runs, "of which the quickest counts (default: 3)", "N" },
+    { "runs", 0, 0, G_OPTION_ARG_INT, &bench.runs, "at least 1, of which the quickest counts (default: 3)", "N" },
+    { "precision", 0, 0, G_OPTION_ARG_STRING, &bench.precision_name, "as for sora --precision (default: auto)", "PRECISION" },
     { "profile", 0, 0, G_OPTION_ARG_NONE, &bench.profile, "print the time of every kernel", NULL },
     { NULL }
   };
@@ -254,7 +271,10 @@ main (int argc, char **argv)
   g_option_context_add_main_entries (context, entries, NULL);
   if (g_option_context_parse (context, &argc, &argv, &error) && argc != 3)
     g_set_error_literal (&error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "give a model and a stage; --help says which");
-  if (!error && open_model (&bench, argv[1], &error) && run_stage (&bench, argv[2], &error))
+  if (!error && (bench.runs < 1 || bench.tokens < 1 || bench.tokens > TEXT_LENGTH || bench.width < 16 || bench.height < 16 || bench.frames < 1))
+    g_set_error (&error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "runs, frames and tokens must be 1 or more, tokens %d at most, and a side 16 pixels",
+        TEXT_LENGTH);
+  if (!error && parse_precision (&bench, &error) && open_model (&bench, argv[1], &error) && run_stage (&bench, argv[2], &error))
     profile = sora_queue_format_profile (bench.queue);
   if (profile)
     g_print ("%s", profile);

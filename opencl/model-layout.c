@@ -135,6 +135,8 @@ list_weight_files (const gchar *folder, guint depth)
   GPtrArray *paths = g_ptr_array_new_with_free_func (g_free);
 
   add_weight_files (paths, folder, depth);
+  if (paths->len == MAX_FILES)
+    g_warning ("%s: only %u weight files of this folder are looked at; name the files of the other parts too", folder, MAX_FILES);
   g_ptr_array_sort (paths, compare_paths);
   return paths;
 }

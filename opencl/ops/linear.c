@@ -380,6 +380,8 @@ linear_with_bias (SoraQueue *queue, SoraWeightType type, SoraPrecision precision
   if (!measure (n_parts, weights, biases, &n, &k, error))
     return NULL;
   linear = linear_new (sora_queue_get_device (queue), type, precision, n_parts, weights, n, k);
+  if (linear->kind == SORA_LINEAR_PACKED)
+    sora_queue_expect (queue, linear->program, linear->options);
   linear->bias = sora_queue_alloc (queue, bias_size (linear));
   linear->size = bias_size (linear);
   if (linear->bias)

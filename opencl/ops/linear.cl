@@ -117,6 +117,7 @@ linear (global const float *x, uint x_offset, uint x_stride, global const STORED
       multiply_tile (x, x_stride, panel, k, bias0, bias1, tile);
     else
       multiply_rest (x, x_stride, rows, panel, k, bias0, bias1, tile);
+#pragma unroll 1
     for (uint row = 0; row < rows; row++)
       finish_row (&finish, tile[2 * row], tile[2 * row + 1], n - first_column);
     first += rows;

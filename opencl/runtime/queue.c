@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <string.h>
+#include "runtime/builder.h"
 #include "runtime/peak.h"
 #include "runtime/profile.h"
 #include "runtime/program.h"
@@ -54,6 +55,7 @@ struct _SoraQueue {
   gboolean atomic;              /* cancellation waits */
   GError *error;                /* the first failure, until it is reported */
   GHashTable *kernels;          /* Kernel → itself */
+  SoraBuilder *builder;         /* NULL until a program is expected */
   GQueue pending;               /* Pending, in the order of the commands */
   cl_event marks[MARKS];
   guint n_marks;                /* ever taken */
@@ -146,6 +148,7 @@ collect_pending (SoraQueue *queue, gboolean wait)
 void
 sora_queue_free (SoraQueue *queue)
 {
+  g_clear_pointer (&queue->builder, sora_builder_free);
   clFinish (queue->handle);
   collect_pending (queue, TRUE);
   for (guint i = 0; i < MARKS; i++)
@@ -370,6 +373,14 @@ sora_queue_launch (SoraQueue *queue, const SoraLaunch *launch, guint n_args, con
     return;
   }
   count_command (queue, kernel, launch->flops, event, NULL);
+}
+
+void
+sora_queue_expect (SoraQueue *queue, const gchar *program, const gchar *options)
+{
+  if (!queue->builder)
+    queue->builder = sora_builder_new (queue->device);
+  sora_builder_add (queue->builder, program, options);
 }
 
 void

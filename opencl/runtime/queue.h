@@ -53,6 +53,9 @@ typedef struct {
 
 void sora_queue_launch (SoraQueue *queue, const SoraLaunch *launch, guint n_args, const SoraArg *args);
 
+/* Kernels of this program will be launched: it is built meanwhile. What is launched without having been expected is built then. */
+void sora_queue_expect (SoraQueue *queue, const gchar *program, const gchar *options);
+
 /* SORA_LAUNCH (queue, &launch, SORA_ARG (a), SORA_ARG (b)): the arguments in the kernel's order */
 #define SORA_LAUNCH(queue, launch, ...) \
   G_STMT_START { \

@@ -23,6 +23,8 @@ SoraTextEncoder *sora_text_encoder_new (const SoraTextEncoderConfig *config, Sor
 SoraTextEncoder *sora_text_encoder_new_sharing (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraWeightType type,
     SoraPrecision precision, guint64 max_bytes, const GPtrArray *others, SoraQueue *queue, GError **error);
 void sora_text_encoder_free (SoraTextEncoder *encoder);
+/* Builds the programs meanwhile that do not depend on the weights: see sora_queue_expect(). */
+void sora_text_encoder_expect (const SoraTextEncoderConfig *config, SoraQueue *queue);
 guint64 sora_text_encoder_get_size (SoraTextEncoder *encoder);
 /* Bytes below which sora_text_encoder_new() fails. */
 guint64 sora_text_encoder_get_least (SoraTextEncoder *encoder);

@@ -2,6 +2,8 @@
 /* Checks and loads the weights of a diffusers WanTransformer3DModel. */
 #include "stages/transformer-private.h"
 
+#include "ops/attention.h"
+
 static gboolean
 load_attention (SoraTransformerAttention *attention, const gchar *block, const gchar *name, guint dim, SoraLoader *loader,
     GError **error)
@@ -204,6 +206,7 @@ sora_transformer_new_sharing (const SoraTransformerConfig *config, SoraWeightFil
   for (guint i = 0; others && i < others->len; i++)
     g_ptr_array_add (tables, ((SoraTransformer *) others->pdata[i])->linears);
   sora_transformer_free (counted);
+  sora_attention_expect (queue, config->attention_head_dim);
   return sora_loader_limit (&loader, &needed, max_bytes, error) ? load (config, &loader, error) : NULL;
 }
 

@@ -9,15 +9,14 @@
 #include "runtime/program.h"
 
 typedef struct {
-  gchar *name, *options;        /* name NULL: the end */
+  gchar *name, *options;
 } Request;
 
 struct _SoraBuilder {
   SoraDevice *device;
-  GThread *thread;
+  GThreadPool *pool;            /* of one thread */
   GHashTable *asked;            /* set of "name|options" */
-  GAsyncQueue *requests;        /* Request */
-  gint stop;                    /* atomic */
+  gint left;                    /* programs that are not built yet; atomic */
 };
 
 static void
@@ -39,21 +38,16 @@ give_memory_back (void)
 #endif
 }
 
-static gpointer
-build_requests (gpointer data)
+static void
+build (gpointer data, gpointer user_data)
 {
-  SoraBuilder *builder = data;
+  SoraBuilder *builder = user_data;
+  Request *request = data;
 
-  while (!g_atomic_int_get (&builder->stop)) {
-    Request *request = g_async_queue_pop (builder->requests);
-
-    if (request->name && !g_atomic_int_get (&builder->stop))
-      sora_program_get (builder->device, request->name, request->options, NULL);
-    request_free (request);
-    if (g_async_queue_length (builder->requests) <= 0)
-      give_memory_back ();
-  }
-  return NULL;
+  sora_program_get (builder->device, request->name, request->options, NULL);
+  request_free (request);
+  if (g_atomic_int_dec_and_test (&builder->left))
+    give_memory_back ();
 }
 
 SoraBuilder *
@@ -63,19 +57,14 @@ sora_builder_new (SoraDevice *device)
 
   builder->device = sora_device_ref (device);
   builder->asked = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  builder->requests = g_async_queue_new_full (request_free);
-  builder->thread = g_thread_try_new ("sora-builder", build_requests, builder, NULL);   /* without it programs are built later */
+  builder->pool = g_thread_pool_new_full (build, builder, request_free, 1, FALSE, NULL);
   return builder;
 }
 
 void
 sora_builder_free (SoraBuilder *builder)
 {
-  g_atomic_int_set (&builder->stop, TRUE);
-  g_async_queue_push (builder->requests, g_new0 (Request, 1));
-  if (builder->thread)
-    g_thread_join (builder->thread);
-  g_async_queue_unref (builder->requests);
+  g_thread_pool_free (builder->pool, TRUE, TRUE);
   g_hash_table_unref (builder->asked);
   sora_device_unref (builder->device);
   g_free (builder);
@@ -91,5 +80,6 @@ sora_builder_add (SoraBuilder *builder, const gchar *name, const gchar *options)
   request = g_new0 (Request, 1);
   request->name = g_strdup (name);
   request->options = g_strdup (options ? options : "");
-  g_async_queue_push (builder->requests, request);
+  g_atomic_int_inc (&builder->left);
+  g_thread_pool_push (builder->pool, request, NULL);    /* where there is no thread it is built later */
 }

@@ -89,6 +89,12 @@ sora_stream_image_get_largest (SoraStreamImage *image)
   return sora_vae_encoder_state_get_largest (image->state);
 }
 
+guint64
+sora_stream_image_get_weight_bytes (SoraStreamImage *image)
+{
+  return image->encoder ? sora_vae_get_size (image->encoder) : 0;
+}
+
 /* A video's first latent is that of its first frame, repeated as often as the latent has frames. */
 static void
 encode_first (SoraStreamImage *image, SoraQueue *queue, const guint8 *first, cl_mem frames)
@@ -141,14 +147,15 @@ encode_condition (SoraStreamImage *image, SoraQueue *queue, const guint8 *last, 
   }
 }
 
-/* What CLIP sees of the pictures: rows of the first, then of the last if there is one. */
+/* What CLIP sees of the pictures: rows of the first, then of the last if there is one. @max_bytes: that its weights may take */
 static gboolean
-embed (SoraStreamImage *image, SoraQueue *queue, const guint8 *first, const guint8 *last, GError **error)
+embed (SoraStreamImage *image, SoraQueue *queue, const guint8 *first, const guint8 *last, guint64 max_bytes, GError **error)
 {
   SoraModel *model = image->model;
   guint width = image->width * model->vae.spatial_scale, height = image->height * model->vae.spatial_scale;
   guint dim = model->image_encoder.hidden_size, rows = sora_clip_config_count_tokens (&model->image_encoder);
-  SoraClipEncoder *clip = sora_clip_encoder_new (&model->image_encoder, model->image_encoder_file, image->precision, queue, error);
+  SoraClipEncoder *clip = sora_clip_encoder_new (&model->image_encoder, model->image_encoder_file, image->precision, max_bytes, queue,
+      error);
   gboolean done;
 
   if (!clip)
@@ -158,11 +165,13 @@ embed (SoraStreamImage *image, SoraQueue *queue, const guint8 *first, const guin
     sora_clip_encoder_run (clip, image->clip_state, queue, last, width, height, SORA_MATRIX_AT (image->embeddings, rows * dim, dim));
   done = sora_queue_finish (queue, error);
   sora_clip_encoder_free (clip);
+  sora_queue_clear_streams (queue);
   return done;
 }
 
 gboolean
-sora_stream_image_encode (SoraStreamImage *image, SoraQueue *queue, const guint8 *first, const guint8 *last, cl_mem frames, GError **error)
+sora_stream_image_encode (SoraStreamImage *image, SoraQueue *queue, const guint8 *first, const guint8 *last, cl_mem frames, guint64 max_bytes,
+    GError **error)
 {
   encode_first (image, queue, first, frames);
   if (image->condition)
@@ -170,7 +179,7 @@ sora_stream_image_encode (SoraStreamImage *image, SoraQueue *queue, const guint8
   if (!sora_queue_finish (queue, error))
     return FALSE;
   g_clear_pointer (&image->encoder, sora_vae_free);
-  if (image->embeddings && !embed (image, queue, first, last, error))
+  if (image->embeddings && !embed (image, queue, first, last, max_bytes, error))
     return FALSE;
   drop_encoders (image);
   return TRUE;

@@ -22,16 +22,20 @@ void sora_stream_image_plan (SoraStreamImage *image, guint height, guint width, 
 /* Floats of the VAE encoder's largest activation; before sora_stream_image_encode(). */
 guint64 sora_stream_image_get_largest (SoraStreamImage *image);
 
+/* Bytes that the VAE's encoder takes; 0 after sora_stream_image_encode() */
+guint64 sora_stream_image_get_weight_bytes (SoraStreamImage *image);
+
 /**
  * sora_stream_image_encode:
  * @first: host bytes [height * spatial_scale, width * spatial_scale, 3]
  * @last: (nullable): the same, of the last frame
  * @frames: device bytes of one latent, [time_scale, height * spatial_scale, width * spatial_scale, 3]: scratch
+ * @max_bytes: that CLIP's weights may take; those that do not fit are streamed
  *
  * Waits for the device. Cancelled or failed, it leaves @image of no use.
  */
 gboolean sora_stream_image_encode (SoraStreamImage *image, SoraQueue *queue, const guint8 *first, const guint8 *last, cl_mem frames,
-    GError **error);
+    guint64 max_bytes, GError **error);
 
 /* [1, height, width, channels], normalised as the transformer sees latents; NULL if the model takes a condition instead */
 cl_mem sora_stream_image_get_latent (SoraStreamImage *image);

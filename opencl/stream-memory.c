@@ -99,6 +99,20 @@ sora_stream_count_weight_bytes (SoraStream *stream)
       + sora_resident_get_size (stream->experts[0]) + sora_resident_get_size (stream->experts[1]);
 }
 
+guint64
+sora_stream_count_own_bytes (SoraStream *stream)
+{
+  return (stream->arena ? sora_arena_get_size (stream->arena) : 0) + sora_queue_get_stream_size (stream->queue)
+      + sora_queue_get_scratch_size (stream->queue);
+}
+
+/* That the weights take with which an image is encoded, before others come */
+static guint64
+count_encoder_bytes (SoraStream *stream)
+{
+  return stream->image ? sora_stream_image_get_weight_bytes (stream->image) : 0;
+}
+
 /* Bytes that are left to the weights, which come one after the other, as the files have them; where they cannot but be streamed, half of the
  * memory */
 static guint64
@@ -107,7 +121,7 @@ room_for_weights (SoraStream *stream)
   guint64 bytes = MAX (sora_weight_file_get_bytes (stream->model->text_encoder_file),
       sora_weight_file_get_bytes (stream->model->transformer_file));
 
-  return MIN (bytes, sora_stream_max_memory (stream) / 2);
+  return MAX (MIN (bytes, sora_stream_max_memory (stream) / 2), count_encoder_bytes (stream));
 }
 
 /* Whether what was declared goes into the memory beside the weights, and the VAE's largest map into one piece of it. */
@@ -152,6 +166,20 @@ plan_with_best_tile (SoraStream *stream)
   plan_with_tile (stream, best);
 }
 
+/* All that is there while an image is encoded has to fit. */
+static gboolean
+check_image (SoraStream *stream, GError **error)
+{
+  guint64 bytes = sora_arena_get_size (stream->arena) + sora_stream_count_weight_bytes (stream) + count_encoder_bytes (stream);
+
+  if (!stream->image || bytes <= sora_stream_max_memory (stream))
+    return TRUE;
+  g_set_error (error, SORA_DEVICE_ERROR, SORA_DEVICE_ERROR_NO_MEMORY, "To encode the image takes %" G_GUINT64_FORMAT " MiB, and %"
+      G_GUINT64_FORMAT " MiB may be taken; allow more memory, or ask for a smaller size or a shorter clip", (bytes >> 20) + 1,
+      sora_stream_max_memory (stream) >> 20);
+  return FALSE;
+}
+
 /* Declared, and declared again until it fits where the VAE's tiles are to be chosen; then all is allocated at once. */
 gboolean
 sora_stream_plan_memory (SoraStream *stream, GError **error)
@@ -162,5 +190,5 @@ sora_stream_plan_memory (SoraStream *stream, GError **error)
     plan_with_tile (stream, stream->options->vae_tile);
   else
     plan_with_best_tile (stream);
-  return check_maps (stream, error) && sora_arena_commit (stream->arena, error);
+  return check_maps (stream, error) && check_image (stream, error) && sora_arena_commit (stream->arena, error);
 }

@@ -348,7 +348,7 @@ linear_new (SoraDevice *device, SoraWeightType wanted, SoraPrecision precision, 
   g_atomic_ref_count_init (&linear->ref_count);
   linear->kind = sora_tune_lookup (device, n, k);
   linear->unit = linear->kind == SORA_LINEAR_PACKED ? choose_unit (device, type, precision, n_parts, weights) : SORA_MATRIX_UNIT_NONE;
-  linear->type = linear->unit ? SORA_WEIGHT_TYPE_BF16 : type;
+  linear->type = sora_weight_type_with_unit (type, precision, linear->unit != SORA_MATRIX_UNIT_NONE, n_parts, weights);
   linear->n = n;
   linear->k = k;
   linear->panel = linear->kind == SORA_LINEAR_PACKED ? tile->panel : 1;

@@ -100,6 +100,12 @@ sora_precision_wants_bf16 (SoraPrecision precision, SoraWeightType type, guint n
   return TRUE;
 }
 
+SoraWeightType
+sora_weight_type_with_unit (SoraWeightType type, SoraPrecision precision, gboolean has_unit, guint n_parts, const SoraTensor *const *tensors)
+{
+  return has_unit && sora_precision_wants_bf16 (precision, type, n_parts, tensors) ? SORA_WEIGHT_TYPE_BF16 : type;
+}
+
 /* The host must be little-endian, as files are. */
 const guint8 *
 sora_weight_type_peek_stored (SoraWeightType type, const SoraTensor *tensor, gsize *size)

@@ -73,6 +73,9 @@ test_precision (void)
     g_assert_true (sora_precision_wants_bf16 (SORA_PRECISION_AUTO, SORA_WEIGHT_TYPE_BF16, 2, mixed));
     g_assert_false (sora_precision_wants_bf16 (SORA_PRECISION_FP32, SORA_WEIGHT_TYPE_BF16, 2, alike));
     g_assert_true (sora_precision_wants_bf16 (SORA_PRECISION_BF16, SORA_WEIGHT_TYPE_Q8, 2, mixed));
+    g_assert_cmpint (sora_weight_type_with_unit (SORA_WEIGHT_TYPE_FP32, SORA_PRECISION_AUTO, TRUE, 2, alike), ==,
+        exact ? SORA_WEIGHT_TYPE_BF16 : SORA_WEIGHT_TYPE_FP32);
+    g_assert_cmpint (sora_weight_type_with_unit (SORA_WEIGHT_TYPE_FP32, SORA_PRECISION_AUTO, FALSE, 2, alike), ==, SORA_WEIGHT_TYPE_FP32);
   }
 }
 

@@ -74,7 +74,9 @@ count_bytes (const SoraTensor *tensor, SoraWeightType type)
     case SORA_WEIGHT_TYPE_BF16:
       return 2 * tensor->n_elements;
     case SORA_WEIGHT_TYPE_Q8:
-      return tensor->n_elements / 32 * 34;
+      return tensor->n_elements / SORA_BLOCK_VALUES * (SORA_BLOCK_VALUES + 2);
+    case SORA_WEIGHT_TYPE_Q4:
+      return tensor->n_elements / SORA_BLOCK_VALUES * SORA_Q4_BYTES;
     default:
       return tensor->n_elements * sizeof (gfloat);
   }

@@ -186,6 +186,13 @@ pack_numbers (const SoraLinear *linear, guint n_parts, const SoraTensor *const *
   }
 }
 
+static void
+pack_q4 (const SoraLinear *linear, guint n_parts, const SoraTensor *const *weights, guint64 first, guint64 count, guint8 *packed)
+{
+  for (guint64 row = 0; row < count; row += linear->panel, packed += panel_size (linear))
+    sora_pack_q4 (n_parts, weights, first + row, linear->k, linear->panel, packed);
+}
+
 /* Rows of a weight that one thread packs */
 typedef struct {
   const SoraLinear *linear;
@@ -201,7 +208,7 @@ typedef struct {
 static Slab *
 slab_new (const SoraLinear *linear, guint n_parts, const SoraTensor *const *weights, guint64 step)
 {
-  gboolean stored = is_stored (linear->type, n_parts, weights);
+  gboolean stored = linear->type == SORA_WEIGHT_TYPE_Q4 || is_stored (linear->type, n_parts, weights);
   Slab *slab = g_new (Slab, 1);
 
   *slab = (Slab) { linear, n_parts, weights,
@@ -226,7 +233,9 @@ pack_slab (gpointer data, gpointer unused)
 {
   Slab *slab = data;
 
-  if (slab->plain)
+  if (slab->linear->type == SORA_WEIGHT_TYPE_Q4)
+    pack_q4 (slab->linear, slab->n_parts, slab->weights, slab->first, slab->count, slab->packed);
+  else if (slab->plain)
     pack_numbers (slab->linear, slab->n_parts, slab->weights, slab->first, slab->count, slab->plain, slab->scales, slab->packed);
   else
     pack_stored (slab->linear, slab->n_parts, slab->weights, slab->first, slab->count, slab->packed);

@@ -70,7 +70,8 @@ declare_memory (SoraStream *stream, guint tile)
   sora_arena_add (stream->arena, &stream->rgb, (rgb_bytes + sizeof (gfloat) - 1) / sizeof (gfloat));
   sora_arena_add (stream->arena, &stream->flag, 1);
   if (stream->image)
-    sora_stream_image_plan (stream->image, stream->latent_height, stream->latent_width, stream->block_latents, stream->arena);
+    sora_stream_image_plan (stream->image, stream->latent_height, stream->latent_width, stream->block_latents, tile,
+        stream->arena);
   stream->transformer_state = sora_transformer_state_new (&model->transformer, &shape, stream->arena);
 }
 
@@ -131,9 +132,14 @@ fits_memory (SoraStream *stream)
   SoraDevice *device = sora_queue_get_device (stream->queue);
   guint64 largest = sora_vae_decoder_state_get_largest (stream->decoder_state);
   guint64 bytes = sora_arena_get_size (stream->arena) + sora_stream_count_weight_bytes (stream) + room_for_weights (stream);
+  guint64 host = sora_vae_decoder_state_get_host_size (stream->decoder_state);
 
+  if (stream->image) {
+    largest = MAX (largest, sora_stream_image_get_largest (stream->image));
+    host = MAX (host, sora_stream_image_get_host_size (stream->image));
+  }
   if (device->type == CL_DEVICE_TYPE_CPU)
-    bytes += sora_vae_decoder_state_get_host_size (stream->decoder_state);
+    bytes += host;
   return bytes <= sora_stream_max_memory (stream) && largest <= G_MAXINT32 && largest * sizeof (gfloat) <= device->max_allocation;
 }
 

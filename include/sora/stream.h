@@ -89,8 +89,8 @@ SORA_API void sora_stream_options_set_text_encoder_policy (SoraStreamOptions *op
  * streamed from the file whenever they are used. The frames are the same. All buffers of the device count, also for a moment; weights that
  * another stream holds already are shared as they are. */
 SORA_API void sora_stream_options_set_max_memory (SoraStreamOptions *options, guint64 bytes);
-/* -1, 0, or 16 to 16384 pixels: the side, at most, of the parts of the picture that Wan's VAE decodes one after the other. The frames are the same,
- * bit for bit; smaller tiles take less device memory and more work. 0 = the whole picture at once; -1 = as large as the
+/* -1, 0, or 16 to 16384 pixels: the side, at most, of the parts of the picture that Wan's VAE decodes, and encodes an image in, one after the other. The
+ * frames are the same, bit for bit; smaller tiles take less device memory and more work. 0 = the whole picture at once; -1 = as large as the
  * device's memory, or of it what may be used, lets them be. Other VAEs take little memory and have no tiles. */
 SORA_API void sora_stream_options_set_vae_tile (SoraStreamOptions *options, gint pixels);
 /* Whether time and work of every kernel are recorded for sora_stream_get_profile(); costs a little speed. */

@@ -353,7 +353,7 @@ test_image (gconstpointer data)
 
 /* The condition, channels last, against the pipeline's [channels, latents, height, width] */
 static void
-check_condition (SoraModel *model, gboolean last, const gchar *name)
+check_condition (SoraModel *model, gboolean last, guint tile, const gchar *name)
 {
   g_autoptr (SoraWeightFile) golden = open_golden ("pipelines.safetensors");
   g_autoptr (SoraQueue) queue = sora_test_queue_new ();
@@ -367,7 +367,7 @@ check_condition (SoraModel *model, gboolean last, const gchar *name)
   const SoraTensor *tensor;
 
   g_assert_no_error (error);
-  sora_stream_image_plan (image, HEIGHT / 8, WIDTH / 8, LATENTS, arena);
+  sora_stream_image_plan (image, HEIGHT / 8, WIDTH / 8, LATENTS, tile, arena);
   g_assert_true (sora_arena_commit (arena, &error));
   sora_stream_image_encode (image, queue, first_rgb, last ? last_rgb : NULL, frames, G_MAXUINT64, &error);
   g_assert_no_error (error);
@@ -389,8 +389,10 @@ test_condition (void)
 {
   g_autoptr (SoraModel) model = open_image_model ("wan-i2v-experts.json", TRUE);
 
-  check_condition (model, FALSE, "golden.condition");
-  check_condition (model, TRUE, "golden.condition_2");
+  for (guint tile = 0; tile <= 32; tile += 16) {
+    check_condition (model, FALSE, tile, "golden.condition");
+    check_condition (model, TRUE, tile, "golden.condition_2");
+  }
 }
 
 /* A TAEHV has the nearest byte for grey: as frames of that byte are encoded, and none of those that lie there. */
@@ -411,7 +413,7 @@ test_grey (void)
   for (guint i = 0; i < 2; i++) {
     g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (queue));
     SoraVaeEncoderState *state = sora_vae_encoder_state_new (vae, HEIGHT / model->vae.spatial_scale, WIDTH / model->vae.spatial_scale, 1,
-        FALSE, arena);
+        FALSE, NULL, arena);
     g_assert_true (sora_arena_commit (arena, &error));
     memset (frames, i == 0 ? 7 : 128, 4 * 3 * WIDTH * HEIGHT);
     memcpy (frames + 3 * 3 * WIDTH * HEIGHT, rgb, 3 * WIDTH * HEIGHT);

@@ -45,11 +45,24 @@ typedef struct {
   const SoraTensorPatches *patches;     /* what is added to the numbers in data; NULL: nothing */
 } SoraTensor;
 
-/* Added to a tensor [n, k...]: factor · up · down, or factor · down, which then has as many elements as the tensor. */
+/* A matrix [n, k...]: up · down, or down as it is */
 typedef struct {
   const SoraTensor *up;         /* [n, rank]; NULL: down is all of it */
   const SoraTensor *down;       /* [rank, k...] */
+} SoraTensorMatrix;
+
+/* What two matrices make together */
+typedef enum {
+  SORA_TENSOR_ONE,              /* nothing: there is one */
+  SORA_TENSOR_HADAMARD,         /* each number times the same one of the other */
+  SORA_TENSOR_KRONECKER,        /* each number of the first times all of the second, [n, k]: row i, column j is a[i / n, j / k] b[i % n, j % k] */
+} SoraTensorProduct;
+
+/* Added to a tensor [n, k...], times the factor: matrix a; or a and b together. */
+typedef struct {
+  SoraTensorMatrix a, b;
   gfloat factor;
+  SoraTensorProduct product;
 } SoraTensorPatch;
 
 struct _SoraTensorPatches {

@@ -202,6 +202,8 @@ test_loras (gconstpointer linear)
     { "one", { "checkpoint.pt" }, { 1 } }, { "one", { "kohya.safetensors", "other.safetensors" }, { 1, 0 } },
     { "one", { "diffusers.safetensors", "bare.safetensors" }, { 1.5, -0.5 } }, { "other", { "other.safetensors" }, { 1 } },
     { "both", { "kohya.safetensors", "other.safetensors" }, { 0.75, -0.5 } }, { "bias", { "bias.safetensors" }, { 1 } },
+    { "loha", { "loha.safetensors" }, { 1 } }, { "lokr", { "lokr.safetensors" }, { 1 } },
+    { "loha", { "loha.safetensors", "lokr.safetensors" }, { 1, 0 } },
   };
   g_autoptr (SoraWeightFile) base = stage_golden_open ("transformer");
   g_autoptr (SoraWeightFile) golden = stage_golden_open ("lora");

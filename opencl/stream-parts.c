@@ -138,9 +138,18 @@ put_back_loras (SoraStream *stream, SoraModelLoras *loras)
 /* What LoRAs concern: the text encoder, and the experts */
 #define N_CHANGING 3
 
+static const SoraPartType changing_types[N_CHANGING] = { SORA_PART_TEXT_ENCODER, SORA_PART_TRANSFORMER, SORA_PART_TRANSFORMER_2 };
+
+/* Those of the stream's parts that change; NULL: one that stays, or is not taken */
 typedef struct {
-  SoraResident *parts[N_CHANGING];      /* NULL: not taken */
+  SoraResident *parts[N_CHANGING];
 } ChangingParts;
+
+static SoraResident **
+get_part (SoraStream *stream, guint i)
+{
+  return i == 0 ? &stream->text_encoder : &stream->experts[i - 1];
+}
 
 static void
 release_parts (SoraStream *stream, ChangingParts *changing)
@@ -149,43 +158,52 @@ release_parts (SoraStream *stream, ChangingParts *changing)
     sora_model_release (stream->model, g_steal_pointer (&changing->parts[i]));
 }
 
-/* The stream's own, which it has no longer */
+static gboolean
+concerns (const SoraModelLoras *loras, SoraPartType type)
+{
+  return loras && loras->files[type];
+}
+
+/* What is there of what the LoRAs at present or @loras concern. It is still the stream's. */
 static ChangingParts
-steal_parts (SoraStream *stream)
+find_changing (SoraStream *stream, const SoraModelLoras *loras)
+{
+  ChangingParts changing = { { NULL } };
+
+  for (guint i = 0; i < N_CHANGING; i++) {
+    if (concerns (stream->loras, changing_types[i]) || concerns (loras, changing_types[i]))
+      changing.parts[i] = *get_part (stream, i);
+  }
+  return changing;
+}
+
+/* Puts @new, or nothing, in the place of each of @old. */
+static void
+set_parts (SoraStream *stream, const ChangingParts *old, const ChangingParts *new)
 {
   stream->transformer = NULL;
-  return (ChangingParts) { {
-    g_steal_pointer (&stream->text_encoder), g_steal_pointer (&stream->experts[0]), g_steal_pointer (&stream->experts[1]),
-  } };
+  for (guint i = 0; i < N_CHANGING; i++) {
+    if (old->parts[i])
+      *get_part (stream, i) = new ? new->parts[i] : NULL;
+  }
 }
 
-/* Takes @changing over, which it has none of. */
-static void
-give_parts (SoraStream *stream, ChangingParts *changing)
-{
-  stream->text_encoder = g_steal_pointer (&changing->parts[0]);
-  stream->experts[0] = g_steal_pointer (&changing->parts[1]);
-  stream->experts[1] = g_steal_pointer (&changing->parts[2]);
-}
-
-/* Takes with the LoRAs of @request what @wanted says, within what the VAE and the stream itself leave of the memory, of which
- * @old_bytes are taken until it is done. FALSE with an error, and nothing is taken. */
+/* Takes each of @old, which may have gone already, with the LoRAs of @request, where so many bytes are @taken by what stays, and @old_bytes more
+ * until it is done. FALSE with an error, and nothing is taken. */
 static gboolean
-take_changed (SoraStream *stream, const gboolean *wanted, ChangingParts *new, const SoraWeightRequest *request, guint64 old_bytes,
-    GError **error)
+take_changed (SoraStream *stream, const ChangingParts *old, ChangingParts *new, const SoraWeightRequest *request, guint64 taken,
+    guint64 old_bytes, GError **error)
 {
-  static const SoraPartType types[N_CHANGING] = { SORA_PART_TEXT_ENCODER, SORA_PART_TRANSFORMER, SORA_PART_TRANSFORMER_2 };
-  guint64 all = request->max_memory, taken = sora_arena_get_size (stream->arena) + sora_queue_get_scratch_size (stream->queue)
-      + sora_resident_get_size (stream->vae);
+  guint64 all = request->max_memory;
 
   for (guint i = 0; i < N_CHANGING; i++) {
     SoraWeightRequest part = *request;
-    if (!wanted[i])
+    if (!old->parts[i])
       continue;
     part.limits.max_bytes = all - MIN (all, taken + (i > 0 ? stream->text_bytes : 0));
     if (old_bytes > 0)
       part.limits.max_new_bytes = all - MIN (all, taken + old_bytes);
-    new->parts[i] = sora_model_take (stream->model, types[i], stream->queue, &part, error);
+    new->parts[i] = sora_model_take (stream->model, changing_types[i], stream->queue, &part, error);
     if (!new->parts[i]) {
       release_parts (stream, new);
       return FALSE;
@@ -195,35 +213,39 @@ take_changed (SoraStream *stream, const gboolean *wanted, ChangingParts *new, co
   return TRUE;
 }
 
-/* Takes the parts that the stream has with the LoRAs of @request: beside the old ones, with which they share much, if the memory allows it, else
- * after these have gone. FALSE with an error; then the stream has the old ones, or none, which come back when they are needed. */
+/* Takes the parts that change with the LoRAs of @request: beside the old ones, with which they share much, if the memory allows it, else after
+ * these have gone. FALSE with an error; then the stream has the old ones, or none, which come back when they are needed. */
 static gboolean
 replace_parts (SoraStream *stream, const SoraWeightRequest *request, GError **error)
 {
-  guint64 old_bytes = sora_stream_count_weight_bytes (stream) - sora_resident_get_size (stream->vae);
-  const gboolean wanted[N_CHANGING] = { stream->text_encoder != NULL, stream->experts[0] != NULL, stream->experts[1] != NULL };
-  ChangingParts old = { { NULL } }, new = { { NULL } };
+  ChangingParts old = find_changing (stream, request->loras), new = { { NULL } };
+  guint64 taken, old_bytes = 0;
   GError *cause = NULL;
 
   if (!sora_queue_finish (stream->queue, error))
     return FALSE;
   sora_queue_clear_streams (stream->queue);
-  if (take_changed (stream, wanted, &new, request, old_bytes, &cause)) {
-    old = steal_parts (stream);
-  } else if (g_error_matches (cause, SORA_DEVICE_ERROR, SORA_DEVICE_ERROR_NO_MEMORY)) {
-    g_clear_error (&cause);
-    old = steal_parts (stream);
+  for (guint i = 0; i < N_CHANGING; i++)
+    old_bytes += sora_resident_get_size (old.parts[i]);
+  taken = sora_stream_count_own_bytes (stream) + sora_stream_count_weight_bytes (stream) - old_bytes;
+  if (take_changed (stream, &old, &new, request, taken, old_bytes, &cause)) {
+    set_parts (stream, &old, &new);
     release_parts (stream, &old);
+    return TRUE;
+  }
+  if (g_error_matches (cause, SORA_DEVICE_ERROR, SORA_DEVICE_ERROR_NO_MEMORY)) {
+    ChangingParts gone = old;
+
+    g_clear_error (&cause);
+    set_parts (stream, &old, NULL);
+    release_parts (stream, &gone);
     sora_queue_clear_streams (stream->queue);
-    take_changed (stream, wanted, &new, request, 0, &cause);
+    if (take_changed (stream, &old, &new, request, taken, 0, &cause))
+      set_parts (stream, &old, &new);
   }
-  if (cause) {
+  if (cause)
     g_propagate_error (error, cause);
-    return FALSE;
-  }
-  give_parts (stream, &new);
-  release_parts (stream, &old);
-  return TRUE;
+  return !cause;
 }
 
 /* Whether prompts are encoded otherwise with @b than with @a */

@@ -364,14 +364,30 @@ test_two_streams (void)
   assert_differ (plain, moved);
 }
 
-/* Wherever a cancellation hits, also in the change itself. */
+/* Bytes of the device that a stream with these options takes, less some of its weights */
+static guint64
+measure_too_little (SoraStreamOptions *options)
+{
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraStream) stream = open_stream (model, options);
+  guint64 stream_bytes, weight_bytes;
+
+  sora_stream_get_memory (stream, &stream_bytes, &weight_bytes);
+  return stream_bytes + weight_bytes - 20000;
+}
+
+/* Wherever a cancellation hits, also in the change itself, and where the old weights have to go before it. */
 static void
-test_cancel (void)
+test_cancel (gconstpointer limited)
 {
   g_autoptr (SoraModel) model = open_tiny_model (), other_model = open_tiny_model ();
-  g_autoptr (SoraStream) disturbed = open_with (model, NULL, 1), steady = open_with (other_model, NULL, 1);
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  g_autoptr (SoraStream) steady = open_stream (other_model, options), disturbed = NULL;
   const gchar *const steps[] = { style_path, NULL, words_path, motion_path, style_path, NULL };
 
+  if (limited)
+    sora_stream_options_set_max_memory (options, measure_too_little (options));
+  disturbed = open_stream (model, options);
   for (guint i = 0; i < G_N_ELEMENTS (steps); i++) {
     set_loras (disturbed, steps[i], 0.5, NULL, 0);
     set_loras (steady, steps[i], 0.5, NULL, 0);
@@ -441,18 +457,6 @@ test_sharing (void)
   g_assert_true (a[1].ffn_in != b[1].ffn_in && a[1].cross.kv != b[1].cross.kv);
   g_assert_true (c[1].ffn_in != b[1].ffn_in && c[1].ffn_in != a[1].ffn_in);
   g_assert_true (d[0].self.q != b[0].self.q && halved.vae == plain.vae);
-}
-
-/* Bytes of the device that a stream with these options takes, less some of its weights */
-static guint64
-measure_too_little (SoraStreamOptions *options)
-{
-  g_autoptr (SoraModel) model = open_tiny_model ();
-  g_autoptr (SoraStream) stream = open_stream (model, options);
-  guint64 stream_bytes, weight_bytes;
-
-  sora_stream_get_memory (stream, &stream_bytes, &weight_bytes);
-  return stream_bytes + weight_bytes - 20000;
 }
 
 /* Stored as q8, released and streamed: what a LoRA adds is there, and goes again. */
@@ -645,7 +649,8 @@ main (int argc, char **argv)
   g_test_add_func ("/stream-lora/change", test_change);
   g_test_add_func ("/stream-lora/sequence", test_sequence);
   g_test_add_func ("/stream-lora/two-streams", test_two_streams);
-  g_test_add_func ("/stream-lora/cancel", test_cancel);
+  g_test_add_data_func ("/stream-lora/cancel", NULL, test_cancel);
+  g_test_add_data_func ("/stream-lora/cancel-limited", GUINT_TO_POINTER (1), test_cancel);
   g_test_add_func ("/stream-lora/sharing", test_sharing);
   g_test_add_func ("/stream-lora/memory", test_memory);
   g_test_add_func ("/stream-lora/bound", test_bound);

@@ -498,6 +498,8 @@ test_describe (void)
     { "lora/checkpoint.pt", { "9 layers", "generator_lora.base_model.model." } },
     { "lora/encoder-bare.safetensors", { "text encoder  4 layers, rank 2\n" } },
     { "lora/bias.safetensors", { "1 layer, rank 2, alpha 1\n" } },
+    { "lora/loha.safetensors", { "9 layers, LoHa, rank 2, alpha 1\n", "after \"lycoris_\"" } },
+    { "lora-peft/lokr/adapter_model.safetensors", { "9 layers, LoKr, rank 2, alpha 1\n" } },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (table); i++) {

@@ -131,7 +131,7 @@ test_memory (gconstpointer linear)
   guint64 streamed = 0;
   g_autoptr (GError) error = NULL;
 
-  for (guint64 bytes = 1 << 20; !error; bytes -= bytes / 8) {
+  for (guint64 bytes = 1 << 20; !error; bytes -= bytes / 4) {
     g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (linear);
     g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (queue));
     SoraClipEncoderState *state = sora_clip_encoder_state_new (&config, arena);

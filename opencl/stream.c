@@ -206,7 +206,7 @@ sora_stream_get_work (SoraStream *stream)
 void
 sora_stream_get_memory (SoraStream *stream, guint64 *stream_bytes, guint64 *weight_bytes)
 {
-  *stream_bytes = sora_arena_get_size (stream->arena) + sora_queue_get_stream_size (stream->queue);
+  *stream_bytes = sora_stream_count_own_bytes (stream);
   *weight_bytes = sora_stream_count_weight_bytes (stream);
 }
 

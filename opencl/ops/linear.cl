@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Linear for CPU devices: a work-item multiplies TILE_M rows of X by one packed panel of the weight and applies the epilogue. Put
+/* Linear for CPU devices: a work-item multiplies tiles of TILE_M rows of X by packed panels of the weight and applies the epilogue. Put
  * behind linear-finish.cl. */
 
 /* Compiled with -DWIDTH (floats in a native vector: 16, 8 or 4) and -DTILE_M (12 or 6 rows): 2 · TILE_M accumulators, two vectors
@@ -21,19 +21,19 @@
 #define SCALE_BYTES 2
 #define HALVES(i, from) CONCAT (vload_half, WIDTH) (i, (global const half *) (from))
 
-/* STORED: a stored number. WEIGHTS: vector @i of a row of the panel, as floats. */
+/* STORED: a stored number. WEIGHTS: vector @i of the row of the panel that is @step behind, as floats. */
 #if TYPE == FP16
 #define STORED ushort
-#define WEIGHTS(i) HALVES (i, panel)
+#define WEIGHTS(i, step) HALVES (2 * step + i, panel)
 #elif TYPE == BF16
 #define STORED ushort
-#define WEIGHTS(i) CONCAT (as_float, WIDTH) (CONCAT (convert_uint, WIDTH) (LOAD (i, panel)) << 16)
+#define WEIGHTS(i, step) CONCAT (as_float, WIDTH) (CONCAT (convert_uint, WIDTH) (LOAD (2 * step + i, panel)) << 16)
 #elif TYPE == Q8
 #define STORED char
-#define WEIGHTS(i) (scale##i * CONCAT (convert_float, WIDTH) (LOAD (i, panel)))
+#define WEIGHTS(i, step) (scale##i * CONCAT (convert_float, WIDTH) (LOAD (2 * step + i, panel)))
 #else
 #define STORED float
-#define WEIGHTS(i) LOAD (i, panel)
+#define WEIGHTS(i, step) LOAD (2 * step + i, panel)
 #endif
 
 /* Rows that do not fill a tile are computed REST_M at a time. */
@@ -47,16 +47,35 @@
 
 #define BEGIN(i) VECTOR c##i##0 = bias0, c##i##1 = bias1;
 #define ACCUMULATE(i, value) { VECTOR a = (VECTOR) (value); c##i##0 = fma (a, b0, c##i##0); c##i##1 = fma (a, b1, c##i##1); }
-#define ACCUMULATE_TILE(i) ACCUMULATE (i, x[i * stride + column])
-#define ACCUMULATE_REST(i) ACCUMULATE (i, x##i[column])
-#define KEEP(i) tile[2 * i] = c##i##0; tile[2 * i + 1] = c##i##1;
+#define ACCUMULATE_TILE(i) ACCUMULATE (i, x[i * stride + at])
+#define ACCUMULATE_REST(i) ACCUMULATE (i, x##i[at])
+#define KEEP(i) STORE (c##i##0, 0, sums + i * PANEL); STORE (c##i##1, 1, sums + i * PANEL);
 
-/* @ACCUMULATE_ROWS with each column from @first to @end, for which panel goes on */
-#define COLUMNS(first, end, ACCUMULATE_ROWS) \
-  for (uint column = first; column < end; column++, panel += PANEL) { \
-    VECTOR b0 = WEIGHTS (0), b1 = WEIGHTS (1); \
+/* @ACCUMULATE_ROWS with column + @step, whose weights are as many columns behind panel */
+#define COLUMN(step, ACCUMULATE_ROWS) { \
+    const ulong at = (ulong) column + step; \
+    VECTOR b0 = WEIGHTS (0, step), b1 = WEIGHTS (1, step); \
     ACCUMULATE_ROWS \
   }
+
+/* The same with each column from @first to @end, for which panel goes on. With few rows several columns at a time, as counting them and finding the
+ * rows then counts. */
+#if TILE_M == 12
+#define COLUMNS(first, end, ACCUMULATE_ROWS) \
+  for (uint column = first; column < end; column++, panel += PANEL) \
+    COLUMN (0, ACCUMULATE_ROWS)
+#else
+#define COLUMNS(first, end, ACCUMULATE_ROWS) \
+  uint column = first; \
+  for (; column + 4 <= end; column += 4, panel += 4 * PANEL) { \
+    COLUMN (0, ACCUMULATE_ROWS) \
+    COLUMN (1, ACCUMULATE_ROWS) \
+    COLUMN (2, ACCUMULATE_ROWS) \
+    COLUMN (3, ACCUMULATE_ROWS) \
+  } \
+  for (; column < end; column++, panel += PANEL) \
+    COLUMN (0, ACCUMULATE_ROWS)
+#endif
 
 #if TYPE == Q8
 #define ALL_COLUMNS(ACCUMULATE_ROWS) \
@@ -72,10 +91,10 @@
 #define PANEL_SIZE(k) ((ulong) (k) * PANEL)
 #endif
 
-/* tile [TILE_M][2] = rows x, x + stride ... times the panel, and the bias */
+/* sums [TILE_M][PANEL] = rows x, x + stride ... times the panel, and the bias */
 static void
 multiply_tile (global const float *x, ulong stride, global const STORED *panel, uint k, VECTOR bias0, VECTOR bias1,
-    VECTOR *tile)
+    float *sums)
 {
   TILE_ROWS (BEGIN)
   ALL_COLUMNS (TILE_ROWS (ACCUMULATE_TILE))
@@ -85,7 +104,7 @@ multiply_tile (global const float *x, ulong stride, global const STORED *panel, 
 /* The same for 1 to REST_M rows; those beyond @rows repeat the last one, so nothing outside X is read. */
 static void
 multiply_rest (global const float *x, ulong stride, uint rows, global const STORED *panel, uint k, VECTOR bias0, VECTOR bias1,
-    VECTOR *tile)
+    float *sums)
 {
 #define ROW(i) global const float *x##i = x + min ((uint) i, rows - 1) * stride;
   REST_ROWS (ROW)
@@ -94,32 +113,34 @@ multiply_rest (global const float *x, ulong stride, uint rows, global const STOR
   REST_ROWS (KEEP)
 }
 
-/* Global size: (spans of tiles of rows, panels). A work-item computes up to @span tiles, so that what each one costs beside its
- * products is paid once; they follow each other, as do the work-items of a panel, so the panel stays in the caches. */
+/* Global size: (tiles of rows / span, panels / panel_span), rounded up. A work-item multiplies @span tiles by @panel_span
+ * panels, so that what it costs beside its products is paid seldom; the tiles of a panel follow each other, so that the panel stays in the caches. */
 __attribute__ ((reqd_work_group_size (1, 1, 1)))
 kernel void
 linear (global const float *x, uint x_offset, uint x_stride, global const STORED *weight, global const float *bias, uint m, uint n, uint k,
-    uint span, FINISH_PARAMETERS)
+    uint span, uint panel_span, FINISH_PARAMETERS)
 {
-  VECTOR tile[TILE_M * 2];
+  float sums[TILE_M * PANEL] __attribute__ ((aligned (64)));
   uint tiles = m / TILE_M, all_tiles = tiles + (m % TILE_M + REST_M - 1) / REST_M;
-  uint begin = get_global_id (0) * span, end = min (begin + span, all_tiles), first_column = get_global_id (1) * PANEL;
-  global const STORED *panel = weight + get_global_id (1) * PANEL_SIZE (k);
-  VECTOR bias0 = LOAD (0, bias + first_column), bias1 = LOAD (1, bias + first_column);
-  uint first = begin < tiles ? begin * TILE_M : tiles * TILE_M + (begin - tiles) * REST_M;
-  Finish finish = finish_begin (first, first_column, FINISH_ARGUMENTS);
+  uint begin = get_global_id (0) * span, end = min (begin + span, all_tiles);
+  uint first_panel = get_global_id (1) * panel_span, end_panel = min (first_panel + panel_span, (n + PANEL - 1) / PANEL);
 
-  x += x_offset + (ulong) first * x_stride;
-  for (uint index = begin; index < end; index++) {
-    uint rows = index < tiles ? TILE_M : min (m - first, (uint) REST_M);
+  x += x_offset;
+  for (uint number = first_panel; number < end_panel; number++) {
+    global const STORED *panel = weight + number * PANEL_SIZE (k);
+    VECTOR bias0 = LOAD (2 * number, bias), bias1 = LOAD (2 * number + 1, bias);
 
-    if (index < tiles)
-      multiply_tile (x, x_stride, panel, k, bias0, bias1, tile);
-    else
-      multiply_rest (x, x_stride, rows, panel, k, bias0, bias1, tile);
-    for (uint row = 0; row < rows; row++)
-      finish_row (&finish, tile[2 * row], tile[2 * row + 1], n - first_column);
-    first += rows;
-    x += (ulong) rows * x_stride;
+    for (uint index = begin; index < end; index++) {
+      uint row = index < tiles ? index * TILE_M : tiles * TILE_M + (index - tiles) * REST_M;
+      uint rows = index < tiles ? TILE_M : min (m - row, (uint) REST_M);
+      global const float *from = x + (ulong) row * x_stride;
+      Finish finish = finish_begin (row, number * PANEL, FINISH_ARGUMENTS);
+
+      if (index < tiles)
+        multiply_tile (from, x_stride, panel, k, bias0, bias1, sums);
+      else
+        multiply_rest (from, x_stride, rows, panel, k, bias0, bias1, sums);
+      finish_rows (&finish, sums, rows, n - number * PANEL);
+    }
   }
 }

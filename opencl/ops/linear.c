@@ -11,12 +11,12 @@
 
 /* Rows of the tile that linear.cl computes where a full one does not fit */
 #define REST_ROWS 4
-/* Rows of the tile for AVX-512 */
+/* Rows of the tile for AVX-512; tiles that a work-item multiplies by one panel at most, and work-items that each compute unit should have, so that
+ * they share evenly */
 #define WIDE_TILE 12
-/* Tiles that a work-item has at most, and work-items that each compute unit should have, so that they share evenly: of such tiles, with
- * one panel, and of smaller ones, which are a quarter of the work, times panels */
 #define WIDE_SPAN 8
 #define WIDE_ITEMS_PER_UNIT 32
+/* The same of smaller tiles, which are a quarter of the work; the tiles are counted times panels. */
 #define SPAN 64
 #define ITEMS_PER_UNIT 8
 /* Of linear-bf16.cl: rows of a block for each unit; blocks of rows times panels that a work-item has at most, panels of them, and work-items that each

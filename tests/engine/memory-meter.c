@@ -61,6 +61,16 @@ memory_meter_get_bytes (void)
   return now;
 }
 
+void
+memory_meter_wait (void)
+{
+  gint64 end = g_get_monotonic_time () + 20 * G_TIME_SPAN_SECOND;
+
+  while (memory_meter_get_bytes () > 0 && g_get_monotonic_time () < end)
+    g_usleep (1000);
+  g_assert_cmpuint (memory_meter_get_bytes (), ==, 0);
+}
+
 guint64
 memory_meter_take_peak (void)
 {

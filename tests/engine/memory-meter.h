@@ -11,6 +11,8 @@ G_BEGIN_DECLS
 guint64 memory_meter_get_bytes (void);
 /* The most that there were at a time since the last call */
 guint64 memory_meter_take_peak (void);
+/* Waits until there is no buffer, where all were freed: a driver's thread may hold on to one for a moment after the last kernel that used it. */
+void memory_meter_wait (void);
 /* Beyond so many bytes no buffer is made: CL_MEM_OBJECT_ALLOCATION_FAILURE. G_MAXUINT64: as many as the driver likes, which is how it begins */
 void memory_meter_set_limit (guint64 bytes);
 

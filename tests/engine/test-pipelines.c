@@ -324,6 +324,7 @@ test_image (gconstpointer data)
   g_autoptr (SoraModel) model = open_image_model (c->transformer, c->two);
   g_autoptr (SoraStreamOptions) options = image_options (golden, c->last);
   g_autoptr (SoraDevice) device = open_device ();
+  memory_meter_wait ();
   memory_meter_take_peak ();
   g_autoptr (SoraStream) stream = open_stream (model, options);
   g_autofree gchar *text = sora_model_describe (model);
@@ -337,6 +338,7 @@ test_image (gconstpointer data)
   limit = memory_meter_take_peak ();
   for (guint i = 0; i < 2; i++) {
     g_clear_pointer (&stream, sora_stream_free);
+    memory_meter_wait ();
     memory_meter_take_peak ();
     sora_stream_options_set_max_memory (options, limit);
     stream = sora_stream_new (model, device, options, NULL, NULL, NULL, &error);

@@ -514,6 +514,7 @@ run_change (SoraStreamOptions *options, guint64 *most, guint64 *plain)
   g_autoptr (SoraStream) stream = NULL;
   g_autoptr (SoraBlock) first = NULL;
 
+  memory_meter_wait ();
   memory_meter_take_peak ();
   stream = open_stream (model, options);
   first = pull (stream);

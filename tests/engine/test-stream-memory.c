@@ -184,6 +184,7 @@ measure_peak (SoraDevice *device, guint64 limit, SoraWeightType type, GBytes **f
   sora_stream_options_set_max_memory (options, limit);
   sora_stream_options_set_weight_type (options, type);
   sora_stream_options_set_text_encoder_policy (options, SORA_TEXT_ENCODER_POLICY_RELEASE);
+  memory_meter_wait ();
   memory_meter_take_peak ();
   stream = sora_stream_new (model, device, options, NULL, NULL, NULL, &error);
   g_assert_no_error (error);

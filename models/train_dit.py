@@ -5,30 +5,25 @@ import argparse
 import math
 import random
 import shutil
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 
-import drawing
 import export
 import teach_text
 import tokenizer
 import train_vae
 import training
+from course import BLOCK, TEXT_ROWS, Course
 from text_encoder import UMT5Encoder
 from transformer import WanTransformer, block_causal_mask, rope_table
-from world import scene
 
-BLOCK, TEXT_ROWS, ALL_ROWS = 2, 28, 64
-SIZE_SHARES = (0.6, 0.2, 0.2)
-PIXELS = 32            # of a token's side
+ALL_ROWS = 64
 TOKENS = 60            # of a latent frame: all that the smallest size has, so that batches of all sizes are alike for the compiler
 GIVEN_SHARE = 0.2      # of the clips that begin a stream have their first latent given, as by a picture
 ACTOR_PULL = 0.7       # how far tokens under an actor are ahead in the draw of those that are kept
 ACTOR_WEIGHT = 2.0     # places are learned with a twentieth of the samples that things need
-STORY_SHARE = 0.2      # of the clips in the whole world: the prompt changes part-way
-WARM_UP = 8            # frames drawn before a clip from mid-stream, for the encoder's memory
 DEFAULTS = {"cpu": {"batch": 48, "fresh": 6, "fill": 240, "pool": 15000},
             "cuda": {"batch": 768, "fresh": 96, "fill": 1024, "pool": 200000}}
 
@@ -48,101 +43,6 @@ class Model(torch.nn.Module):
         """Clean patches (B, T, tokens, 4 * C) from noisy ones (B, T, tokens, C * 4), whose positions `rope` knows."""
         text = torch.nn.functional.pad(self.text_encoder(ids), (0, 0, 0, 1))
         return self.transformer.evaluate(patches, 1000 * sigma, text, rope, mask, self.bias)
-
-
-class Curriculum:
-    """What is drawn: large single starters first, the rest of the world as training goes on."""
-
-    def __init__(self, stage, wide):
-        self.stage, self.wide = stage, wide
-        scene.load_words(teach_text.kin_path())  # before the drawing processes are forked
-
-    def options(self, share, size=scene.SIZES[0]):
-        """`share` of the stage is over; `wide` is where its end stands between the starters (0) and everything (1)."""
-        w = self.wide * (share if self.stage == "image" else 1.0)
-        clip = self.stage == "clip"
-        return scene.between(w, size=size, camera=0.4 * w if clip else 0.0, still_poses=() if clip or share > 0.4 else ("spins",))
-
-
-def coverage_of(shown, seconds, size):
-    """Where actors are in a latent frame, (H / 16, W / 16) of 0 and 1."""
-    return shown.coverage(max(0.0, seconds), size[1] // 16, size[0] // 16)
-
-
-def draw_image(rng, options):
-    """(one frame, caption, coverage, True): the first frame of a stream (or another moment)."""
-    s = scene.sample(rng, options)
-    seconds = 0.0 if rng.random() < 0.7 else rng.uniform(0, 6)
-    return s.frame(seconds)[None], s.caption(rng), coverage_of(s, seconds, options.size)[None], True
-
-
-def draw_clip(rng, options, latents, wide):
-    """(frames, caption, coverage, from the start?): WARM_UP frames more than needed in both cases, so that all are as long.
-
-    A clip from mid-stream has its first block as history only. In some, the prompt has just changed there: the history is still of the
-    old one, the caption and the rest of the clip are of the new one.
-    """
-    chance, first = rng.random(), 0.0
-    started = chance < 0.5
-    if chance > 1 - STORY_SHARE * wide:
-        shown = scene.sample_story(rng, options)
-        change, text = rng.choice(shown.captions(rng)[1:])
-        first = max(WARM_UP / scene.FRAME_RATE, change - 4 * BLOCK / scene.FRAME_RATE)
-    else:
-        shown = scene.sample(rng, options)
-        text = shown.caption(rng)
-        if not started:
-            first = rng.uniform(0.5, 15) + WARM_UP / scene.FRAME_RATE
-    middle = [first + (4 * k + (-2 if started else 1)) / scene.FRAME_RATE for k in range(latents)]
-    coverage = np.stack([coverage_of(shown, t, options.size) for t in middle])
-    if started:
-        clip = shown.frames(1 + 4 * (latents - 1))
-        clip = np.concatenate([np.repeat(clip[:1], 3, 0), clip, np.zeros((WARM_UP, *clip.shape[1:]), np.uint8)])
-    else:
-        clip = shown.frames(WARM_UP + 4 * latents, first - WARM_UP / scene.FRAME_RATE)
-    return clip, text, coverage, started
-
-
-def draw_sample(rng, options, length, words, wide):
-    """(frames, token ids, coverage, from the start?) of a clip of `length` latents."""
-    frames, text, coverage, started = draw_image(rng, options) if length == 1 else draw_clip(rng, options, length, wide)
-    return frames, words.ids(text, TEXT_ROWS), coverage > 0, started
-
-
-class Pool:
-    """Encoded latents with their token ids, each used several times before a fresh one takes its place."""
-
-    def __init__(self, length, vae, source, size, device, shape):
-        """shape: height and width of a latent frame."""
-        self.length, self.source, self.device = length, source, device
-        self.vae = vae.to(device).eval().requires_grad_(False)
-        self.latents = torch.zeros(size, length, 32, *shape, dtype=torch.bfloat16, device=device)
-        self.coverage = torch.zeros(size, length, *shape, dtype=torch.bool, device=device)
-        self.ids = torch.zeros(size, TEXT_ROWS, dtype=torch.int32, device=device)
-        self.started = torch.ones(size, dtype=torch.bool, device=device)
-        self.count = 0
-
-    @torch.no_grad()
-    def add(self, number, share, wait=False):
-        """Takes up to `number` drawn samples in, all of them with `wait`."""
-        clips, known = self.source.take(number, share, wait)
-        if not known:
-            return
-        if self.length == 1:
-            clips = clips.expand(-1, 4, -1, -1, -1)  # a stream's first frame, as often as the encoder wants it
-        with training.autocast(self.device):
-            latents = self.vae.normalise(self.vae.encode(train_vae.to_frames(clips)).float())
-        ids, coverage, started = (training.upload(np.array(column), self.device) for column in zip(*known))
-        where = torch.arange(self.count, self.count + len(known), device=self.device) % len(self.latents)
-        choice = started.view(-1, 1, 1, 1, 1)
-        self.latents[where] = torch.where(choice, latents[:, :self.length], latents[:, -self.length:]).bfloat16()
-        self.ids[where], self.coverage[where], self.started[where] = ids.int(), coverage, started
-        self.count += len(known)
-
-    def batch(self, size):
-        """Latents (B, C, length, h, w), ids, coverage (B, length, h, w), and whether each begins a stream."""
-        pick = torch.randint(0, min(self.count, len(self.latents)), (size,), device=self.device)
-        return self.latents[pick].float().transpose(1, 2), self.ids[pick].long(), self.coverage[pick].float(), self.started[pick]
 
 
 def shifted(u, shift=3.0):
@@ -336,16 +236,12 @@ class Trainer:
 
     def prepare_drawing(self):
         """Before the device is used: the drawing processes are forks."""
-        args = self.args
-        self.length = 1 if args.stage == "image" else args.latents
+        args, words = self.args, tokenizer.Tokenizer(self.words)
         self.seed = args.seed + self.step + 100000 * self.team.rank
-        curriculum, words, length = Curriculum(args.stage, args.wide), tokenizer.Tokenizer(self.words), self.length
-        frames = 1 if length == 1 else WARM_UP + 4 * length
-        self.sources = []
-        for i, (size, part) in enumerate(zip(scene.SIZES, SIZE_SHARES)):
-            self.sources.append(drawing.source(
-                lambda rng, share, size=size: draw_sample(rng, curriculum.options(share, size), length, words, args.wide),
-                (frames, size[1], size[0], 3), args, self.seed + 17 * i, part))
+        singles = args.singles if args.stage == "clip" else 0.0
+        self.courses = [Course(args, args.stage, words, self.seed, 1 - singles)]
+        if singles:
+            self.courses.append(Course(args, "image", words, self.seed + 51, singles))
 
     def log(self, text):
         if self.team.first:
@@ -377,74 +273,65 @@ class Trainer:
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - keep)
 
-    def gradients(self, forward):
-        loss = loss_of(forward, self.model.transformer, *self.pool.batch(self.batch), self.mask, self.count)
+    def gradients(self, course, forward):
+        loss = loss_of(forward, self.model.transformer, *course.batch(), course.mask, self.count)
         self.adam.zero_grad()
         self.muon.zero_grad()
         loss.backward()
         return loss.detach()
 
     def compile(self, count):
-        """The network for `count` tokens of each latent frame."""
+        """The network for `count` tokens of each latent frame, once for each course."""
         self.count = count
-        self.mask = None if self.length == 1 else block_causal_mask(self.length, count, BLOCK, self.length).to(self.args.device)
-        return training.compile_in_turn(self.team, self.model, self.gradients, self.log)
+        for course in self.courses:
+            frames = course.length
+            course.mask = None if frames == 1 else block_causal_mask(frames, count, BLOCK, frames).to(self.args.device)
+            course.forward = training.compile_in_turn(self.team, self.model, partial(self.gradients, course), self.log)
 
-    def check(self, loss):
-        if loss is not None and not math.isfinite(loss):
+    def check(self):
+        if not all(course.loss is None or math.isfinite(course.loss) for course in self.courses):
             raise SystemExit("the loss is not finite; the last checkpoint stays as it is")
 
-    def make_pools(self, fresh):
-        """One for each size, each in proportion to its share."""
-        args = self.args
-        self.pools = [Pool(self.length, self.vae, source.to(args.device), int(args.pool * part), args.device, (size[1] // 16, size[0] // 16))
-                      for source, size, part in zip(self.sources, scene.SIZES, SIZE_SHARES)]
-        for pool, part in zip(self.pools, SIZE_SHARES):
-            while pool.count < args.fill * part:
-                pool.add(fresh, self.share, wait=True)
-        self.choose_pool()
-        self.log(f"pools filled with {self.drawn()} a worker at {self.clock.seconds / 60:.1f} min")
-
     def drawn(self):
-        return sum(pool.count for pool in self.pools)
-
-    def choose_pool(self):
-        self.pool = random.choices(self.pools, SIZE_SHARES)[0]
+        return sum(course.drawn() for course in self.courses)
 
     def run(self):
-        args, clock, length = self.args, self.clock, self.length
+        args, clock = self.args, self.clock
         torch.manual_seed(self.seed)
         random.seed(self.seed)
-        self.batch = args.batch if length == 1 else max(1, args.batch * 4 // 3 // length)
-        fresh = args.fresh if args.stage == "image" else max(1, args.fresh // 6)
-        self.make_pools(fresh)
-        forward = self.compile(args.tokens)
-        local_step, mean, drawing, began, done = 0, None, 0.0, clock.seconds, 0
+        for course in self.courses:
+            course.fill(self.vae, self.share)
+        self.log(f"pools filled with {self.drawn()} a worker at {clock.seconds / 60:.1f} min")
+        self.compile(args.tokens)
+        choice = random.Random(args.seed + self.step)     # the same for all workers, so that none waits for another's longer step
+        local_step, drawing, began, done = 0, 0.0, clock.seconds, 0
         for self.share in clock.shares(self.team):
             if self.count < TOKENS and self.share >= args.whole_from:
-                forward = self.compile(TOKENS)
+                self.compile(TOKENS)
             before = clock.seconds
-            self.choose_pool()
-            self.pool.add(fresh, self.share)
+            course = choice.choices(self.courses, [c.chance for c in self.courses])[0]
+            course.draw(self.share)
             drawing += clock.seconds - before
-            loss = self.gradients(forward)
+            course.note(self.gradients(course, course.forward))
             self.update(local_step)
             local_step += 1
-            done += self.batch * self.team.size
-            self.samples[args.stage] += self.batch * self.team.size
-            mean = loss if mean is None else 0.98 * mean + 0.02 * loss
+            done += course.size * self.team.size
+            self.samples[course.stage] += course.size * self.team.size
             if self.team.first and clock.every("log", 60):
-                self.check(mean)
+                self.check()
                 spent = clock.seconds - began
-                self.log(f"{clock.seconds / 60:.1f} min, step {self.step}, loss {mean:.4f}, {self.samples[args.stage]} {args.stage} samples of {length} latents, "
-                         f"{self.drawn() * self.team.size} drawn, {done / spent:.1f} samples/s, drawing {drawing / spent:.2f}")
+                self.log(f"{clock.seconds / 60:.1f} min, step {self.step}, {self.losses()}, {self.drawn() * self.team.size} drawn, "
+                         f"{done / spent:.1f} samples/s, drawing {drawing / spent:.2f}")
             if self.team.first and clock.every("save", args.save_every * 60):
-                self.check(mean)
+                self.check()
                 self.save()
-        self.check(mean)
+        self.check()
         self.save()
-        self.log(f"end of {args.stage}: step {self.step}, loss {mean or 0:.4f}")
+        self.log(f"end of {args.stage}: step {self.step}, {self.losses()}")
         self.team.barrier()
+
+    def losses(self):
+        return ", ".join(f"{course.stage} loss {course.loss or 0:.4f}, {self.samples[course.stage]} samples of {course.length}" for course in self.courses)
 
 
 def train(args, team):
@@ -456,6 +343,7 @@ def main():
     parser.add_argument("--stage", choices=("image", "clip"), default="image")
     training.add_arguments(parser, minutes=50, save_every=5)
     parser.add_argument("--latents", type=int, default=8, help="of a clip, which is also the window of the exported model")
+    parser.add_argument("--singles", type=float, default=0.4, help="share of the clip stage's steps that learn from single latents")
     parser.add_argument("--taught", action="store_true", help="begin with the text encoder, and its tokenizer, that teach_text.py left")
     parser.add_argument("--text-rate", type=float, help="of the text encoder's learning rate, as a share (default: 0.1 if taught, else 1)")
     parser.add_argument("--wide", type=float, default=0.35, help="0: only single starters, 1: the whole world")

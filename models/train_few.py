@@ -19,7 +19,8 @@ import export
 import sampler
 import tokenizer
 import training
-from train_dit import TOKENS, Curriculum
+from course import Curriculum
+from train_dit import TOKENS
 from transformer import block_causal_mask
 from world import scene
 

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the transformer learns from: scenes by the curriculum, drawn, encoded, and kept to be used several times."""
+
+import random
+
+import numpy as np
+import torch
+
+import drawing
+import teach_text
+import train_vae
+import training
+from world import scene
+
+BLOCK, TEXT_ROWS = 2, 28
+SIZE_SHARES = (0.6, 0.2, 0.2)
+STORY_SHARE = 0.2      # of the clips in the whole world: the prompt changes part-way
+WARM_UP = 8            # frames drawn before a clip from mid-stream, for the encoder's memory
+
+
+class Curriculum:
+    """What is drawn: large single starters first, the rest of the world as training goes on."""
+
+    def __init__(self, stage, wide):
+        self.stage, self.wide = stage, wide
+        scene.load_words(teach_text.kin_path())  # before the drawing processes are forked
+
+    def options(self, share, size=scene.SIZES[0]):
+        """`share` of the stage is over; `wide` is where its end stands between the starters (0) and everything (1)."""
+        w = self.wide * (share if self.stage == "image" else 1.0)
+        clip = self.stage == "clip"
+        return scene.between(w, size=size, camera=0.4 * w if clip else 0.0, still_poses=() if clip or share > 0.4 else ("spins",))
+
+
+def coverage_of(shown, seconds, size):
+    """Where actors are in a latent frame, (H / 16, W / 16) of 0 and 1."""
+    return shown.coverage(max(0.0, seconds), size[1] // 16, size[0] // 16)
+
+
+def draw_image(rng, options):
+    """(one frame, caption, coverage, True): the first frame of a stream (or another moment)."""
+    s = scene.sample(rng, options)
+    seconds = 0.0 if rng.random() < 0.7 else rng.uniform(0, 6)
+    return s.frame(seconds)[None], s.caption(rng), coverage_of(s, seconds, options.size)[None], True
+
+
+def draw_clip(rng, options, latents, wide):
+    """(frames, caption, coverage, from the start?): WARM_UP frames more than needed in both cases, so that all are as long.
+
+    A clip from mid-stream has its first block as history only. In some, the prompt has just changed there: the history is still of the
+    old one, the caption and the rest of the clip are of the new one.
+    """
+    chance, first = rng.random(), 0.0
+    started = chance < 0.5
+    if chance > 1 - STORY_SHARE * wide:
+        shown = scene.sample_story(rng, options)
+        change, text = rng.choice(shown.captions(rng)[1:])
+        first = max(WARM_UP / scene.FRAME_RATE, change - 4 * BLOCK / scene.FRAME_RATE)
+    else:
+        shown = scene.sample(rng, options)
+        text = shown.caption(rng)
+        if not started:
+            first = rng.uniform(0.5, 15) + WARM_UP / scene.FRAME_RATE
+    middle = [first + (4 * k + (-2 if started else 1)) / scene.FRAME_RATE for k in range(latents)]
+    coverage = np.stack([coverage_of(shown, t, options.size) for t in middle])
+    if started:
+        clip = shown.frames(1 + 4 * (latents - 1))
+        clip = np.concatenate([np.repeat(clip[:1], 3, 0), clip, np.zeros((WARM_UP, *clip.shape[1:]), np.uint8)])
+    else:
+        clip = shown.frames(WARM_UP + 4 * latents, first - WARM_UP / scene.FRAME_RATE)
+    return clip, text, coverage, started
+
+
+def draw_sample(rng, options, length, words, wide):
+    """(frames, token ids, coverage, from the start?) of a clip of `length` latents."""
+    frames, text, coverage, started = draw_image(rng, options) if length == 1 else draw_clip(rng, options, length, wide)
+    return frames, words.ids(text, TEXT_ROWS), coverage > 0, started
+
+
+class Pool:
+    """Encoded latents with their token ids, each used several times before a fresh one takes its place."""
+
+    def __init__(self, length, vae, source, size, device, shape):
+        """shape: height and width of a latent frame."""
+        self.length, self.source, self.device = length, source, device
+        self.vae = vae.to(device).eval().requires_grad_(False)
+        self.latents = torch.zeros(size, length, 32, *shape, dtype=torch.bfloat16, device=device)
+        self.coverage = torch.zeros(size, length, *shape, dtype=torch.bool, device=device)
+        self.ids = torch.zeros(size, TEXT_ROWS, dtype=torch.int32, device=device)
+        self.started = torch.ones(size, dtype=torch.bool, device=device)
+        self.count = 0
+
+    @torch.no_grad()
+    def add(self, number, share, wait=False):
+        """Takes up to `number` drawn samples in, all of them with `wait`."""
+        clips, known = self.source.take(number, share, wait)
+        if not known:
+            return
+        if self.length == 1:
+            clips = clips.expand(-1, 4, -1, -1, -1)  # a stream's first frame, as often as the encoder wants it
+        with training.autocast(self.device):
+            latents = self.vae.normalise(self.vae.encode(train_vae.to_frames(clips)).float())
+        ids, coverage, started = (training.upload(np.array(column), self.device) for column in zip(*known))
+        where = torch.arange(self.count, self.count + len(known), device=self.device) % len(self.latents)
+        choice = started.view(-1, 1, 1, 1, 1)
+        self.latents[where] = torch.where(choice, latents[:, :self.length], latents[:, -self.length:]).bfloat16()
+        self.ids[where], self.coverage[where], self.started[where] = ids.int(), coverage, started
+        self.count += len(known)
+
+    def batch(self, size):
+        """Latents (B, C, length, h, w), ids, coverage (B, length, h, w), and whether each begins a stream."""
+        pick = torch.randint(0, min(self.count, len(self.latents)), (size,), device=self.device)
+        return self.latents[pick].float().transpose(1, 2), self.ids[pick].long(), self.coverage[pick].float(), self.started[pick]
+
+
+class Course:
+    """Latents of one length to learn from: a pool for each size, each in proportion to its share; their loss; the network compiled for them."""
+
+    def __init__(self, args, stage, words, seed, chance=1.0):
+        """stage: "image" (single latents) or "clip"; chance: of a step to be this course's."""
+        self.args, self.stage, self.chance = args, stage, chance
+        self.loss = self.mask = self.forward = None
+        single = stage == "image"
+        self.length = 1 if single else args.latents
+        self.size = args.batch if single else max(1, args.batch * 4 // 3 // self.length)   # of a batch
+        self.fresh = args.fresh if single else max(1, args.fresh // 6)
+        curriculum, frames = Curriculum(args.stage, args.wide), 1 if single else WARM_UP + 4 * self.length
+        self.sources = []
+        for i, (size, part) in enumerate(zip(scene.SIZES, SIZE_SHARES)):
+            self.sources.append(drawing.source(
+                lambda rng, share, size=size: draw_sample(rng, curriculum.options(share, size), self.length, words, args.wide),
+                (frames, size[1], size[0], 3), args, seed + 17 * i, part * chance))
+
+    def fill(self, vae, share):
+        """Draws what training begins with."""
+        args = self.args
+        self.pools = [Pool(self.length, vae, source.to(args.device), int(args.pool * part), args.device, (size[1] // 16, size[0] // 16))
+                      for source, size, part in zip(self.sources, scene.SIZES, SIZE_SHARES)]
+        for pool, part in zip(self.pools, SIZE_SHARES):
+            while pool.count < args.fill * part:
+                pool.add(self.fresh, share, wait=True)
+        self.pool = self.pools[0]
+
+    def draw(self, share):
+        """Chooses the pool of the next batch and takes something new into it."""
+        self.pool = random.choices(self.pools, SIZE_SHARES)[0]
+        self.pool.add(self.fresh, share)
+
+    def batch(self):
+        return self.pool.batch(self.size)
+
+    def drawn(self):
+        return sum(pool.count for pool in self.pools)
+
+    def note(self, loss):
+        self.loss = loss if self.loss is None else 0.98 * self.loss + 0.02 * loss

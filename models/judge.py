@@ -5,15 +5,15 @@
 import argparse
 import json
 import random
-from pathlib import Path
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import save_file
 
+import drawing
 import training
 from world import captions, scene, things
 
@@ -27,7 +27,6 @@ ACTOR = {"motion": "motions", "colour": "colours", "size": "sizes", "pace": "pac
 MOVING = ("camera", "interaction", "motion", "pace")           # these questions need the whole clip, the others one picture
 WEIGHTS = {"place": 0.5, "camera": 0.7, "interaction": 0.4, "motion": 1.0, "abstract": 0.2}               # of the losses; others 0.3
 TIERS = {name: [t.name for t in things.THINGS if t.tier >= tier] for name, tier in (("starters", 2), ("core things", 1))}
-OWN = Path(__file__).resolve().parent / "judge.safetensors"
 
 
 def shrink(now, before):
@@ -153,8 +152,8 @@ def where_bodies_are(s, seconds):
     return out
 
 
-def draw(rng, options):
-    """(what the judge sees of a drawn clip, labels, where things are (moments, BODIES, 3)).
+def draw(rng, share=0.0, options=scene.EVERYTHING):
+    """(what the judge sees of a drawn clip, labels, where things are (moments, BODIES, 3)), arrays; as a source of drawing.py.
 
     Half the side of the clips that are judged is enough to be shrunk, but for looks, which are made of pixels.
     """
@@ -163,7 +162,7 @@ def draw(rng, options):
         s = s.at_size(tuple(side // 2 for side in s.size))
     frames = np.stack([[s.frame(k / scene.FRAME_RATE) for k in (m - 1, m)] for m in MOMENTS])
     tensor = torch.from_numpy(frames).permute(1, 0, 4, 2, 3).float()
-    return shrink(tensor[1], tensor[0]), s.labels(), np.stack([where_bodies_are(s, m / scene.FRAME_RATE) for m in MOMENTS])
+    return shrink(tensor[1], tensor[0]).numpy(), s.labels(), np.stack([where_bodies_are(s, m / scene.FRAME_RATE) for m in MOMENTS])
 
 
 def mirrored(name):
@@ -180,7 +179,7 @@ def in_the_mirror(label):
 def weather_the_eye(pictures, movement):
     """Blurs, noise, colours a little off, so that the judge does not lean on what only drawings have; of what Judge.look takes."""
     def random(*shape):
-        return torch.rand(len(pictures), *shape, 1, 1)
+        return torch.rand(len(pictures), *shape, 1, 1, device=pictures.device)
     flat = pictures.flatten(1, 2)
     blurred = F.avg_pool2d(flat, 3, 1, 1, count_include_pad=False)
     if torch.rand(1) < 0.5:
@@ -193,7 +192,8 @@ def weather_the_eye(pictures, movement):
 class Targets:
     """Labels as numbers."""
 
-    def __init__(self, answers):
+    def __init__(self, answers, device):
+        self.device = device
         self.index = {q: {name: i for i, name in enumerate(names)} for q, names in answers.items()}
 
     def things(self, labels):
@@ -201,13 +201,16 @@ class Targets:
         for row, label in zip(hot, labels):
             for name in label["things"]:
                 row[self.index["thing"][name]] = 1
-        return hot
+        return hot.to(self.device)
+
+    def numbers(self, question, names):
+        return torch.tensor([self.index[question][name] for name in names], device=self.device)
 
     def single(self, labels, question):
-        return torch.tensor([self.index[question][label[question]] for label in labels])
+        return self.numbers(question, [label[question] for label in labels])
 
     def actor(self, labels, picks, question):
-        return torch.tensor([self.index[question][str(label[ACTOR[question]][k])] for label, k in zip(labels, picks)])
+        return self.numbers(question, [str(label[ACTOR[question]][k]) for label, k in zip(labels, picks)])
 
     def named(self, question, target):
         return target != self.index[question].get("", -1)
@@ -245,7 +248,7 @@ def loss_of(judge, features, targets, labels, bodies, rng):
         if with_actor:
             some = [labels[part][i] for i in with_actor]
             picks = [rng.randrange(len(label["things"])) for label in some]
-            asked = torch.tensor([targets.index["thing"][label["things"][k]] for label, k in zip(some, picks)])
+            asked = targets.numbers("thing", [label["things"][k] for label, k in zip(some, picks)])
             these = pictures[part][with_actor], None if of_part is None else of_part[with_actor]
             for question, logits in judge.asked(these, asked).items():
                 add(question, logits, targets.actor(some, picks, question))
@@ -259,33 +262,34 @@ def score(judge, seen, labels, batch=32):
     "thing" is of clips with one thing, "all of several things" of the others: the named ones have to be the likeliest.
     What a caption does not name (an answer of "") is not asked for.
     """
-    targets, result = Targets(judge.answers), {}
+    device = judge.sure.device
+    targets, result = Targets(judge.answers, device), {}
 
     def count(question, right, valid):
         r, n = result.get(question, (0, 0))
         result[question] = (r + int((right & valid).sum()), n + int(valid.sum()))
     for begin in range(0, len(labels), batch):
-        part, features = labels[begin:begin + batch], judge.features(seen[begin:begin + batch])
+        part, features = labels[begin:begin + batch], judge.features(seen[begin:begin + batch].to(device))
         hot, logits = targets.things(part), judge.things(features)
         for row, truth, label in zip(logits, hot, part):
             number = int(truth.sum())
             if number:
                 right = truth[row.topk(number).indices].all()[None]
                 for name in _names_of_thing(label["things"]) if number == 1 else ["all of several things"]:
-                    count(name, right, torch.ones(1, dtype=torch.bool))
+                    count(name, right, torch.ones_like(right))
         for question, answer in judge.whole(features).items():
             target = targets.single(part, question)
             count(question, answer.argmax(1) == target, targets.named(question, target))
         for k in range(max(len(label["things"]) for label in part)):
             mine = [i for i, label in enumerate(part) if len(label["things"]) > k]
             some = [part[i] for i in mine]
-            asked = torch.tensor([targets.index["thing"][label["things"][k]] for label in some])
+            asked = targets.numbers("thing", [label["things"][k] for label in some])
             for question, answer in judge.asked([f[mine] for f in features], asked).items():
                 target = targets.actor(some, [k] * len(some), question)
                 right, named = answer.argmax(1) == target, targets.named(question, target)
                 count(question, right, named)
                 if question == "motion":
-                    several = torch.tensor([len(label["things"]) > 1 for label in some])
+                    several = torch.tensor([len(label["things"]) > 1 for label in some], device=device)
                     count("motion of one of several", right, named & several)
     return result
 
@@ -313,11 +317,11 @@ def _names_of_thing(present):
 def save(path, judge):
     """In half precision, with the names of the answers."""
     tensors = {name: (t.half() if t.is_floating_point() else t).contiguous() for name, t in judge.state_dict().items()}
-    safetensors.torch.save_file(tensors, path, {"answers": json.dumps(judge.answers), "width": str(judge.width)})
+    save_file(tensors, path, {"answers": json.dumps(judge.answers), "width": str(judge.width)})
 
 
-def load(path=OWN):
-    with safetensors.safe_open(path, "pt") as file:
+def load(path):
+    with safe_open(path, "pt") as file:
         about = file.metadata()
         judge = Judge(json.loads(about["answers"]), int(about["width"]))
         judge.load_state_dict({name: file.get_tensor(name) for name in file.keys()})
@@ -325,26 +329,25 @@ def load(path=OWN):
 
 
 def drawn(count, seed, options):
-    """`count` drawn clips: what the judge sees (N, T, 4, SIDE, SIDE), their labels, where things are (N, T, BODIES, 3)."""
+    """`count` drawn clips: what the judge sees (N, T, 4, SIDE, SIDE), and their labels."""
     rng = random.Random(seed)
-    seen, labels, bodies = zip(*(draw(rng, options) for _ in range(count)))
-    return torch.stack(seen), list(labels), torch.from_numpy(np.stack(bodies))
+    clips = [draw(rng, options=options) for _ in range(count)]
+    return torch.from_numpy(np.stack([clip[0] for clip in clips])), [clip[1] for clip in clips]
 
 
 class Pool:
     """Drawn clips that are used several times; new ones take the place of old ones by chance."""
 
-    def __init__(self, size, rng, options):
-        self.rng, self.options, self.size, self.count = rng, options, size, 0
-        self.seen = torch.empty(size, len(MOMENTS), 4, SIDE, SIDE, dtype=torch.uint8)
-        self.bodies, self.labels = torch.empty(size, len(MOMENTS), BODIES, 3), []
+    def __init__(self, size, source, rng, device):
+        self.size, self.source, self.rng, self.device, self.count = size, source, rng, device, 0
+        self.seen = torch.empty(size, len(MOMENTS), 4, SIDE, SIDE, dtype=torch.uint8, device=device)
+        self.bodies, self.labels = torch.empty(size, len(MOMENTS), BODIES, 3, device=device), []
 
-    def grow(self, number):
-        for _ in range(number):
-            seen, label, bodies = draw(self.rng, self.options)
+    def grow(self, number, wait=False):
+        for clip, (label, bodies) in zip(*self.source.take(number, wait=wait)):
             where = self.rng.randrange(self.size) if len(self.labels) == self.size else len(self.labels)
             self.labels[where:where + 1] = [label]
-            self.seen[where], self.bodies[where] = seen, torch.from_numpy(bodies)
+            self.seen[where], self.bodies[where] = clip, torch.from_numpy(bodies).to(self.device)
             self.count += 1
 
     def take(self, number, moving):
@@ -352,15 +355,15 @@ class Pool:
 
         Every other clip is mirrored, all are weathered.
         """
-        pick = torch.tensor([self.rng.randrange(len(self.labels)) for _ in range(number)])
+        pick = [self.rng.randrange(len(self.labels)) for _ in range(number)]
         seen, labels, bodies = self.seen[pick], [self.labels[i] for i in pick], self.bodies[pick]
         seen[1::2] = seen[1::2].flip(-1)
         labels[1::2] = [in_the_mirror(label) for label in labels[1::2]]
         bodies[1::2, ..., 1] = 1 - bodies[1::2, ..., 1]
         down, right = (self.rng.randrange(-3, 4) for _ in range(2))
         seen = seen.roll((down, right), (3, 4))
-        bodies[..., 1:] += torch.tensor([right, down]) / SIDE
-        rows, when = torch.arange(number)[:, None], torch.randint(len(MOMENTS), (number, 1))
+        bodies[..., 1:] += torch.tensor([right, down], device=self.device) / SIDE
+        rows, when = (torch.as_tensor(x, device=self.device) for x in (torch.arange(number)[:, None], torch.randint(len(MOMENTS), (number, 1))))
         return *weather_the_eye(seen[rows, when, :3].float() / 255, brightness(seen[:moving])), labels, bodies[rows, when]
 
 
@@ -369,15 +372,15 @@ class Stage:
 
     def __init__(self, args, team):
         self.args, self.team, self.path = args, team, training.checkpoint_directory() / "judge.pt"
-        self.judge = load(args.from_judge) if args.from_judge else Judge(captions.answers())
-        self.judge.train().to(memory_format=torch.channels_last)
+        self.judge = load(args.from_model) if args.from_model else Judge(captions.answers())
+        self.judge.train().to(args.device, memory_format=torch.channels_last)
         kernels = [p for name, p in self.judge.named_parameters() if name.startswith(("picture", "movement")) and p.dim() > 1]
         mine = {id(p) for p in kernels}
         self.muon = training.Muon(kernels, team=team)
         self.adam = torch.optim.AdamW([p for p in self.judge.parameters() if id(p) not in mine], args.rate, weight_decay=0.01)
         self.step, spent = 0, 0.0
         if self.path.exists():
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            state = torch.load(self.path, map_location=args.device, weights_only=True)
             self.judge.load_state_dict(state["model"])
             self.adam.load_state_dict(state["adam"])
             self.muon.state = state["muon"]
@@ -385,8 +388,6 @@ class Stage:
         self.clock = training.Clock(args.minutes, spent, args.until)
 
     def save(self):
-        if not self.team.first:
-            return
         training.save_checkpoint(self.path, {"model": self.judge.state_dict(), "adam": self.adam.state_dict(), "muon": self.muon.state,
                                              "step": self.step, "seconds": self.clock.seconds})
         save(self.args.output, self.judge)
@@ -408,63 +409,71 @@ class Stage:
         self.step += 1
 
 
-def check(stage, held):
-    """Its answers on drawn clips that it does not learn from."""
-    if not stage.team.first:
-        return
-    seen, labels, _ = held
-    stage.judge.eval()
-    result = score(stage.judge, seen, labels)
-    stage.judge.train()
-    stage.log(f"step {stage.step}, on {len(labels)} other drawn clips: " + json.dumps({q: round(r / max(n, 1), 3) for q, (r, n) in result.items()}))
+    def check(self, held):
+        """Its answers on drawn clips that it does not learn from."""
+        self.judge.eval()
+        result = score(self.judge, *held)
+        self.judge.train()
+        self.log(f"step {self.step}, on {len(held[1])} other drawn clips: " + json.dumps({q: round(r / max(n, 1), 3) for q, (r, n) in result.items()}))
+
+
+def prepare(args, stage, team):
+    """(the judge's look, compiled where it can be, the pool)."""
+    rng = random.Random(args.seed + 1000 * team.rank + stage.step)
+    shape = (len(MOMENTS), 4, SIDE, SIDE)
+    pool = Pool(args.pool, drawing.source(draw, shape, args, rng.randrange(1 << 30)).to(args.device), rng, args.device)
+    pool.grow(args.first, wait=True)
+
+    def look(pictures, movement):
+        with training.autocast(args.device):
+            return [x.float() for x in stage.judge.look(pictures, movement)]
+
+    def use(compiled):
+        sum(x.sum() for x in compiled(*pool.take(args.batch, args.moving)[:2])).backward()
+    return training.compile_in_turn(team, look, use, stage.log), pool
 
 
 def train(args, team):
     torch.manual_seed(args.seed)                                       # the same weights to begin with
     stage = Stage(args, team)
     torch.manual_seed(args.seed + 1000 * team.rank + stage.step + 1)
-    rng = random.Random(args.seed + 1000 * team.rank + stage.step)
-    pool, targets, means = Pool(args.pool, rng, scene.EVERYTHING), Targets(stage.judge.answers), {}
     number = sum(p.numel() for p in stage.judge.parameters())
     stage.log(f"judge: {number / 1e6:.2f} M parameters, from step {stage.step}, {stage.clock.seconds / 60:.1f} of {args.minutes} min")
     held = drawn(args.check, 977, scene.EVERYTHING) if team.first else None
-    pool.grow(args.first)
-    look = torch.compile(stage.judge.look, dynamic=False)
+    look, pool = prepare(args, stage, team)
+    targets, means = Targets(stage.judge.answers, args.device), {}
     for share in stage.clock.shares(team):
         pool.grow(args.fresh)
         pictures, movement, labels, bodies = pool.take(args.batch, args.moving)
-        loss, parts = loss_of(stage.judge, look(pictures, movement), targets, labels, bodies, rng)
+        loss, parts = loss_of(stage.judge, look(pictures, movement), targets, labels, bodies, pool.rng)
         stage.learn(loss, share)
         for name, part in parts.items():
-            means[name] = 0.98 * means.get(name, part.item()) + 0.02 * part.item()
+            means[name] = 0.98 * means.get(name, part.detach()) + 0.02 * part.detach()
         if stage.clock.every("log", 60):
             told = ", ".join(f"{name} {means[name]:.2f}" for name in ("thing", "thing there", "place", "camera", "motion"))
             stage.log(f"{stage.clock.seconds / 60:.1f} min, step {stage.step}, {pool.count} drawn, loss {sum(means.values()):.3f}: {told}")
-        if stage.clock.every("save", args.save_every * 60):
+        if team.first and stage.clock.every("save", args.save_every * 60):
             stage.save()
-            check(stage, held)
-    stage.save()
-    check(stage, held)
+            stage.check(held)
+    if team.first:
+        stage.save()
+        stage.check(held)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("output", nargs="?", default=str(OWN), help="where the judge is written")
-    parser.add_argument("--from-judge", help="weights to begin with, where there is no checkpoint")
-    parser.add_argument("--minutes", type=float, default=60, help="earlier runs counted in")
-    parser.add_argument("--until", type=float, default=float("inf"), help="seconds since 1970 at which this run stops; it can go on later")
-    parser.add_argument("--save-every", type=float, default=10, help="minutes")
-    parser.add_argument("--batch", type=int, default=32, help="of a worker")
-    parser.add_argument("--moving", type=int, default=12, help="clips of a batch whose movement is looked at too; of each one picture is")
-    parser.add_argument("--fresh", type=int, default=3, help="clips that a worker draws for each step")
+    parser.add_argument("output", help="where the judge is written (.safetensors)")
+    training.add_arguments(parser, minutes=60, save_every=10, start="a judge that was written")
+    parser.add_argument("--batch", type=int, help="of a worker (default: CPU 32, CUDA 512)")
+    parser.add_argument("--moving", type=int, help="clips of a batch whose movement is looked at too; of each one picture is (default: CPU 12, CUDA 256)")
+    parser.add_argument("--fresh", type=int, help="clips that a worker draws for each step (default: CPU 3, CUDA 256)")
     parser.add_argument("--first", type=int, default=600, help="clips drawn before the first step")
-    parser.add_argument("--pool", type=int, default=8000, help="clips kept, 0.13 MB each")
-    parser.add_argument("--check", type=int, default=500, help="new clips that the judge is tried on at every save")
+    parser.add_argument("--pool", type=int, default=8000, help="clips kept, 0.12 MB each")
+    parser.add_argument("--check", type=int, default=120, help="new clips that the judge is tried on at every save")
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--muon-rate", type=float, default=0.02)
-    parser.add_argument("--workers", type=int, default=2, help="processes of one thread that learn")
-    parser.add_argument("--seed", type=int, default=1)
-    training.launch(train, parser.parse_args())
+    training.launch(train, training.parse_arguments(parser, {"cpu": {"batch": 32, "moving": 12, "fresh": 3},
+                                                             "cuda": {"batch": 512, "moving": 256, "fresh": 256}}))
 
 
 if __name__ == "__main__":

@@ -53,6 +53,8 @@ map_error (const GError *error)
     return (Code) { GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_READ };
   if (error->domain == GDK_PIXBUF_ERROR)
     return (Code) { GST_STREAM_ERROR, GST_STREAM_ERROR_DECODE };
+  if (g_error_matches (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_LORAS))
+    return (Code) { GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NO_SPACE_LEFT };
   if (error->domain == SORA_STREAM_ERROR && error->code != SORA_STREAM_ERROR_NUMERIC)
     return (Code) { GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_SETTINGS };
   return (Code) { GST_STREAM_ERROR, GST_STREAM_ERROR_FAILED };

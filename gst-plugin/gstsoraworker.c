@@ -30,7 +30,8 @@ struct _GstSoraWorker
   SoraStreamOptions *options;
   SoraStream *stream;
   Direction first;         /* that of sora_stream_new() */
-  Direction applied;       /* what the stream has now; guidance NaN: unknown */
+  Direction applied;       /* what the stream was told; guidance NaN: unknown */
+  gchar *held_loras;       /* that the block before was generated with */
 
   GMutex lock;
   GCond changed;
@@ -113,6 +114,7 @@ gst_sora_worker_free (GstSoraWorker *worker)
   direction_clear (&worker->first);
   direction_clear (&worker->applied);
   direction_clear (&worker->wanted);
+  g_free (worker->held_loras);
   g_array_unref (worker->log);
   g_clear_error (&worker->error);
   g_object_unref (worker->cancellable);
@@ -194,6 +196,14 @@ apply_prompt (GstSoraWorker *worker, const gchar *prompt)
   worker->events.prompt_refused (prompt, worker->applied.prompt, error, worker->user_data);
 }
 
+/* @kept: those that the stream has */
+static void
+refuse_loras (GstSoraWorker *worker, const gchar *refused, const gchar *kept, const GError *error)
+{
+  forget (worker, G_STRUCT_OFFSET (Direction, loras), refused, kept);
+  worker->events.loras_refused (refused, kept, error, worker->user_data);
+}
+
 static void
 apply_loras (GstSoraWorker *worker, const gchar *loras)
 {
@@ -208,8 +218,7 @@ apply_loras (GstSoraWorker *worker, const gchar *loras)
     replace (&worker->applied.loras, loras);
     return;
   }
-  forget (worker, G_STRUCT_OFFSET (Direction, loras), loras, worker->applied.loras);
-  worker->events.loras_refused (loras, worker->applied.loras, error, worker->user_data);
+  refuse_loras (worker, loras, worker->applied.loras, error);
 }
 
 /* Gives the stream what the log says for the next block. */
@@ -285,6 +294,16 @@ finish_block (GstSoraWorker *worker, SoraBlock *block, const GError *error)
   g_mutex_unlock (&worker->lock);
 }
 
+/* The stream goes on with what it had. */
+static void
+take_back_loras (GstSoraWorker *worker, const GError *error)
+{
+  g_autofree gchar *refused = g_steal_pointer (&worker->applied.loras);
+
+  worker->applied.loras = g_strdup (worker->held_loras);
+  refuse_loras (worker, refused, worker->held_loras, error);
+}
+
 static void
 generate_block (GstSoraWorker *worker)
 {
@@ -297,6 +316,13 @@ generate_block (GstSoraWorker *worker)
   cancellable = g_object_ref (worker->cancellable);
   g_mutex_unlock (&worker->lock);
   block = sora_stream_next_block (worker->stream, cancellable, &error);
+  if (g_error_matches (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_LORAS)) {
+    take_back_loras (worker, error);
+    g_clear_error (&error);
+    block = sora_stream_next_block (worker->stream, cancellable, &error);
+  }
+  if (block)
+    replace (&worker->held_loras, worker->applied.loras);
   finish_block (worker, block, error);
 }
 
@@ -408,6 +434,7 @@ gst_sora_worker_start (GstSoraWorker *worker, SoraStreamOptions *options, const 
   worker->options = options;
   worker->first = (Direction) { 0, g_strdup (prompt), g_strdup (loras), NAN };
   worker->applied = direction_copy (&worker->first);
+  worker->held_loras = g_strdup (loras);
   first = direction_copy (&worker->first);
   first.guidance_scale = guidance_scale;
   g_array_append_val (worker->log, first);

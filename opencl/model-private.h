@@ -100,7 +100,7 @@ typedef struct {
   SoraWeightType type;          /* auto: by the rule of weights/weight-type.h */
   SoraPrecision precision;
   guint64 max_memory;           /* bytes of the device's memory that weights and all else may take */
-  guint64 max_bytes;            /* that the part which is asked for may take of them; what does not fit is streamed */
+  SoraStageLimits limits;       /* of them, to the part which is asked for; what does not fit is streamed */
   SoraProgressFunc progress;    /* (nullable) */
   gpointer progress_data;
   GCancellable *cancellable;    /* (nullable) */

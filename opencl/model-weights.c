@@ -77,7 +77,7 @@ list_parts (const GPtrArray *residents)
 
 /* @others: of the same part, type and device */
 static gboolean
-upload (SoraResident *resident, SoraModel *model, const GPtrArray *others, guint64 max_bytes, SoraQueue *queue, GError **error)
+upload (SoraResident *resident, SoraModel *model, const GPtrArray *others, const SoraStageLimits *limits, SoraQueue *queue, GError **error)
 {
   SoraWeightFile *file = resident->loras ? resident->loras->files[resident->type] : get_file (model, resident->type);
   g_autoptr (GPtrArray) parts = list_parts (others);
@@ -89,11 +89,11 @@ upload (SoraResident *resident, SoraModel *model, const GPtrArray *others, guint
       return resident->vae != NULL;
     case SORA_PART_TEXT_ENCODER:
       resident->text_encoder = sora_text_encoder_new_sharing (&model->text_encoder, file, resident->weight_type, resident->precision,
-          max_bytes, parts, queue, error);
+          limits, parts, queue, error);
       return resident->text_encoder != NULL;
     default:
       resident->transformer = sora_transformer_new_sharing (resident->type == SORA_PART_TRANSFORMER ? &model->transformer
-          : &model->transformer_2, file, resident->weight_type, resident->precision, max_bytes, parts, queue, error);
+          : &model->transformer_2, file, resident->weight_type, resident->precision, limits, parts, queue, error);
       return resident->transformer != NULL;
   }
 }
@@ -132,7 +132,7 @@ load (SoraModel *model, SoraPartType type, SoraWeightType weight_type, SoraQueue
   model->loading = TRUE;
   g_mutex_unlock (&model->lock);
   report (model, request, type);
-  loaded = upload (resident, model, others, request->max_bytes, queue, error) && sora_queue_finish (queue, error);
+  loaded = upload (resident, model, others, &request->limits, queue, error) && sora_queue_finish (queue, error);
   for (guint i = 0; i < others->len; i++)
     sora_model_release (model, others->pdata[i]);
   g_mutex_lock (&model->lock);

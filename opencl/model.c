@@ -7,39 +7,25 @@
 #include <string.h>
 
 #include "stages/clip-encoder.h"
-#include "weights/json.h"
-
-/* Whether model_index.json has the part @name: [null, null] stands for none. */
-static gboolean
-has_part (SoraJsonReader *reader, const gchar *name)
-{
-  JsonNode *part = sora_json_reader_has (reader, name) ? json_object_get_member (reader->object, name) : NULL;
-
-  return part && JSON_NODE_HOLDS_ARRAY (part) && json_array_get_length (json_node_get_array (part)) > 0
-      && !json_array_get_null_element (json_node_get_array (part), 0);
-}
+#include "weights/config-index.h"
 
 gboolean
 sora_model_parts_read_index (const SoraModelParts *parts, gdouble *boundary_ratio, GError **error)
 {
   g_autofree gchar *path = g_build_filename (parts->path, "model_index.json", NULL);
-  const gchar *name = "";
-  SoraJsonReader reader;
+  SoraPipelineIndex index;
 
   if (parts->layout != SORA_LAYOUT_DIFFUSERS)
     return TRUE;
-  sora_json_reader_open (&reader, path);
-  sora_json_read_string (&reader, "_class_name", SORA_JSON_REQUIRED, &name);
-  if (!reader.error && !g_str_equal (name, "WanPipeline") && !g_str_equal (name, "WanImageToVideoPipeline"))
-    sora_json_reader_fail (&reader, SORA_MODEL_ERROR_UNSUPPORTED,
-        "\"_class_name\": only WanPipeline and WanImageToVideoPipeline are supported, found %s", name);
-  if (has_part (&reader, "transformer_2")) {
-    sora_json_read_double (&reader, "boundary_ratio", SORA_JSON_REQUIRED, 0, 1, boundary_ratio);
-    if (!parts->transformer_2.weights)
-      sora_json_reader_fail (&reader, SORA_MODEL_ERROR_NOT_FOUND, "it has a second transformer, but %s/transformer_2 has neither "
-          "diffusion_pytorch_model.safetensors nor an index of one", parts->path);
-  }
-  return sora_json_reader_close (&reader, error);
+  if (!sora_pipeline_index_load (&index, path, error))
+    return FALSE;
+  if (index.has_transformer_2)
+    *boundary_ratio = index.boundary_ratio;
+  if (!index.has_transformer_2 || parts->transformer_2.weights)
+    return TRUE;
+  g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_NOT_FOUND, "%s: it has a second transformer, but %s/transformer_2 has neither "
+      "diffusion_pytorch_model.safetensors nor an index of one", path, parts->path);
+  return FALSE;
 }
 
 guint

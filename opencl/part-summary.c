@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "runtime/matrix-unit.h"
 #include "weights/weight-type.h"
 
 /* Published sizes of Wan, by width, layers and channels */
@@ -52,19 +53,30 @@ is_on_device (SoraWeightsKind kind, const gchar *name)
   }
 }
 
-/* As the stages store it: matrices as @type says, all else as fp32 */
-static guint64
-count_bytes (const SoraTensor *tensor, SoraWeightsKind kind, SoraWeightType type)
+/* As the stages store it: matrices as @type says and the processor multiplies best, all else as fp32 */
+static SoraWeightType
+find_stored_type (const SoraTensor *tensor, SoraWeightsKind kind, SoraWeightType type)
 {
   gboolean is_matrix = (kind == SORA_WEIGHTS_TRANSFORMER || kind == SORA_WEIGHTS_TEXT_ENCODER) && tensor->n_dims != 1
       && tensor->n_dims != 3;
 
-  switch (is_matrix ? sora_weight_type_for_tensors (type, 1, &tensor) : SORA_WEIGHT_TYPE_FP32) {
+  if (!is_matrix)
+    return SORA_WEIGHT_TYPE_FP32;
+  return sora_weight_type_with_unit (sora_weight_type_for_tensors (type, 1, &tensor), SORA_PRECISION_AUTO,
+      sora_matrix_unit_expect () != SORA_MATRIX_UNIT_NONE, 1, &tensor);
+}
+
+static guint64
+count_bytes (const SoraTensor *tensor, SoraWeightType type)
+{
+  switch (type) {
     case SORA_WEIGHT_TYPE_FP16:
     case SORA_WEIGHT_TYPE_BF16:
       return 2 * tensor->n_elements;
     case SORA_WEIGHT_TYPE_Q8:
-      return tensor->n_elements / 32 * 34;
+      return tensor->n_elements / SORA_BLOCK_VALUES * (SORA_BLOCK_VALUES + 2);
+    case SORA_WEIGHT_TYPE_Q4:
+      return tensor->n_elements / SORA_BLOCK_VALUES * SORA_Q4_BYTES;
     default:
       return tensor->n_elements * sizeof (gfloat);
   }
@@ -84,7 +96,7 @@ sora_part_summary_init_file (SoraPartSummary *part, SoraWeightFile *file)
     part->n_parameters += tensor->n_elements;
     part->dtypes[tensor->dtype] = TRUE;
     if (is_on_device (kind, names->pdata[i]))
-      part->memory += count_bytes (tensor, kind, type);
+      part->memory += count_bytes (tensor, find_stored_type (tensor, kind, type));
   }
 }
 

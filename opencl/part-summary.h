@@ -14,7 +14,7 @@ typedef struct {
   const gchar *family;          /* "Wan 2.1 T2V-1.3B", "a UMT5 text encoder" */
   guint64 n_parameters;
   guint64 bytes;                /* on disk */
-  guint64 memory;               /* bytes that its weights take on a device of much memory, stored as is the default there */
+  guint64 memory;               /* bytes that its weights take on this machine's processor with much memory, stored as is the default there */
   gboolean is_large;            /* a text encoder of which is released once a prompt is encoded */
   gboolean dtypes[SORA_N_DTYPES];
 } SoraPartSummary;

@@ -2,6 +2,7 @@
 /* What the transformer is told beside the latents: prompts and an image are encoded, and given with the timesteps to the expert in use. */
 #include "stream-condition.h"
 
+#include "stream-memory.h"
 #include "stream-parts.h"
 #include "stream-tap.h"
 
@@ -63,13 +64,14 @@ sora_stream_encode_prompts (SoraStream *stream, GCancellable *cancellable, GErro
 gboolean
 sora_stream_encode_image (SoraStream *stream, GError **error)
 {
+  guint64 all = sora_stream_max_memory (stream), taken = sora_stream_count_weight_bytes (stream) + sora_stream_count_own_bytes (stream);
   gint64 start = g_get_monotonic_time ();
 
   if (!stream->image)
     return TRUE;
   sora_stream_report (stream, 1, "encoding image");
   if (!sora_stream_image_encode (stream->image, stream->queue, stream->options->image.rgb, stream->options->last_image.rgb, stream->rgb,
-          error))
+          all - MIN (all, taken), error))
     return FALSE;
   sora_stream_options_set_image (stream->options, NULL, 0, 0, 0);
   sora_stream_options_set_last_image (stream->options, NULL, 0, 0, 0);

@@ -57,8 +57,10 @@ condition_channels (SoraStreamImage *image)
 }
 
 void
-sora_stream_image_plan (SoraStreamImage *image, guint height, guint width, guint n_latents, SoraArena *arena)
+sora_stream_image_plan (SoraStreamImage *image, guint height, guint width, guint n_latents, guint tile, SoraArena *arena)
 {
+  const gboolean is_still = condition_channels (image) == 0;
+  const SoraVaeTiling tiling = { tile, is_still ? 1 : n_latents };
   const SoraVaeConfig *vae = &image->model->vae;
   gsize pixels = (gsize) height * width, mark;
   guint n_tokens = sora_model_get_image_tokens (image->model);
@@ -74,7 +76,7 @@ sora_stream_image_plan (SoraStreamImage *image, guint height, guint width, guint
     sora_arena_add (arena, &image->embeddings, (gsize) n_tokens * image->model->transformer.image_dim);
   mark = sora_arena_mark (arena);
   g_clear_pointer (&image->state, sora_vae_encoder_state_free);
-  image->state = sora_vae_encoder_state_new (image->encoder, height, width, 1, condition_channels (image) == 0, arena);
+  image->state = sora_vae_encoder_state_new (image->encoder, height, width, 1, is_still, &tiling, arena);
   sora_arena_rewind (arena, mark);
   g_clear_pointer (&image->clip_state, sora_clip_encoder_state_free);
   if (n_tokens > 0) {
@@ -89,13 +91,16 @@ sora_stream_image_get_largest (SoraStreamImage *image)
   return sora_vae_encoder_state_get_largest (image->state);
 }
 
-/* A video's first latent is that of its first frame, repeated as often as the latent has frames. */
-static void
-encode_first (SoraStreamImage *image, SoraQueue *queue, const guint8 *first, cl_mem frames)
+guint64
+sora_stream_image_get_host_size (SoraStreamImage *image)
 {
-  for (guint i = 0; i < image->model->vae.time_scale; i++)
-    sora_queue_write (queue, frames, i * image->frame_bytes, image->frame_bytes, first);
-  sora_vae_encode (image->encoder, image->state, queue, frames, 1, image->latent);
+  return image->state ? sora_vae_encoder_state_get_host_size (image->state) : 0;
+}
+
+guint64
+sora_stream_image_get_weight_bytes (SoraStreamImage *image)
+{
+  return image->encoder ? sora_vae_get_size (image->encoder) : 0;
 }
 
 /* The mask's channels, those that count a latent's frames, are 1 in the first latent, whose frames are all the picture, and in the last
@@ -123,32 +128,70 @@ place_latent (SoraStreamImage *image, SoraQueue *queue, guint index)
   sora_patchify_run (queue, image->latent, 0, target, 1, image->height, image->width, image->model->vae.latent_channels, 1, 1);
 }
 
-/* The video between the pictures is grey. Its first latent is there. */
-static void
-encode_condition (SoraStreamImage *image, SoraQueue *queue, const guint8 *last, cl_mem frames)
-{
-  guint n_frames = image->model->vae.time_scale;
+/* The video that is encoded: grey between the pictures */
+typedef struct {
+  SoraStreamImage *image;
+  SoraQueue *queue;
+  const guint8 *first, *last;   /* NULL: grey too */
+  cl_mem frames;
+} Video;
 
-  write_mask (image, queue, 0, 0);
-  place_latent (image, queue, 0);
-  for (guint i = 1; i < image->n_latents; i++) {
-    gboolean is_last = last && i + 1 == image->n_latents;
-    write_mask (image, queue, i, is_last ? n_frames - 1 : n_frames);
-    if (is_last)
-      sora_queue_write (queue, frames, (n_frames - 1) * image->frame_bytes, image->frame_bytes, last);
-    sora_vae_encode_greyed (image->encoder, image->state, queue, frames, is_last ? n_frames - 1 : n_frames, image->latent);
-    place_latent (image, queue, i);
-  }
+static gboolean
+ends_with_last (const Video *video, guint index)
+{
+  return video->last && index + 1 == video->image->n_latents;
 }
 
-/* What CLIP sees of the pictures: rows of the first, then of the last if there is one. */
+/* Its first latent is that of its first frame, repeated as often as the latent has frames. */
+static guint
+draw_frames (guint index, gpointer user_data)
+{
+  const Video *video = user_data;
+  gsize bytes = video->image->frame_bytes;
+  guint n_frames = video->image->model->vae.time_scale;
+
+  if (index == 0) {
+    for (guint i = 0; i < n_frames; i++)
+      sora_queue_write (video->queue, video->frames, i * bytes, bytes, video->first);
+    return 0;
+  }
+  if (!ends_with_last (video, index))
+    return n_frames;
+  sora_queue_write (video->queue, video->frames, (n_frames - 1) * bytes, bytes, video->last);
+  return n_frames - 1;
+}
+
+/* The first latent stays where it is in a model that takes no condition. */
+static void
+take_latent (guint index, gpointer user_data)
+{
+  const Video *video = user_data;
+  guint n_frames = video->image->model->vae.time_scale;
+
+  if (!video->image->condition)
+    return;
+  write_mask (video->image, video->queue, index, index == 0 ? 0 : ends_with_last (video, index) ? n_frames - 1 : n_frames);
+  place_latent (video->image, video->queue, index);
+}
+
+static void
+encode_video (SoraStreamImage *image, SoraQueue *queue, const guint8 *first, const guint8 *last, cl_mem frames)
+{
+  Video pictures = { image, queue, first, last, frames };
+  SoraVaeVideo video = { image->condition ? image->n_latents : 1, frames, image->latent, draw_frames, take_latent, &pictures };
+
+  sora_vae_encode_video (image->encoder, image->state, queue, &video);
+}
+
+/* What CLIP sees of the pictures: rows of the first, then of the last if there is one. @max_bytes: that its weights may take */
 static gboolean
-embed (SoraStreamImage *image, SoraQueue *queue, const guint8 *first, const guint8 *last, GError **error)
+embed (SoraStreamImage *image, SoraQueue *queue, const guint8 *first, const guint8 *last, guint64 max_bytes, GError **error)
 {
   SoraModel *model = image->model;
   guint width = image->width * model->vae.spatial_scale, height = image->height * model->vae.spatial_scale;
   guint dim = model->image_encoder.hidden_size, rows = sora_clip_config_count_tokens (&model->image_encoder);
-  SoraClipEncoder *clip = sora_clip_encoder_new (&model->image_encoder, model->image_encoder_file, image->precision, queue, error);
+  SoraClipEncoder *clip = sora_clip_encoder_new (&model->image_encoder, model->image_encoder_file, image->precision, max_bytes, queue,
+      error);
   gboolean done;
 
   if (!clip)
@@ -158,19 +201,19 @@ embed (SoraStreamImage *image, SoraQueue *queue, const guint8 *first, const guin
     sora_clip_encoder_run (clip, image->clip_state, queue, last, width, height, SORA_MATRIX_AT (image->embeddings, rows * dim, dim));
   done = sora_queue_finish (queue, error);
   sora_clip_encoder_free (clip);
+  sora_queue_clear_streams (queue);
   return done;
 }
 
 gboolean
-sora_stream_image_encode (SoraStreamImage *image, SoraQueue *queue, const guint8 *first, const guint8 *last, cl_mem frames, GError **error)
+sora_stream_image_encode (SoraStreamImage *image, SoraQueue *queue, const guint8 *first, const guint8 *last, cl_mem frames, guint64 max_bytes,
+    GError **error)
 {
-  encode_first (image, queue, first, frames);
-  if (image->condition)
-    encode_condition (image, queue, last, frames);
+  encode_video (image, queue, first, last, frames);
   if (!sora_queue_finish (queue, error))
     return FALSE;
   g_clear_pointer (&image->encoder, sora_vae_free);
-  if (image->embeddings && !embed (image, queue, first, last, error))
+  if (image->embeddings && !embed (image, queue, first, last, max_bytes, error))
     return FALSE;
   drop_encoders (image);
   return TRUE;

@@ -70,7 +70,8 @@ declare_memory (SoraStream *stream, guint tile)
   sora_arena_add (stream->arena, &stream->rgb, (rgb_bytes + sizeof (gfloat) - 1) / sizeof (gfloat));
   sora_arena_add (stream->arena, &stream->flag, 1);
   if (stream->image)
-    sora_stream_image_plan (stream->image, stream->latent_height, stream->latent_width, stream->block_latents, stream->arena);
+    sora_stream_image_plan (stream->image, stream->latent_height, stream->latent_width, stream->block_latents, tile,
+        stream->arena);
   stream->transformer_state = sora_transformer_state_new (&model->transformer, &shape, stream->arena);
 }
 
@@ -99,6 +100,20 @@ sora_stream_count_weight_bytes (SoraStream *stream)
       + sora_resident_get_size (stream->experts[0]) + sora_resident_get_size (stream->experts[1]);
 }
 
+guint64
+sora_stream_count_own_bytes (SoraStream *stream)
+{
+  return (stream->arena ? sora_arena_get_size (stream->arena) : 0) + sora_queue_get_stream_size (stream->queue)
+      + sora_queue_get_scratch_size (stream->queue);
+}
+
+/* That the weights take with which an image is encoded, before others come */
+static guint64
+count_encoder_bytes (SoraStream *stream)
+{
+  return stream->image ? sora_stream_image_get_weight_bytes (stream->image) : 0;
+}
+
 /* Bytes that are left to the weights, which come one after the other, as the files have them; where they cannot but be streamed, half of the
  * memory */
 static guint64
@@ -107,7 +122,7 @@ room_for_weights (SoraStream *stream)
   guint64 bytes = MAX (sora_weight_file_get_bytes (stream->model->text_encoder_file),
       sora_weight_file_get_bytes (stream->model->transformer_file));
 
-  return MIN (bytes, sora_stream_max_memory (stream) / 2);
+  return MAX (MIN (bytes, sora_stream_max_memory (stream) / 2), count_encoder_bytes (stream));
 }
 
 /* Whether what was declared goes into the memory beside the weights, and the VAE's largest map into one piece of it. */
@@ -117,9 +132,14 @@ fits_memory (SoraStream *stream)
   SoraDevice *device = sora_queue_get_device (stream->queue);
   guint64 largest = sora_vae_decoder_state_get_largest (stream->decoder_state);
   guint64 bytes = sora_arena_get_size (stream->arena) + sora_stream_count_weight_bytes (stream) + room_for_weights (stream);
+  guint64 host = sora_vae_decoder_state_get_host_size (stream->decoder_state);
 
+  if (stream->image) {
+    largest = MAX (largest, sora_stream_image_get_largest (stream->image));
+    host = MAX (host, sora_stream_image_get_host_size (stream->image));
+  }
   if (device->type == CL_DEVICE_TYPE_CPU)
-    bytes += sora_vae_decoder_state_get_host_size (stream->decoder_state);
+    bytes += host;
   return bytes <= sora_stream_max_memory (stream) && largest <= G_MAXINT32 && largest * sizeof (gfloat) <= device->max_allocation;
 }
 
@@ -152,6 +172,20 @@ plan_with_best_tile (SoraStream *stream)
   plan_with_tile (stream, best);
 }
 
+/* All that is there while an image is encoded has to fit. */
+static gboolean
+check_image (SoraStream *stream, GError **error)
+{
+  guint64 bytes = sora_arena_get_size (stream->arena) + sora_stream_count_weight_bytes (stream) + count_encoder_bytes (stream);
+
+  if (!stream->image || bytes <= sora_stream_max_memory (stream))
+    return TRUE;
+  g_set_error (error, SORA_DEVICE_ERROR, SORA_DEVICE_ERROR_NO_MEMORY, "To encode the image takes %" G_GUINT64_FORMAT " MiB, and %"
+      G_GUINT64_FORMAT " MiB may be taken; allow more memory, or ask for a smaller size or a shorter clip", (bytes >> 20) + 1,
+      sora_stream_max_memory (stream) >> 20);
+  return FALSE;
+}
+
 /* Declared, and declared again until it fits where the VAE's tiles are to be chosen; then all is allocated at once. */
 gboolean
 sora_stream_plan_memory (SoraStream *stream, GError **error)
@@ -162,5 +196,5 @@ sora_stream_plan_memory (SoraStream *stream, GError **error)
     plan_with_tile (stream, stream->options->vae_tile);
   else
     plan_with_best_tile (stream);
-  return check_maps (stream, error) && sora_arena_commit (stream->arena, error);
+  return check_maps (stream, error) && check_image (stream, error) && sora_arena_commit (stream->arena, error);
 }

@@ -13,7 +13,8 @@ void sora_stream_drop_memory (SoraStream *stream);
 /* Of the device's memory, bytes that may be used */
 guint64 sora_stream_max_memory (SoraStream *stream);
 
-/* Of the parts that the stream has taken */
+/* Of the parts that the stream has taken; and of all else that it has on the device */
 guint64 sora_stream_count_weight_bytes (SoraStream *stream);
+guint64 sora_stream_count_own_bytes (SoraStream *stream);
 
 G_END_DECLS

@@ -46,6 +46,7 @@ stream_set_up (SoraStream *stream, SoraDevice *device, GCancellable *cancellable
   if (!stream->queue)
     return FALSE;
   sora_queue_set_cancellable (stream->queue, cancellable);
+  sora_text_encoder_expect (&stream->model->text_encoder, stream->queue);
   if (!sora_stream_load_weights (stream, cancellable, error) || !sora_stream_plan_memory (stream, error)
       || !sora_stream_encode_image (stream, error) || !sora_stream_encode_prompts (stream, cancellable, error)
       || !sora_stream_load_expert (stream, 0, cancellable, error))
@@ -205,7 +206,7 @@ sora_stream_get_work (SoraStream *stream)
 void
 sora_stream_get_memory (SoraStream *stream, guint64 *stream_bytes, guint64 *weight_bytes)
 {
-  *stream_bytes = sora_arena_get_size (stream->arena) + sora_queue_get_stream_size (stream->queue);
+  *stream_bytes = sora_stream_count_own_bytes (stream);
   *weight_bytes = sora_stream_count_weight_bytes (stream);
 }
 

@@ -47,6 +47,7 @@ typedef enum {
  * @SORA_STREAM_ERROR_OPTION: an option is out of its range, or does not fit the model
  * @SORA_STREAM_ERROR_PROMPT: a prompt is not UTF-8, or longer than can be tokenized
  * @SORA_STREAM_ERROR_NUMERIC: a block's latents are not finite
+ * @SORA_STREAM_ERROR_LORAS: LoRAs that were set could not be put on the device; those before stay, and the next call goes on with them
  *
  * A cancelled call returns %G_IO_ERROR_CANCELLED instead.
  */
@@ -54,6 +55,7 @@ typedef enum {
   SORA_STREAM_ERROR_OPTION,
   SORA_STREAM_ERROR_PROMPT,
   SORA_STREAM_ERROR_NUMERIC,
+  SORA_STREAM_ERROR_LORAS,
 } SoraStreamError;
 
 #define SORA_DEVICE_ERROR (sora_device_error_quark ())

@@ -86,11 +86,11 @@ SORA_API void sora_stream_options_set_precision (SoraStreamOptions *options, Sor
 /* When the text encoder's weights are on the device; the frames are the same. */
 SORA_API void sora_stream_options_set_text_encoder_policy (SoraStreamOptions *options, SoraTextEncoderPolicy policy);
 /* Bytes of the device's memory that the stream and the model's weights may take; 0: nine tenths of what it has. Weights that do not fit are
- * streamed from the file whenever they are used. The frames are the same. Weights that another stream holds already are shared as they are;
- * what CLBlast takes for itself is not counted. */
+ * streamed from the file whenever they are used. The frames are the same. All buffers of the device count, also for a moment; weights that
+ * another stream holds already are shared as they are. */
 SORA_API void sora_stream_options_set_max_memory (SoraStreamOptions *options, guint64 bytes);
-/* -1, 0, or 16 to 16384 pixels: the side, at most, of the parts of the picture that Wan's VAE decodes one after the other. The frames are the same,
- * bit for bit; smaller tiles take less device memory and more work. 0 = the whole picture at once; -1 = as large as the
+/* -1, 0, or 16 to 16384 pixels: the side, at most, of the parts of the picture that Wan's VAE decodes, and encodes an image in, one after the other. The
+ * frames are the same, bit for bit; smaller tiles take less device memory and more work. 0 = the whole picture at once; -1 = as large as the
  * device's memory, or of it what may be used, lets them be. Other VAEs take little memory and have no tiles. */
 SORA_API void sora_stream_options_set_vae_tile (SoraStreamOptions *options, gint pixels);
 /* Whether time and work of every kernel are recorded for sora_stream_get_profile(); costs a little speed. */
@@ -195,8 +195,9 @@ SORA_API void sora_stream_set_guidance_scale (SoraStream *stream, gdouble scale)
  * @paths, @weights: as in sora_stream_options_set_loras()
  *
  * Changes the LoRAs from the next block that is begun; without them the weights are again those of the model, bit by bit. Only what changes is
- * put on the device anew, in the call that begins that block, beside what was there until then. Any thread. A file that does not fit changes
- * nothing and returns %FALSE with an error. If the device has no room, sora_stream_next_block() fails once, and goes on without the change.
+ * put on the device anew, in the call that begins that block, beside what was there until then; if the memory has no room for both, all of it is,
+ * after that has gone. Any thread. A file that does not fit changes nothing and returns %FALSE with an error. If it fails for want of memory
+ * all the same, sora_stream_next_block() gives %SORA_STREAM_ERROR_LORAS once, and the call after it goes on without the change.
  */
 SORA_API gboolean sora_stream_set_loras (SoraStream *stream, const gchar *const *paths, const gdouble *weights, GError **error);
 

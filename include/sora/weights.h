@@ -14,6 +14,8 @@ G_BEGIN_DECLS
  * @SORA_WEIGHT_TYPE_FP16: 2 bytes; exact for files in F16
  * @SORA_WEIGHT_TYPE_BF16: 2 bytes; exact for files in BF16
  * @SORA_WEIGHT_TYPE_Q8: 34 bytes for 32 weights, whole numbers of 8 bits with one scale; exact for files in Q8_0, Q5_0 and Q4_0
+ * @SORA_WEIGHT_TYPE_Q4: 22 bytes for 32 weights, whole numbers of 4 bits with a scale and an offset; what auto has files in Q4_0, Q4_1 and
+ *   Q4_K as, exactly. Cannot be asked for.
  *
  * What the matrices of the text encoder and the transformer are stored as. Sums are in single precision with each of them; what is not a
  * matrix (biases, norms) is fp32 always, and so is the VAE. What is multiplied in bf16 (#SoraPrecision) is stored as bf16.
@@ -24,6 +26,7 @@ typedef enum {
   SORA_WEIGHT_TYPE_FP16,
   SORA_WEIGHT_TYPE_BF16,
   SORA_WEIGHT_TYPE_Q8,
+  SORA_WEIGHT_TYPE_Q4,
 } SoraWeightType;
 
 /**

@@ -68,6 +68,7 @@ static inline void
 load_queries (global const float *q, uint stride, int count, float scale, float *qt)
 {
   vec r[WIDTH];
+#pragma unroll 1
   for (int part = 0; part < 2; part++) {
     for (int d = 0; d + WIDTH <= HEAD_DIM; d += WIDTH) {
       for (int i = 0; i < WIDTH; i++)
@@ -87,6 +88,7 @@ static inline void
 store_output (const float *o, vec sum0, vec sum1, global float *out, uint stride, int count)
 {
   vec r[WIDTH];
+#pragma unroll 1
   for (int part = 0; part < 2; part++) {
     const vec inverse = 1.0f / (part ? sum1 : sum0);
     for (int d = 0; d + WIDTH <= HEAD_DIM; d += WIDTH) {
@@ -210,7 +212,7 @@ attention (global const float *q, uint4 q_row, global const float *k, uint4 k_ro
   float qt[HEAD_DIM * QUERIES] __attribute__ ((aligned (64)));
   float o[HEAD_DIM * QUERIES] __attribute__ ((aligned (64)));
   float s[KEYS * QUERIES] __attribute__ ((aligned (64)));
-  vec maximum0 = -1e30f, maximum1 = -1e30f, sum0 = 0.0f, sum1 = 0.0f;
+  vec maximum[2] = { -1e30f, -1e30f }, sum[2] = { 0.0f, 0.0f }, factor[2];
 
   q += q_row.x + batch * q_row.z + (size_t) first * q_row.y + head * HEAD_DIM;
   k += k_row.x + batch * k_row.z + head * HEAD_DIM;
@@ -228,9 +230,10 @@ attention (global const float *q, uint4 q_row, global const float *k, uint4 k_ro
       add_bias (bias + key, n_queries, count, s);
     if (has_key_offset)
       add_key_offset (key_offset + key, count, s);
-    const vec factor0 = softmax (s, 0, count, &maximum0, &sum0);
-    const vec factor1 = softmax (s, 1, count, &maximum1, &sum1);
-    accumulate (v + (size_t) key * v_row.y, v_row.y, count, s, factor0, factor1, o);
+#pragma unroll 1
+    for (int part = 0; part < 2; part++)
+      factor[part] = softmax (s, part, count, &maximum[part], &sum[part]);
+    accumulate (v + (size_t) key * v_row.y, v_row.y, count, s, factor[0], factor[1], o);
   }
-  store_output (o, sum0, sum1, out, out_row.y, n_queries);
+  store_output (o, sum[0], sum[1], out, out_row.y, n_queries);
 }

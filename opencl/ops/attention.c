@@ -58,6 +58,20 @@ plan_group (SoraDevice *device, guint head_dim)
   return (Plan) { "attention-group", g_intern_string (options), queries, group };
 }
 
+static Plan
+make_plan (SoraDevice *device, guint head_dim)
+{
+  return device->linear_kind == SORA_LINEAR_PACKED ? plan_vector (device, head_dim) : plan_group (device, head_dim);
+}
+
+void
+sora_attention_expect (SoraQueue *queue, guint head_dim)
+{
+  Plan plan = make_plan (sora_queue_get_device (queue), head_dim);
+
+  sora_queue_expect (queue, plan.program, plan.options);
+}
+
 static cl_uint4
 pack (SoraMatrix matrix, guint batch_stride)
 {
@@ -68,8 +82,7 @@ void
 sora_attention_run (SoraQueue *queue, const SoraAttention *a)
 {
   SoraDevice *device = sora_queue_get_device (queue);
-  Plan plan = device->linear_kind == SORA_LINEAR_PACKED ? plan_vector (device, a->head_dim)
-      : plan_group (device, a->head_dim);
+  Plan plan = make_plan (device, a->head_dim);
   guint tiles = (a->n_query + plan.queries - 1) / plan.queries;
   guint64 tile_flops = 4 * (guint64) plan.queries * a->n_key * a->head_dim * a->heads * a->batch;
   guint most = CLAMP (LAUNCH_FLOPS * device->compute_units / MAX (tile_flops, 1), 1, tiles);

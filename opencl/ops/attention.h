@@ -20,5 +20,7 @@ typedef struct {
 /* @out must not overlap the others. A NaN in a query, key or value makes what depends on it NaN. Large problems take several launches, so that
  * none lasts long. */
 void sora_attention_run (SoraQueue *queue, const SoraAttention *attention);
+/* Builds the program meanwhile: see sora_queue_expect(). */
+void sora_attention_expect (SoraQueue *queue, guint head_dim);
 
 G_END_DECLS

@@ -17,6 +17,7 @@ combine (global const float *x, global const float *p, global const float *n, gl
   n += offset.z;
   e += offset.w;
   y += y_offset;
+#pragma unroll 1
   for (uint i = begin + get_local_id (0) * WIDTH; i < whole; i += GROUP * WIDTH) {
     vec v = weight.x * LOAD (0, x + i);
     v += weight.y * LOAD (0, p + i);
@@ -24,6 +25,7 @@ combine (global const float *x, global const float *p, global const float *n, gl
     v += weight.w * LOAD (0, e + i);
     STORE (v, 0, y + i);
   }
+REST_LOOP
   for (uint i = whole + get_local_id (0); i < end; i += GROUP) {
     float v = weight.x * x[i];
     v += weight.y * p[i];

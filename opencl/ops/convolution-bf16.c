@@ -219,7 +219,7 @@ sora_convolution_bf16_run (SoraQueue *queue, const SoraConvolution *conv, const 
   cl_int2 panels = { { d.panels, conv->panels } };
   cl_int n_runs = conv->n_runs, n_steps = divide_up (conv->run_length, STEP), relu = epilogue != NULL && epilogue->relu;
   cl_mem residual = epilogue != NULL ? epilogue->residual.mem : NULL;
-  SoraLaunch launch = { "bf16+convolution-tile+convolution-bf16", conv->tile->options, "convolution_bf16", 2 };
+  SoraLaunch launch = { SORA_CONVOLUTION_BF16_PROGRAM, conv->tile->options, "convolution_bf16", 2 };
 
   if (residual != NULL)
     residual_map = sora_feature_map_strides (&epilogue->residual);

@@ -12,6 +12,10 @@ typedef struct {
   const gchar *options;
 } SoraConvolutionTile;
 
+#define SORA_CONVOLUTION_PROGRAM "convolution-tile+convolution"
+#define SORA_CONVOLUTION_WINOGRAD_PROGRAM "convolution-tile+convolution-winograd"
+#define SORA_CONVOLUTION_BF16_PROGRAM "bf16+convolution-tile+convolution-bf16"
+
 struct _SoraConvolution {
   SoraConvolutionShape shape;   /* without zeros */
   gboolean winograd;

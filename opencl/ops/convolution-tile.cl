@@ -43,6 +43,7 @@ store_vector (VEC v, global const float *bias, global const float *residual, glo
   } else {
     float lanes[VECTOR];
     VSTORE (v, 0, lanes);
+#pragma clang loop vectorize(disable) interleave(disable) unroll(disable)
     for (int i = 0; i < left; i++) {
       float lane = lanes[i] + (residual ? residual[i] : 0);
       y[i] = relu && lane < 0 ? 0 : lane;

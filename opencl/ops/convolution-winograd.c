@@ -120,7 +120,7 @@ sora_convolution_winograd_run (SoraQueue *queue, const SoraConvolution *conv, co
   cl_int4 channels = { { s->in_channels, chunk_channels (conv), conv->panels, s->kernel_time - 1 } };
   cl_int relu = epilogue != NULL && epilogue->relu, patches_per_item = (groups + items - 1) / items * group;
   cl_mem residual = epilogue != NULL ? epilogue->residual.mem : NULL;
-  SoraLaunch launch = { "convolution-tile+convolution-winograd", conv->tile->options, "convolution_winograd", 2 };
+  SoraLaunch launch = { SORA_CONVOLUTION_WINOGRAD_PROGRAM, conv->tile->options, "convolution_winograd", 2 };
 
   if (residual != NULL)
     residual_map = sora_feature_map_strides (&epilogue->residual);

@@ -195,6 +195,14 @@ choose_way (SoraConvolution *conv, SoraDevice *device, SoraConvolutionPrecision 
     conv->tile = conv->winograd ? sora_convolution_winograd_tile (device, s->out_channels) : choose_tile (device, s->out_channels);
 }
 
+static const gchar *
+get_program (const SoraConvolution *conv)
+{
+  if (conv->unit)
+    return SORA_CONVOLUTION_BF16_PROGRAM;
+  return conv->winograd ? SORA_CONVOLUTION_WINOGRAD_PROGRAM : SORA_CONVOLUTION_PROGRAM;
+}
+
 SoraConvolution *
 sora_convolution_new (SoraQueue *queue, const SoraConvolutionShape *shape, SoraConvolutionPrecision precision, const gfloat *weight,
     const gfloat *bias, GError **error)
@@ -207,6 +215,7 @@ sora_convolution_new (SoraQueue *queue, const SoraConvolutionShape *shape, SoraC
   *s = *shape;
   set_defaults (s);
   choose_way (conv, sora_queue_get_device (queue), precision);
+  sora_queue_expect (queue, get_program (conv), conv->tile->options);
   panel = conv->tile->vector * conv->tile->vectors;
   conv->panels = (s->out_channels + panel - 1) / panel;
   padded = g_new0 (gfloat, s->time_scale * conv->panels * panel);
@@ -282,7 +291,7 @@ run_runs (SoraQueue *queue, const SoraConvolution *conv, const SoraFeatureMap *x
   cl_int4 size = { { positions, height, width, s->out_channels } }, residual_map = { { 0 } };
   cl_int n_runs = conv->n_runs, run_length = conv->run_length, relu = epilogue != NULL && epilogue->relu, tiles;
   cl_mem residual = epilogue != NULL ? epilogue->residual.mem : NULL;
-  SoraLaunch launch = { "convolution-tile+convolution", conv->tile->options, "convolution", 3 };
+  SoraLaunch launch = { SORA_CONVOLUTION_PROGRAM, conv->tile->options, "convolution", 3 };
 
   if (residual != NULL)
     residual_map = sora_feature_map_strides (&epilogue->residual);

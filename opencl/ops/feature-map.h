@@ -20,9 +20,6 @@ typedef struct {
   guint height, width, channels;
 } SoraFeatureMap;
 
-/* The small operations on pixels are one program: each further one costs a start about 0.15 s with empty caches. */
-#define SORA_PIXEL_PROGRAM "tanh-clamp+pixel-shuffle"
-
 /* floats from one row to the next, and from one frame to the next */
 static inline guint
 sora_feature_map_row (const SoraFeatureMap *map)

@@ -26,27 +26,33 @@ layer_norm (global const float *x, uint2 x_row, global float *y, uint2 y_row, ui
   shift += frame_vector (shift_frames, row);
 
   vec sums = 0.0f;
+#pragma unroll 1
   for (uint c = first; c < whole; c += GROUP * WIDTH)
     sums += LOAD (0, x + c);
   float sum = sum_elements (sums);
+REST_LOOP
   for (uint c = rest; c < columns; c += GROUP)
     sum += x[c];
   const float mean = sum_group (sum, scratch) / columns;
 
   vec squares = 0.0f;
+#pragma unroll 1
   for (uint c = first; c < whole; c += GROUP * WIDTH) {
     const vec v = LOAD (0, x + c) - mean;
     squares = fma (v, v, squares);
   }
   sum = sum_elements (squares);
+REST_LOOP
   for (uint c = rest; c < columns; c += GROUP)
     sum = fma (x[c] - mean, x[c] - mean, sum);
   const float factor = 1.0f / sqrt (sum_group (sum, scratch) / columns + eps);
 
+#pragma unroll 1
   for (uint c = first; c < whole; c += GROUP * WIDTH) {
     const vec v = (LOAD (0, x + c) - mean) * factor;
     STORE (fma (v, factors.x + factors.y * LOAD (0, gain + c), factors.z * LOAD (0, shift + c)), 0, y + c);
   }
+REST_LOOP
   for (uint c = rest; c < columns; c += GROUP)
     y[c] = fma ((x[c] - mean) * factor, factors.x + factors.y * gain[c], factors.z * shift[c]);
 }

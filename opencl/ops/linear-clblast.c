@@ -51,6 +51,27 @@ get_scratch (SoraQueue *queue, const SoraLinear *linear, SoraMatrix x, cl_uint m
   part->product = sora_queue_scratch (queue, SORA_SCRATCH_RESULT, (part->product_offset + (gsize) m * linear->n) * sizeof (gfloat));
 }
 
+/* Rows of the weight that are multiplied at a time: unpacked ones fill a slab. */
+static cl_uint
+count_step (const SoraLinear *linear)
+{
+  gsize row = linear->k * sizeof (gfloat);
+
+  return linear->type == SORA_WEIGHT_TYPE_FP32 ? linear->n : MIN (linear->n, MAX (SLAB / row, 1));
+}
+
+/* Of an input that does not begin at 0, which CLBlast may have to copy */
+void
+sora_linear_clblast_predict (SoraQueue *queue, const SoraLinear *linear, cl_uint m, gsize sizes[SORA_N_SCRATCHES])
+{
+  const SoraMatrix x = { .offset = 1, .stride = linear->k };
+  cl_uint step = count_step (linear);
+  gsize bytes = MAX (count_temp (queue, linear, x, m, step), count_temp (queue, linear, x, m, linear->n % step));
+
+  sizes[SORA_SCRATCH_RESULT] = bytes + sizeof (gfloat) + (gsize) m * linear->n * sizeof (gfloat);
+  sizes[SORA_SCRATCH_WEIGHT] = linear->type == SORA_WEIGHT_TYPE_FP32 ? 0 : step * (gsize) linear->k * sizeof (gfloat);
+}
+
 static void
 multiply (SoraQueue *queue, const SoraLinear *linear, SoraMatrix x, cl_uint m, const Part *part)
 {
@@ -101,9 +122,8 @@ unpack (SoraQueue *queue, const SoraLinear *linear, const Part *part)
 static Part
 multiply_slabs (SoraQueue *queue, const SoraLinear *linear, SoraMatrix x, cl_uint m)
 {
-  gsize row = linear->k * sizeof (gfloat);
-  cl_uint step = MIN (linear->n, MAX (SLAB / row, 1));
-  Part part = { .n = step, .weight = sora_queue_scratch (queue, SORA_SCRATCH_WEIGHT, step * row) };
+  cl_uint step = count_step (linear);
+  Part part = { .n = step, .weight = sora_queue_scratch (queue, SORA_SCRATCH_WEIGHT, step * (gsize) linear->k * sizeof (gfloat)) };
 
   get_scratch (queue, linear, x, m, &part);
   for (; part.first < linear->n && !sora_queue_has_failed (queue); part.first += step) {

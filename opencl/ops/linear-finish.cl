@@ -64,6 +64,7 @@ load_some (global const float *from, uint count)
 
   if (count >= WIDTH)
     return LOAD (0, from);
+#pragma clang loop vectorize(disable) interleave(disable) unroll(disable)
   for (uint i = 0; i < WIDTH; i++)
     values[i] = i < count ? from[i] : 0.0f;
   return LOAD (0, values);
@@ -79,6 +80,7 @@ store_some (VECTOR v, global float *to, uint count)
     return;
   }
   STORE (v, 0, values);
+#pragma clang loop vectorize(disable) interleave(disable) unroll(disable)
   for (uint i = 0; i < count; i++)
     to[i] = values[i];
 }

@@ -37,6 +37,8 @@ typedef struct {
   SORA_ARG ((e).gate.rows_per_frame), SORA_ARG ((e).gate.n_frames), \
   SORA_ARG ((e).residual.mem), SORA_ARG ((e).residual.offset), SORA_ARG ((e).residual.stride)
 
+/* The scratch memory of a product with @m rows, bytes of each kind */
+void sora_linear_clblast_predict (SoraQueue *queue, const SoraLinear *linear, cl_uint m, gsize sizes[SORA_N_SCRATCHES]);
 /* The product by CLBlast, then the epilogue as a kernel of its own. */
 void sora_linear_clblast_run (SoraQueue *queue, const SoraLinear *linear, SoraMatrix x, SoraMatrix y, cl_uint m,
     const SoraEpilogueArgs *epilogue);

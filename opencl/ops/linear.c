@@ -186,6 +186,13 @@ pack_numbers (const SoraLinear *linear, guint n_parts, const SoraTensor *const *
   }
 }
 
+static void
+pack_q4 (const SoraLinear *linear, guint n_parts, const SoraTensor *const *weights, guint64 first, guint64 count, guint8 *packed)
+{
+  for (guint64 row = 0; row < count; row += linear->panel, packed += panel_size (linear))
+    sora_pack_q4 (n_parts, weights, first + row, linear->k, linear->panel, packed);
+}
+
 /* Rows of a weight that one thread packs */
 typedef struct {
   const SoraLinear *linear;
@@ -201,7 +208,7 @@ typedef struct {
 static Slab *
 slab_new (const SoraLinear *linear, guint n_parts, const SoraTensor *const *weights, guint64 step)
 {
-  gboolean stored = is_stored (linear->type, n_parts, weights);
+  gboolean stored = linear->type == SORA_WEIGHT_TYPE_Q4 || is_stored (linear->type, n_parts, weights);
   Slab *slab = g_new (Slab, 1);
 
   *slab = (Slab) { linear, n_parts, weights,
@@ -226,7 +233,9 @@ pack_slab (gpointer data, gpointer unused)
 {
   Slab *slab = data;
 
-  if (slab->plain)
+  if (slab->linear->type == SORA_WEIGHT_TYPE_Q4)
+    pack_q4 (slab->linear, slab->n_parts, slab->weights, slab->first, slab->count, slab->packed);
+  else if (slab->plain)
     pack_numbers (slab->linear, slab->n_parts, slab->weights, slab->first, slab->count, slab->plain, slab->scales, slab->packed);
   else
     pack_stored (slab->linear, slab->n_parts, slab->weights, slab->first, slab->count, slab->packed);
@@ -348,7 +357,7 @@ linear_new (SoraDevice *device, SoraWeightType wanted, SoraPrecision precision, 
   g_atomic_ref_count_init (&linear->ref_count);
   linear->kind = sora_tune_lookup (device, n, k);
   linear->unit = linear->kind == SORA_LINEAR_PACKED ? choose_unit (device, type, precision, n_parts, weights) : SORA_MATRIX_UNIT_NONE;
-  linear->type = linear->unit ? SORA_WEIGHT_TYPE_BF16 : type;
+  linear->type = sora_weight_type_with_unit (type, precision, linear->unit != SORA_MATRIX_UNIT_NONE, n_parts, weights);
   linear->n = n;
   linear->k = k;
   linear->panel = linear->kind == SORA_LINEAR_PACKED ? tile->panel : 1;
@@ -380,6 +389,8 @@ linear_with_bias (SoraQueue *queue, SoraWeightType type, SoraPrecision precision
   if (!measure (n_parts, weights, biases, &n, &k, error))
     return NULL;
   linear = linear_new (sora_queue_get_device (queue), type, precision, n_parts, weights, n, k);
+  if (linear->kind == SORA_LINEAR_PACKED)
+    sora_queue_expect (queue, linear->program, linear->options);
   linear->bias = sora_queue_alloc (queue, bias_size (linear));
   linear->size = bias_size (linear);
   if (linear->bias)
@@ -429,15 +440,19 @@ sora_linear_new_streamed (SoraQueue *queue, SoraWeightType type, SoraPrecision p
 
 guint64
 sora_linear_predict_size (SoraDevice *device, SoraWeightType type, SoraPrecision precision, guint n_parts,
-    const SoraTensor *const *weights)
+    const SoraTensor *const *weights, guint64 *bias)
 {
   SoraLinear *linear;
   guint64 n, k, size;
 
+  if (bias)
+    *bias = 0;
   if (!measure (n_parts, weights, NULL, &n, &k, NULL))
     return 0;
   linear = linear_new (device, type, precision, n_parts, weights, n, k);
   size = weight_size (linear);
+  if (bias)
+    *bias = bias_size (linear);
   sora_linear_free (linear);
   return size;
 }
@@ -527,13 +542,28 @@ choose_bf16_spans (SoraDevice *device, gsize blocks, gsize panels, cl_uint *row_
   *row_span = (blocks + row_spans - 1) / row_spans;
 }
 
+/* Blocks of rows of an input of @m rows */
+static gsize
+count_bf16_blocks (const SoraLinear *linear, cl_uint m)
+{
+  return (m + bf16_rows[linear->unit] - 1) / bf16_rows[linear->unit];
+}
+
+/* Bytes of @blocks of rows in bf16 */
+static gsize
+rounded_size (const SoraLinear *linear, gsize blocks)
+{
+  gsize steps = (linear->k + SORA_PAIRS_STEP - 1) / SORA_PAIRS_STEP;
+
+  return blocks * bf16_rows[linear->unit] * steps * SORA_PAIRS_STEP * sizeof (guint16);
+}
+
 /* X in bf16, as linear_bf16() takes it, of @blocks of rows */
 static cl_mem
 bf16_round (SoraQueue *queue, const SoraLinear *linear, SoraMatrix x, cl_uint m, gsize blocks)
 {
   gsize steps = (linear->k + SORA_PAIRS_STEP - 1) / SORA_PAIRS_STEP;
-  cl_mem rounded = sora_queue_scratch (queue, SORA_SCRATCH_INPUT,
-      blocks * bf16_rows[linear->unit] * steps * SORA_PAIRS_STEP * sizeof (guint16));
+  cl_mem rounded = sora_queue_scratch (queue, SORA_SCRATCH_INPUT, rounded_size (linear, blocks));
   SoraLaunch launch = {
     .program = linear->program, .options = linear->options, .kernel = "linear_bf16_round",
     .dims = 2, .global = { blocks, (steps + BF16_CHUNK_STEPS - 1) / BF16_CHUNK_STEPS }, .local = { 1, 1 },
@@ -549,7 +579,7 @@ bf16_round (SoraQueue *queue, const SoraLinear *linear, SoraMatrix x, cl_uint m,
 static void
 bf16_run (SoraQueue *queue, const SoraLinear *linear, SoraMatrix x, SoraMatrix y, cl_uint m, const SoraEpilogueArgs *epilogue)
 {
-  gsize blocks = (m + bf16_rows[linear->unit] - 1) / bf16_rows[linear->unit], panels = padded_n (linear) / linear->panel;
+  gsize blocks = count_bf16_blocks (linear, m), panels = padded_n (linear) / linear->panel;
   SoraLaunch launch = {
     .program = linear->program, .options = linear->options, .kernel = "linear_bf16", .dims = 2, .local = { 1, 1 },
     .flops = (guint64) 2 * m * linear->n * linear->k,
@@ -615,6 +645,27 @@ run_streamed (SoraQueue *queue, const SoraLinear *linear, SoraMatrix x, SoraMatr
   sora_weight_file_forget (linear->file);
   run_resident (queue, &here, x, y, m, epilogue);
   sora_queue_end_stream (queue);
+}
+
+/* Whether an input is rounded in a launch of its own depends on how work is divided; here it counts as if it always were. */
+void
+sora_linear_predict_scratch (SoraQueue *queue, SoraWeightType type, SoraPrecision precision, guint n_parts,
+    const SoraTensor *const *weights, guint rows, gsize sizes[SORA_N_SCRATCHES])
+{
+  gsize own[SORA_N_SCRATCHES] = { 0 };
+  SoraLinear *linear;
+  guint64 n, k;
+
+  if (rows == 0 || !measure (n_parts, weights, NULL, &n, &k, NULL))
+    return;
+  linear = linear_new (sora_queue_get_device (queue), type, precision, n_parts, weights, n, k);
+  if (linear->unit)
+    own[SORA_SCRATCH_INPUT] = rounded_size (linear, count_bf16_blocks (linear, rows));
+  else if (linear->kind == SORA_LINEAR_CLBLAST)
+    sora_linear_clblast_predict (queue, linear, rows, own);
+  for (guint i = 0; i < SORA_N_SCRATCHES; i++)
+    sizes[i] = MAX (sizes[i], own[i]);
+  sora_linear_free (linear);
 }
 
 void

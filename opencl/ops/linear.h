@@ -45,9 +45,12 @@ SoraLinear *sora_linear_new (SoraQueue *queue, SoraWeightType type, SoraPrecisio
  */
 SoraLinear *sora_linear_new_streamed (SoraQueue *queue, SoraWeightType type, SoraPrecision precision, SoraWeightFile *file, guint n_parts,
     const SoraTensor *const *weights, const SoraTensor *const *biases, GError **error);
-/* Bytes that the weight takes on @device, without the bias; of shapes that do not agree any number. Any thread. */
+/* Bytes that the weight takes on @device, and of *@bias (out) (nullable) the bias; of shapes that do not agree any number. Any thread. */
 guint64 sora_linear_predict_size (SoraDevice *device, SoraWeightType type, SoraPrecision precision, guint n_parts,
-    const SoraTensor *const *weights);
+    const SoraTensor *const *weights, guint64 *bias);
+/* Raises @sizes to the scratch memory that a product with @rows rows takes of @queue, bytes; of shapes that do not agree not at all. */
+void sora_linear_predict_scratch (SoraQueue *queue, SoraWeightType type, SoraPrecision precision, guint n_parts,
+    const SoraTensor *const *weights, guint rows, gsize sizes[SORA_N_SCRATCHES]);
 /* Whether it needs the tensors that it was made of. */
 gboolean sora_linear_is_streamed (const SoraLinear *linear);
 /* Another holder. Any thread. */

@@ -8,14 +8,15 @@ modulation (global const float *table, global const float *embedding, uint2 embe
     uint n_frames, global float *out, uint columns)
 {
   const uint frame = get_group_id (0), layer = get_group_id (1), whole = columns / WIDTH * WIDTH;
-  uint row[16];
+  const uint *row = (const uint *) &rows;
 
-  vstore16 (rows, 0, row);
   table += (size_t) layer * columns;
   embedding += embedding_row.x + (size_t) row[frame] * embedding_row.y;
   out += ((size_t) layer * n_frames + first_frame + frame) * columns;
+#pragma unroll 1
   for (uint c = get_local_id (0) * WIDTH; c < whole; c += GROUP * WIDTH)
     STORE (LOAD (0, table + c) + LOAD (0, embedding + c), 0, out + c);
+REST_LOOP
   for (uint c = whole + get_local_id (0); c < columns; c += GROUP)
     out[c] = table[c] + embedding[c];
 }

@@ -84,6 +84,8 @@ sora_pack_get_size (SoraWeightType type, guint64 k, guint width)
 {
   if (type == SORA_WEIGHT_TYPE_Q8)
     return sora_pack_count_blocks (k) * width * (sizeof (guint16) + SORA_BLOCK_VALUES);
+  if (type == SORA_WEIGHT_TYPE_Q4)
+    return sora_pack_count_blocks (k) * width * SORA_Q4_BYTES;
   return k * width * (type == SORA_WEIGHT_TYPE_FP32 ? sizeof (gfloat) : sizeof (guint16));
 }
 
@@ -216,6 +218,35 @@ sora_pack_stored (SoraWeightType type, const guint8 *const *rows, guint64 k, gui
     pack_stored_blocks (rows, k, width, panel);
   else
     pack_stored_numbers (rows, type == SORA_WEIGHT_TYPE_FP32 ? sizeof (gfloat) : sizeof (guint16), k, width, panel);
+}
+
+/* Blocks of one row, to row @row of the panel */
+static void
+place_q4 (const guint8 *blocks, guint64 n_blocks, guint row, guint width, guint8 *panel)
+{
+  for (guint64 i = 0; i < n_blocks; i++, blocks += SORA_Q4_BYTES, panel += width * SORA_Q4_BYTES) {
+    memcpy (panel + 2 * row, blocks, 2);
+    memcpy (panel + 2 * (width + row), blocks + 2, 2);
+    for (guint j = 4; j < SORA_Q4_BYTES; j++)
+      panel[j * width + row] = blocks[j];
+  }
+}
+
+void
+sora_pack_q4 (guint n_parts, const SoraTensor *const *parts, guint64 first_row, guint64 k, guint width, guint8 *panel)
+{
+  guint64 n_blocks = sora_pack_count_blocks (k), part_first = 0;
+  g_autofree guint8 *blocks = g_malloc (n_blocks * SORA_Q4_BYTES);
+
+  memset (panel, 0, sora_pack_get_size (SORA_WEIGHT_TYPE_Q4, k, width));
+  for (guint i = 0; i < n_parts; part_first += parts[i++]->shape[0]) {
+    guint64 from = MAX (first_row, part_first), to = MIN (first_row + width, part_first + parts[i]->shape[0]);
+
+    for (guint64 row = from; row < to; row++) {
+      sora_tensor_get_q4 (parts[i], (row - part_first) * n_blocks, n_blocks, blocks);
+      place_q4 (blocks, n_blocks, row - first_row, width, panel);
+    }
+  }
 }
 
 gsize

@@ -32,6 +32,10 @@ gsize sora_pack_get_size (SoraWeightType type, guint64 k, guint width);
  */
 void sora_pack_panel (SoraWeightType type, const gfloat *rows, const guint16 *scales, guint64 k, guint width, gpointer panel);
 
+/* Rows first_row ... of stacked tensors that have blocks of q4, as a panel: block after block, of each d of all rows, e, s, t, and then [16, width]
+ * bytes. Rows past the last tensor are zeros. */
+void sora_pack_q4 (guint n_parts, const SoraTensor *const *parts, guint64 first_row, guint64 k, guint width, guint8 *panel);
+
 /* The same from rows that are stored as @type already, each wherever it is; @rows: [width], of which %NULL are zeros. */
 void sora_pack_stored (SoraWeightType type, const guint8 *const *rows, guint64 k, guint width, guint8 *panel);
 

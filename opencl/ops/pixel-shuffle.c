@@ -2,6 +2,8 @@
 /* Launches pixel-shuffle.cl, one work-item a pixel. */
 #include "ops/pixel-shuffle.h"
 
+#include "ops/rows.h"
+
 static SoraByteWindow
 get_window (const SoraFeatureMap *map, const SoraByteFrames *rgb)
 {
@@ -11,9 +13,9 @@ get_window (const SoraFeatureMap *map, const SoraByteFrames *rgb)
 }
 
 static SoraLaunch
-make_launch (const gchar *kernel, const SoraByteWindow *window, guint frames)
+make_launch (SoraQueue *queue, const gchar *kernel, const SoraByteWindow *window, guint frames)
 {
-  SoraLaunch launch = { SORA_PIXEL_PROGRAM, NULL, kernel, 3 };
+  SoraLaunch launch = { SORA_ROWS_PROGRAM, sora_rows_options (sora_queue_get_device (queue)), kernel, 3 };
 
   launch.global[0] = window->width;
   launch.global[1] = window->height;
@@ -27,7 +29,7 @@ void
 sora_pixel_shuffle_run (SoraQueue *queue, const SoraFeatureMap *map, const SoraByteFrames *rgb, guint frames)
 {
   SoraByteWindow w = get_window (map, rgb);
-  SoraLaunch launch = make_launch ("pixel_shuffle", &w, frames);
+  SoraLaunch launch = make_launch (queue, "pixel_shuffle", &w, frames);
   cl_int4 strides = sora_feature_map_strides (map), window = { { w.x, w.y, w.left, w.top } };
   cl_int2 size = { { w.frame_width, w.frame_height } };
   cl_int patch = rgb->patch, first = rgb->first, channels = rgb->image_channels;
@@ -41,7 +43,7 @@ void
 sora_pixel_unshuffle_run (SoraQueue *queue, const SoraByteFrames *rgb, const SoraFeatureMap *map, guint frames)
 {
   SoraByteWindow w = get_window (map, rgb);
-  SoraLaunch launch = make_launch ("pixel_unshuffle", &w, frames);
+  SoraLaunch launch = make_launch (queue, "pixel_unshuffle", &w, frames);
   cl_int4 strides = sora_feature_map_strides (map), window = { { w.x, w.y, w.left, w.top } };
   cl_int2 size = { { w.frame_width, w.frame_height } };
   cl_int patch = rgb->patch, first = rgb->first, channels = rgb->image_channels;

@@ -24,6 +24,7 @@ pixel_shuffle (global const float *restrict features, int4 map, int patch, globa
 {
   features += feature_at (map, patch, window);
   rgb += byte_at (first, channels, window, size);
+#pragma clang loop vectorize(disable) interleave(disable) unroll(disable)
   for (int c = 0; c < channels; c++)
     rgb[c] = (uchar) rint (255.0f * clamp ((features[c * patch * patch] - low) / (1.0f - low), 0.0f, 1.0f));
 }
@@ -34,6 +35,7 @@ pixel_unshuffle (global const uchar *restrict rgb, int first, int channels, glob
 {
   features += feature_at (map, patch, window);
   rgb += byte_at (first, channels, window, size);
+#pragma clang loop vectorize(disable) interleave(disable) unroll(disable)
   for (int c = 0; c < channels; c++)
     features[c * patch * patch] = low + (1.0f - low) * (rgb[c] / 255.0f);
 }

@@ -13,16 +13,20 @@ rms_norm (global const float *x, uint2 x_row, global const float *weight, global
   x += x_row.x + (size_t) row * x_row.y;
   y += y_row.x + (size_t) row * y_row.y;
   vec squares = 0.0f;
+#pragma unroll 1
   for (uint c = first; c < whole; c += GROUP * WIDTH) {
     const vec v = LOAD (0, x + c);
     squares = fma (v, v, squares);
   }
   float sum = sum_elements (squares);
+REST_LOOP
   for (uint c = rest; c < columns; c += GROUP)
     sum = fma (x[c], x[c], sum);
   const float factor = 1.0f / sqrt (sum_group (sum, scratch) / columns + eps);
+#pragma unroll 1
   for (uint c = first; c < whole; c += GROUP * WIDTH)
     STORE (LOAD (0, x + c) * factor * LOAD (0, weight + c), 0, y + c);
+REST_LOOP
   for (uint c = rest; c < columns; c += GROUP)
     y[c] = x[c] * factor * weight[c];
 }

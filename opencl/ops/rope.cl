@@ -13,6 +13,7 @@ rope (global const float *x, uint2 x_row, global const float *table, uint first_
   x += x_row.x + (size_t) row * x_row.y;
   y += y_row.x + (size_t) row * y_row.y;
   table += (size_t) (first_row + row % period) * head_dim;
+#pragma unroll 1
   for (uint i = get_local_id (0); i < heads * chunks; i += GROUP) {
     const uint d = i % chunks * WIDTH, c = i / chunks * head_dim + d;
     const vec v = LOAD (0, x + c), turn = LOAD (0, table + d);
@@ -21,6 +22,7 @@ rope (global const float *x, uint2 x_row, global const float *table, uint first_
     turned.odd = v.even * turn.odd + v.odd * turn.even;
     STORE (turned, 0, y + c);
   }
+REST_LOOP
   for (uint i = get_local_id (0); i < heads * pairs; i += GROUP) {
     const uint d = chunks * WIDTH + i % pairs * 2, c = i / pairs * head_dim + d;
     const float x0 = x[c], x1 = x[c + 1];

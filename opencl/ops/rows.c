@@ -26,14 +26,26 @@ sora_rows_group (SoraDevice *device)
   return group;
 }
 
+const gchar *
+sora_rows_options (SoraDevice *device)
+{
+  gchar options[40];
+
+  g_snprintf (options, sizeof options, "-DWIDTH=%u -DGROUP=%u", sora_vector_width (device), sora_rows_group (device));
+  return g_intern_string (options);
+}
+
 SoraLaunch
 sora_rows_launch (SoraQueue *queue, const gchar *kernel, guint columns, guint rows, guint64 flops)
 {
   SoraDevice *device = sora_queue_get_device (queue);
-  guint width = sora_vector_width (device), group = sora_rows_group (device);
-  gchar options[40];
+  guint group = sora_rows_group (device);
 
-  g_snprintf (options, sizeof options, "-DWIDTH=%u -DGROUP=%u", width, group);
-  return (SoraLaunch) { SORA_ROWS_PROGRAM, g_intern_string (options), kernel, 2, { (gsize) columns * group, rows },
-    { group, 1 }, flops };
+  return (SoraLaunch) { SORA_ROWS_PROGRAM, sora_rows_options (device), kernel, 2, { (gsize) columns * group, rows }, { group, 1 }, flops };
+}
+
+void
+sora_rows_expect (SoraQueue *queue)
+{
+  sora_queue_expect (queue, SORA_ROWS_PROGRAM, sora_rows_options (sora_queue_get_device (queue)));
 }

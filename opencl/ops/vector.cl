@@ -11,6 +11,9 @@
 #define AS_UINT PASTE (as_uint, WIDTH)
 #define AS_FLOAT PASTE (as_float, WIDTH)
 typedef PASTE (float, WIDTH) vec;
+/* Before a loop over the elements that do not fill a vector, which are few or none: as compilers unroll it, it costs more than all else of a
+ * small kernel. */
+#define REST_LOOP _Pragma ("clang loop vectorize(disable) interleave(disable) unroll(disable)")
 
 static inline float
 sum4 (float4 x)

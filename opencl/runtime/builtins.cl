@@ -68,6 +68,8 @@ float16 PURE_BUILTIN vload_half16 (size_t, const global half *);
 #define DECLARE_CONVERSIONS(to, from) \
   DECLARE_CONVERSION (to, from, 4) DECLARE_CONVERSION (to, from, 8) DECLARE_CONVERSION (to, from, 16)
 DECLARE_CONVERSIONS (float, char)
+DECLARE_CONVERSIONS (float, uchar)
+DECLARE_CONVERSIONS (int, uchar)
 DECLARE_CONVERSIONS (float, int)
 DECLARE_CONVERSIONS (float, uint)
 DECLARE_CONVERSIONS (uint, ushort)

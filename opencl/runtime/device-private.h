@@ -42,7 +42,9 @@ struct _SoraDevice {
   gboolean matrix_unit_known;
   GMutex lock;                  /* guards all that follows */
   GHashTable *programs;         /* "name|options" → cl_program, built once */
-  guint whole_headers;          /* of them, with PoCL: those that builtins.cl does not suffice for */
+  GHashTable *building;         /* set of those keys: each is being built by some thread, without the lock */
+  GCond built;                  /* one of them less */
+  guint whole_headers;          /* of the programs, with PoCL: those that builtins.cl does not suffice for; atomic */
   GKeyFile *tuning;             /* runtime/tune.h; NULL until the first lookup */
   GHashTable *linear_shapes;    /* set of (n << 32 | k): every linear that was asked about */
 };

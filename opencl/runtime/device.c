@@ -78,12 +78,14 @@ device_new (cl_platform_id platform, cl_device_id id)
 
   g_atomic_ref_count_init (&device->ref_count);
   g_mutex_init (&device->lock);
+  g_cond_init (&device->built);
   device->platform = platform;
   device->id = id;
   device->name = device_string (id, CL_DEVICE_NAME);
   device->platform_name = platform_string (platform, CL_PLATFORM_NAME);
   device->driver = device_string (id, CL_DRIVER_VERSION);
   device->programs = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, release_program);
+  device->building = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   device->linear_shapes = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
   device_query_limits (device);
   device->keeps_programs = g_str_equal (device->platform_name, "Portable Computing Language");
@@ -104,8 +106,10 @@ sora_device_unref (SoraDevice *device)
   if (!g_atomic_ref_count_dec (&device->ref_count))
     return;
   g_hash_table_unref (device->programs);
+  g_hash_table_unref (device->building);
   g_hash_table_unref (device->linear_shapes);
   g_clear_pointer (&device->tuning, g_key_file_unref);
+  g_cond_clear (&device->built);
   g_mutex_clear (&device->lock);
   g_free (device->name);
   g_free (device->platform_name);

@@ -255,6 +255,21 @@ get_limit (void)
   return SORA_MATRIX_UNIT_AMX_BF16;
 }
 
+/* Vectors that are asked for are used whether they gain or not. */
+static gboolean
+is_wanted (SoraMatrixUnit unit)
+{
+  return unit != SORA_MATRIX_UNIT_AVX512_BF16 || get_limit () == unit || gains_by_vectors ();
+}
+
+SoraMatrixUnit
+sora_matrix_unit_expect (void)
+{
+  SoraMatrixUnit unit = MIN (get_limit (), ask_processor ());
+
+  return is_wanted (unit) ? unit : SORA_MATRIX_UNIT_NONE;
+}
+
 static SoraMatrixUnit
 probe (SoraDevice *device)
 {
@@ -267,8 +282,7 @@ probe (SoraDevice *device)
     unit = SORA_MATRIX_UNIT_AVX512_BF16;
   if (unit != SORA_MATRIX_UNIT_AVX512_BF16)
     return unit;
-  /* asked for, it is used whether it gains or not */
-  return (limit == unit || gains_by_vectors ()) && prove (device, unit) ? unit : SORA_MATRIX_UNIT_NONE;
+  return is_wanted (unit) && prove (device, unit) ? unit : SORA_MATRIX_UNIT_NONE;
 }
 
 /* not the device's, which is taken to build a program */

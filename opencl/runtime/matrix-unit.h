@@ -28,7 +28,10 @@ extern const gchar *const sora_matrix_unit_names[];
  */
 SoraMatrixUnit sora_matrix_unit_get (SoraDevice *device);
 
-/* The same, but none if nobody has asked yet. Any thread. */
+/* What a CPU device of this machine is likely to have: only the processor and its system are asked. Any thread. */
+SoraMatrixUnit sora_matrix_unit_expect (void);
+
+/* What sora_matrix_unit_get() has found, but none if nobody has asked yet. Any thread. */
 SoraMatrixUnit sora_matrix_unit_peek (SoraDevice *device);
 
 /* "-DUNIT=2 ...", and what the linears' program needs besides, of a unit that is there */

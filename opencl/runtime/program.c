@@ -91,7 +91,7 @@ store_binary (cl_program program, const gchar *path)
 }
 
 /* For PoCL: with builtins.cl before @source instead of the compiler's own header; NULL if that does not build. The guard of clang's header is
- * what keeps it out; where it has another name, it only declares the same again. device->lock held */
+ * what keeps it out; where it has another name, it only declares the same again. */
 static cl_program
 build_quickly (SoraDevice *device, const gchar *source, const gchar *all_options)
 {
@@ -110,11 +110,10 @@ build_quickly (SoraDevice *device, const gchar *source, const gchar *all_options
     g_debug ("builtins.cl does not suffice: %s", log);
     clReleaseProgram (program);
   }
-  device->whole_headers++;
+  g_atomic_int_inc (&device->whole_headers);
   return NULL;
 }
 
-/* device->lock held */
 static cl_program
 build_source (SoraDevice *device, const gchar *name, const gchar *source, const gchar *options, GError **error)
 {
@@ -140,7 +139,6 @@ build_source (SoraDevice *device, const gchar *name, const gchar *source, const 
   return program;
 }
 
-/* device->lock held */
 static cl_program
 load_or_build (SoraDevice *device, const gchar *name, const gchar *caller_options, GError **error)
 {
@@ -170,6 +168,19 @@ load_or_build (SoraDevice *device, const gchar *name, const gchar *caller_option
   return program;
 }
 
+/* The program of this key; or NULL if it is the caller's to build. Waits for another thread that builds it. device->lock held */
+static cl_program
+take_turn (SoraDevice *device, const gchar *key)
+{
+  cl_program program;
+
+  while (!(program = g_hash_table_lookup (device->programs, key)) && g_hash_table_contains (device->building, key))
+    g_cond_wait (&device->built, &device->lock);
+  if (!program)
+    g_hash_table_add (device->building, g_strdup (key));
+  return program;
+}
+
 cl_program
 sora_program_get (SoraDevice *device, const gchar *name, const gchar *options, GError **error)
 {
@@ -177,11 +188,15 @@ sora_program_get (SoraDevice *device, const gchar *name, const gchar *options, G
   cl_program program;
 
   g_mutex_lock (&device->lock);
-  program = g_hash_table_lookup (device->programs, key);
+  program = take_turn (device, key);
   if (!program) {
+    g_mutex_unlock (&device->lock);
     program = load_or_build (device, name, options ? options : "", error);
+    g_mutex_lock (&device->lock);
+    g_hash_table_remove (device->building, key);
     if (program)
       g_hash_table_insert (device->programs, g_steal_pointer (&key), program);
+    g_cond_broadcast (&device->built);
   }
   g_mutex_unlock (&device->lock);
   return program;

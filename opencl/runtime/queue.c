@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <string.h>
+#include "runtime/builder.h"
 #include "runtime/peak.h"
 #include "runtime/profile.h"
 #include "runtime/program.h"
@@ -54,6 +55,7 @@ struct _SoraQueue {
   gboolean atomic;              /* cancellation waits */
   GError *error;                /* the first failure, until it is reported */
   GHashTable *kernels;          /* Kernel → itself */
+  SoraBuilder *builder;         /* NULL until a program is expected */
   GQueue pending;               /* Pending, in the order of the commands */
   cl_event marks[MARKS];
   guint n_marks;                /* ever taken */
@@ -146,6 +148,7 @@ collect_pending (SoraQueue *queue, gboolean wait)
 void
 sora_queue_free (SoraQueue *queue)
 {
+  g_clear_pointer (&queue->builder, sora_builder_free);
   clFinish (queue->handle);
   collect_pending (queue, TRUE);
   for (guint i = 0; i < MARKS; i++)
@@ -373,6 +376,14 @@ sora_queue_launch (SoraQueue *queue, const SoraLaunch *launch, guint n_args, con
 }
 
 void
+sora_queue_expect (SoraQueue *queue, const gchar *program, const gchar *options)
+{
+  if (!queue->builder)
+    queue->builder = sora_builder_new (queue->device);
+  sora_builder_add (queue->builder, program, options);
+}
+
+void
 sora_queue_account (SoraQueue *queue, const gchar *kernel, guint64 flops, cl_event event)
 {
   count_command (queue, get_row (queue, kernel), flops, event, NULL);
@@ -434,6 +445,26 @@ sora_queue_scratch (SoraQueue *queue, SoraScratch which, gsize size)
   return queue->error ? NULL : queue->scratch[which];
 }
 
+guint64
+sora_queue_get_scratch_size (SoraQueue *queue)
+{
+  guint64 size = 0;
+
+  for (guint i = 0; i < SORA_N_SCRATCHES; i++)
+    size += queue->scratch_size[i];
+  return size;
+}
+
+guint64
+sora_queue_predict_scratch (SoraQueue *queue, const gsize sizes[SORA_N_SCRATCHES])
+{
+  guint64 size = 0;
+
+  for (guint i = 0; i < SORA_N_SCRATCHES; i++)
+    size += MAX (sizes[i], queue->scratch_size[i]) - queue->scratch_size[i];
+  return size;
+}
+
 static gboolean
 ensure_transfer (SoraQueue *queue)
 {
@@ -459,6 +490,25 @@ mark_used (SoraQueue *queue, Slot *slot)
     fail_status (queue, status, "clEnqueueMarkerWithWaitList");
 }
 
+static void
+grow_slot (SoraQueue *queue, Slot *slot, gsize size)
+{
+  if (size <= slot->size)
+    return;
+  g_clear_pointer (&slot->mem, clReleaseMemObject);
+  slot->mem = sora_queue_alloc (queue, size);
+  slot->size = slot->mem ? size : 0;
+  mark_used (queue, slot);      /* the memory may be being poisoned */
+}
+
+gboolean
+sora_queue_reserve_streams (SoraQueue *queue, gsize size)
+{
+  for (guint i = 0; i < SLOTS; i++)
+    grow_slot (queue, &queue->slots[i], size);
+  return !queue->error;
+}
+
 /* The kernels that the write waits for must be on their way, hence the flush. */
 cl_mem
 sora_queue_begin_stream (SoraQueue *queue, gsize size)
@@ -469,12 +519,7 @@ sora_queue_begin_stream (SoraQueue *queue, gsize size)
     return NULL;
   queue->slot = (queue->slot + 1) % SLOTS;
   slot = &queue->slots[queue->slot];
-  if (size > slot->size) {
-    g_clear_pointer (&slot->mem, clReleaseMemObject);
-    slot->mem = sora_queue_alloc (queue, size);
-    slot->size = slot->mem ? size : 0;
-    mark_used (queue, slot);    /* the memory may be being poisoned */
-  }
+  grow_slot (queue, slot, size);
   clFlush (queue->handle);
   return slot->mem;
 }

@@ -53,6 +53,9 @@ typedef struct {
 
 void sora_queue_launch (SoraQueue *queue, const SoraLaunch *launch, guint n_args, const SoraArg *args);
 
+/* Kernels of this program will be launched: it is built meanwhile. What is launched without having been expected is built then. */
+void sora_queue_expect (SoraQueue *queue, const gchar *program, const gchar *options);
+
 /* SORA_LAUNCH (queue, &launch, SORA_ARG (a), SORA_ARG (b)): the arguments in the kernel's order */
 #define SORA_LAUNCH(queue, launch, ...) \
   G_STMT_START { \
@@ -73,6 +76,9 @@ typedef enum {
 /* (transfer none): at least @size bytes that belong to one operation until the next one asks; kept, so that only growth allocates.
  * NULL with a sticky error. */
 cl_mem sora_queue_scratch (SoraQueue *queue, SoraScratch which, gsize size);
+/* bytes of all three; and bytes that they would grow by if each had as many as @sizes says */
+guint64 sora_queue_get_scratch_size (SoraQueue *queue);
+guint64 sora_queue_predict_scratch (SoraQueue *queue, const gsize sizes[SORA_N_SCRATCHES]);
 /**
  * sora_queue_begin_stream:
  * @size: bytes
@@ -84,6 +90,8 @@ cl_mem sora_queue_scratch (SoraQueue *queue, SoraScratch which, gsize size);
  * Returns: (transfer none): the place, or %NULL with a sticky error.
  */
 cl_mem sora_queue_begin_stream (SoraQueue *queue, gsize size);
+/* Makes both places at least @size bytes large, so that they need not grow while what uses them runs. FALSE: the queue has failed */
+gboolean sora_queue_reserve_streams (SoraQueue *queue, gsize size);
 /* Copies to the place that was begun, and waits for that, as for what used it the time before. */
 void sora_queue_stream_write (SoraQueue *queue, gsize offset, gsize size, const void *data);
 void sora_queue_end_stream (SoraQueue *queue);

@@ -84,12 +84,20 @@ sora_clip_encoder_validate (const SoraClipConfig *config, SoraWeightFile *file, 
   return TRUE;
 }
 
+/* Walks over the names once more before, to know what all of it takes. */
 SoraClipEncoder *
-sora_clip_encoder_new (const SoraClipConfig *config, SoraWeightFile *file, SoraPrecision precision, SoraQueue *queue, GError **error)
+sora_clip_encoder_new (const SoraClipConfig *config, SoraWeightFile *file, SoraPrecision precision, guint64 max_bytes, SoraQueue *queue,
+    GError **error)
 {
+  const SoraStageLimits limits = { max_bytes, G_MAXUINT64, { .image = sora_clip_config_count_tokens (config) } };
   SoraLoader loader = { .file = file, .queue = queue, .precision = precision };
+  SoraLoader needed = { .file = file, .counts_for = queue, .precision = precision, .n_rows = limits.rows.image };
+  SoraClipEncoder *counted = load (config, &needed, error);
 
-  return load (config, &loader, error);
+  if (!counted)
+    return NULL;
+  sora_clip_encoder_free (counted);
+  return sora_loader_limit (&loader, &needed, &limits, error) ? load (config, &loader, error) : NULL;
 }
 
 static void

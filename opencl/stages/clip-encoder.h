@@ -2,8 +2,8 @@
 /* CLIPVisionModel: a picture to the embeddings that image-to-video transformers attend to, its penultimate layer's output. */
 #pragma once
 
-#include "ops/linear.h"
 #include "runtime/arena.h"
+#include "stages/loader.h"
 #include "weights/config-clip.h"
 
 G_BEGIN_DECLS
@@ -13,8 +13,9 @@ typedef struct _SoraClipEncoder SoraClipEncoder;
 
 /* Checks that @file has every tensor in its shape; reads no data. */
 gboolean sora_clip_encoder_validate (const SoraClipConfig *config, SoraWeightFile *file, GError **error);
-SoraClipEncoder *sora_clip_encoder_new (const SoraClipConfig *config, SoraWeightFile *file, SoraPrecision precision, SoraQueue *queue,
-    GError **error);
+/* @max_bytes: that all may take on the device; what does not fit is streamed whenever it is used. Borrows @file. */
+SoraClipEncoder *sora_clip_encoder_new (const SoraClipConfig *config, SoraWeightFile *file, SoraPrecision precision, guint64 max_bytes,
+    SoraQueue *queue, GError **error);
 void sora_clip_encoder_free (SoraClipEncoder *encoder);
 
 /* Working memory for one picture. Only shapes count, so there need be no weights yet. */

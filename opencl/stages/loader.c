@@ -45,44 +45,74 @@ find_linear (SoraLoader *loader, const gchar *key)
 /* The queue has two places for streamed weights. */
 #define PLACES 2
 
-gboolean
-sora_loader_limit (SoraLoader *loader, const SoraLoader *needed, guint64 max_bytes, GError **error)
+static gboolean
+fail_memory (const SoraLoader *loader, guint64 least, guint64 left, GError **error)
 {
-  guint64 least = loader->least = needed->bytes - needed->weight_bytes + PLACES * needed->largest;
-
-  if (needed->bytes <= max_bytes)
-    return TRUE;
-  loader->is_limited = TRUE;
-  loader->weight_budget = max_bytes - least;
-  if (least <= max_bytes)
-    return TRUE;
   g_set_error (error, SORA_DEVICE_ERROR, SORA_DEVICE_ERROR_NO_MEMORY, "%s takes at least %" G_GUINT64_FORMAT " MiB, of which %"
       G_GUINT64_FORMAT " MiB are left; allow more memory, or ask for a smaller size, a shorter clip or another weight type",
-      sora_weight_file_get_path (loader->file), (least >> 20) + 1, max_bytes >> 20);
+      sora_weight_file_get_path (loader->file), (least >> 20) + 1, left >> 20);
   return FALSE;
 }
 
-/* Without a queue: counts, if a device is given. */
-static void
-count_linear (SoraLoader *loader, guint n_parts, const SoraTensor *const *weights)
+/* What the products take beside the weights is made now, so that it does not grow while they run. */
+static gboolean
+reserve (SoraLoader *loader, const SoraLoader *needed, GError **error)
 {
-  guint64 size;
+  for (guint i = 0; i < SORA_N_SCRATCHES; i++) {
+    if (needed->scratch[i] > 0)
+      sora_queue_scratch (loader->queue, i, needed->scratch[i]);
+  }
+  if (loader->is_limited)
+    sora_queue_reserve_streams (loader->queue, needed->largest);
+  return !sora_queue_has_failed (loader->queue) || sora_queue_check (loader->queue, error);
+}
 
-  if (!loader->device)
+gboolean
+sora_loader_limit (SoraLoader *loader, const SoraLoader *needed, const SoraStageLimits *limits, GError **error)
+{
+  guint64 scratch = sora_queue_predict_scratch (loader->queue, needed->scratch), all = needed->bytes + scratch;
+  guint64 places = PLACES * needed->largest, there = sora_queue_get_stream_size (loader->queue);
+  guint64 least = scratch + needed->bytes - needed->weight_bytes + places - MIN (places, there);
+
+  loader->least = least;
+  if (all - needed->shared_bytes > limits->max_new_bytes)
+    return fail_memory (loader, all - needed->shared_bytes, limits->max_new_bytes, error);
+  if (all > limits->max_bytes && least > limits->max_bytes)
+    return fail_memory (loader, least, limits->max_bytes, error);
+  loader->is_limited = all > limits->max_bytes;
+  loader->weight_budget = limits->max_bytes - least;
+  return reserve (loader, needed, error);
+}
+
+/* Without a queue: counts, if one is given to count for. */
+static void
+count_linear (SoraLoader *loader, guint n_parts, const SoraTensor *const *weights, const SoraTensor *const *biases)
+{
+  g_autofree gchar *key = NULL;
+  SoraLinear *shared;
+  guint64 size, bias;
+
+  if (!loader->counts_for)
     return;
-  size = sora_linear_predict_size (loader->device, loader->type, loader->precision, n_parts, weights);
+  size = sora_linear_predict_size (sora_queue_get_device (loader->counts_for), loader->type, loader->precision, n_parts, weights,
+      &bias);
   loader->weight_bytes += size;
   loader->largest = MAX (loader->largest, size);
+  size += bias;
   loader->bytes += size;
-  for (guint i = 0; i < n_parts; i++)
-    loader->bytes += weights[i]->shape[0] * sizeof (gfloat);
+  key = make_key (n_parts, weights, biases);
+  shared = find_linear (loader, key);
+  loader->shared_bytes += shared ? size : 0;
+  g_clear_pointer (&shared, sora_linear_free);
+  sora_linear_predict_scratch (loader->counts_for, loader->type, loader->precision, n_parts, weights, loader->n_rows, loader->scratch);
 }
 
 /* Whether the weight has to be streamed; else it is counted. */
 static gboolean
 is_over_budget (SoraLoader *loader, guint n_parts, const SoraTensor *const *weights)
 {
-  guint64 size = sora_linear_predict_size (sora_queue_get_device (loader->queue), loader->type, loader->precision, n_parts, weights);
+  guint64 size = sora_linear_predict_size (sora_queue_get_device (loader->queue), loader->type, loader->precision, n_parts, weights,
+      NULL);
 
   if (!loader->is_limited || loader->weight_bytes + size <= loader->weight_budget) {
     loader->weight_bytes += size;
@@ -99,7 +129,7 @@ sora_loader_linear_from (SoraLoader *loader, SoraLinear **linear, guint n_parts,
   gboolean is_over;
 
   if (!loader->queue) {
-    count_linear (loader, n_parts, weights);
+    count_linear (loader, n_parts, weights, biases);
     return TRUE;
   }
   key = make_key (n_parts, weights, biases);

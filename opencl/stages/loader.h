@@ -10,6 +10,18 @@ G_BEGIN_DECLS
 /* Linears by the tensors that they were made of and what LoRAs add to them, so that the same one need not be made twice. Holds them. */
 typedef GHashTable SoraLinearTable;
 
+/* The most rows of a stage's activations that its linears are given at once; 0: none */
+typedef struct {
+  guint tokens, text, image, timesteps;
+} SoraRows;
+
+/* What a stage may take of a device's memory */
+typedef struct {
+  guint64 max_bytes;            /* in the end: weights, and what the queue's places for streamed ones and scratch memory grow by */
+  guint64 max_new_bytes;        /* of these, what is not shared with stages that are there already */
+  SoraRows rows;                /* that scratch memory is for */
+} SoraStageLimits;
+
 /* For one thread at a time. */
 typedef struct {
   SoraWeightFile *file;
@@ -17,8 +29,12 @@ typedef struct {
   SoraWeightType type;          /* of linears; auto: of each what its numbers in the file ask for */
   SoraPrecision precision;      /* of linears */
   guint64 bytes;                /* on the device so far */
-  SoraDevice *device;           /* without a queue: (nullable): what everything would take there is counted instead, in bytes and in these: */
+  SoraQueue *counts_for;        /* without a queue: (nullable): what everything would take there is counted instead, in bytes and in these: */
   guint64 weight_bytes, largest;        /* of all linears' weights, and of the largest of them */
+  guint64 shared_bytes;         /* of bytes, what @others have */
+  SoraRows rows;                /* of activations; the next is those of the linears that follow */
+  guint n_rows;
+  gsize scratch[SORA_N_SCRATCHES];      /* bytes that one linear or another takes with so many */
   gboolean is_limited;          /* only so many bytes of linears' weights are put on the device; the rest is streamed: */
   guint64 weight_budget;
   guint64 least;                /* bytes that the stage takes if all of them are streamed, the places included */
@@ -32,11 +48,11 @@ SoraLinearTable *sora_linear_table_new (void);
 /**
  * sora_loader_limit:
  * @needed: has counted what the stage takes
- * @max_bytes: that it may take, with the two places that streamed weights use
  *
- * Lets @loader stream weights if they do not all fit. Returns: %FALSE with SORA_DEVICE_ERROR_NO_MEMORY if not even that is possible.
+ * Lets @loader stream weights if they do not all fit, and makes scratch memory for its products. Returns: %FALSE with
+ * SORA_DEVICE_ERROR_NO_MEMORY if not even that is possible, or if more would be new than may be.
  */
-gboolean sora_loader_limit (SoraLoader *loader, const SoraLoader *needed, guint64 max_bytes, GError **error);
+gboolean sora_loader_limit (SoraLoader *loader, const SoraLoader *needed, const SoraStageLimits *limits, GError **error);
 
 /**
  * sora_loader_linear:

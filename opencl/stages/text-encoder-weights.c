@@ -83,6 +83,7 @@ load (const SoraTextEncoderConfig *config, SoraLoader *loader, GError **error)
   encoder->inner = config->num_heads * config->d_kv;
   encoder->layers = g_new0 (SoraTextEncoderLayer, config->num_layers);
   encoder->linears = loader->linears = sora_linear_table_new ();
+  loader->n_rows = loader->rows.text;
   ok = check_buckets (config, sora_weight_file_get_path (loader->file), error) && find_embedding (encoder, loader->file, error);
   for (guint i = 0; ok && i < config->num_layers; i++)
     ok = load_attention (encoder, i, loader, error) && load_feed_forward (encoder, i, loader, error);
@@ -110,25 +111,28 @@ SoraTextEncoder *
 sora_text_encoder_new (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraWeightType type,
     SoraPrecision precision, guint64 max_bytes, SoraQueue *queue, GError **error)
 {
-  return sora_text_encoder_new_sharing (config, file, type, precision, max_bytes, NULL, queue, error);
+  const SoraStageLimits limits = { .max_bytes = max_bytes, .max_new_bytes = G_MAXUINT64 };
+
+  return sora_text_encoder_new_sharing (config, file, type, precision, &limits, NULL, queue, error);
 }
 
 /* Walks over the names once more before, to know what all of it takes. */
 SoraTextEncoder *
 sora_text_encoder_new_sharing (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraWeightType type,
-    SoraPrecision precision, guint64 max_bytes, const GPtrArray *others, SoraQueue *queue, GError **error)
+    SoraPrecision precision, const SoraStageLimits *limits, const GPtrArray *others, SoraQueue *queue, GError **error)
 {
   g_autoptr (GPtrArray) tables = g_ptr_array_new ();
   SoraLoader loader = { .file = file, .queue = queue, .type = type, .precision = precision, .others = tables };
-  SoraLoader needed = { .file = file, .device = sora_queue_get_device (queue), .type = type, .precision = precision };
-  SoraTextEncoder *counted = load (config, &needed, error);
+  SoraLoader needed = { .file = file, .counts_for = queue, .type = type, .precision = precision, .others = tables, .rows = limits->rows };
+  SoraTextEncoder *counted;
 
-  if (!counted)
-    return NULL;
   for (guint i = 0; others && i < others->len; i++)
     g_ptr_array_add (tables, ((SoraTextEncoder *) others->pdata[i])->linears);
+  counted = load (config, &needed, error);
+  if (!counted)
+    return NULL;
   sora_text_encoder_free (counted);
-  return sora_loader_limit (&loader, &needed, max_bytes, error) ? load (config, &loader, error) : NULL;
+  return sora_loader_limit (&loader, &needed, limits, error) ? load (config, &loader, error) : NULL;
 }
 
 static void

@@ -5,6 +5,7 @@
 #include <math.h>
 #include "ops/attention.h"
 #include "ops/norm.h"
+#include "ops/rows.h"
 
 struct _SoraTextEncoderState {
   guint max_tokens;
@@ -146,6 +147,13 @@ feed_forward (const Run *run, guint index)
   sora_linear_run (run->queue, layer->wi_1, normed, up, n, NULL);
   sora_linear_run (run->queue, layer->wi_0, normed, gate, n, &gated);
   sora_linear_run (run->queue, layer->wo, gate, x, n, &residual);
+}
+
+void
+sora_text_encoder_expect (const SoraTextEncoderConfig *config, SoraQueue *queue)
+{
+  sora_rows_expect (queue);
+  sora_attention_expect (queue, config->d_kv);
 }
 
 void

@@ -2,8 +2,8 @@
 /* UMT5 encoder: token ids to embeddings, for the prompt's own tokens only (padding is masked in UMT5, so it need not be computed). */
 #pragma once
 
-#include "ops/linear.h"
 #include "runtime/arena.h"
+#include "stages/loader.h"
 #include "weights/config.h"
 #include "weights/weight-file.h"
 
@@ -18,11 +18,13 @@ gboolean sora_text_encoder_validate (const SoraTextEncoderConfig *config, SoraWe
  * each what its numbers in the file ask for. @precision: what they are multiplied in. @max_bytes: that all may take there; what does not fit is streamed whenever it is used. */
 SoraTextEncoder *sora_text_encoder_new (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraWeightType type,
     SoraPrecision precision, guint64 max_bytes, SoraQueue *queue, GError **error);
-/* The same, with the linears that @others (element-type SoraTextEncoder) have already, which are on the device of @queue, of the same type and
- * precision, and differ in what LoRAs add to the same files. */
+/* The same within @limits, with the linears that @others (element-type SoraTextEncoder) have already, which are on the device of @queue, of the
+ * same type and precision, and differ in what LoRAs add to the same files. */
 SoraTextEncoder *sora_text_encoder_new_sharing (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraWeightType type,
-    SoraPrecision precision, guint64 max_bytes, const GPtrArray *others, SoraQueue *queue, GError **error);
+    SoraPrecision precision, const SoraStageLimits *limits, const GPtrArray *others, SoraQueue *queue, GError **error);
 void sora_text_encoder_free (SoraTextEncoder *encoder);
+/* Builds the programs meanwhile that do not depend on the weights: see sora_queue_expect(). */
+void sora_text_encoder_expect (const SoraTextEncoderConfig *config, SoraQueue *queue);
 guint64 sora_text_encoder_get_size (SoraTextEncoder *encoder);
 /* Bytes below which sora_text_encoder_new() fails. */
 guint64 sora_text_encoder_get_least (SoraTextEncoder *encoder);

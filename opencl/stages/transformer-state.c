@@ -106,6 +106,15 @@ sora_transformer_state_free (SoraTransformerState *s)
   g_free (s);
 }
 
+SoraRows
+sora_transformer_state_get_rows (const SoraTransformerState *s)
+{
+  return (SoraRows) {
+    .tokens = s->shape.n_branches * s->shape.block_latents * s->tokens, .text = s->shape.text_length + 1, .image = s->shape.image_tokens,
+    .timesteps = s->shape.max_timesteps,
+  };
+}
+
 void
 sora_transformer_state_prepare (SoraTransformer *t, SoraTransformerState *s, SoraQueue *queue)
 {

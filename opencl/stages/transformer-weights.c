@@ -2,6 +2,8 @@
 /* Checks and loads the weights of a diffusers WanTransformer3DModel. */
 #include "stages/transformer-private.h"
 
+#include "ops/attention.h"
+
 static gboolean
 load_attention (SoraTransformerAttention *attention, const gchar *block, const gchar *name, guint dim, SoraLoader *loader,
     GError **error)
@@ -102,18 +104,23 @@ load_image_embedder (SoraTransformer *t, SoraLoader *loader, GError **error)
           && sora_loader_vector (loader, &image->norm2_bias, prefix, "norm2.bias", t->dim, error));
 }
 
-/* In fp32 always, as every token depends on it: it multiplies a row a frame, which takes no time. */
+/* In fp32 always, as every token depends on it: it multiplies a row a frame, which takes no time. The projection, which is the widest of all, is
+ * of as few rows. */
 static gboolean
 load_time_embedder (SoraTransformer *t, SoraLoader *loader, GError **error)
 {
   const gchar *prefix = "condition_embedder.time_embedder.";
   SoraPrecision precision = loader->precision;
+  guint n_rows = loader->n_rows;
   gboolean loaded;
 
+  loader->n_rows = loader->rows.timesteps;
   loader->precision = SORA_PRECISION_FP32;
   loaded = sora_loader_linear (loader, &t->time_1, prefix, "linear_1", t->dim, t->config.freq_dim, TRUE, error)
       && sora_loader_linear (loader, &t->time_2, prefix, "linear_2", t->dim, t->dim, TRUE, error);
   loader->precision = precision;
+  loaded = loaded && sora_loader_linear (loader, &t->time_proj, "condition_embedder.", "time_proj", 6 * t->dim, t->dim, TRUE, error);
+  loader->n_rows = n_rows;
   return loaded;
 }
 
@@ -126,7 +133,6 @@ load_ends (SoraTransformer *t, SoraLoader *loader, GError **error)
 
   return load_patch_embedding (t, loader, error)
       && load_time_embedder (t, loader, error)
-      && sora_loader_linear (loader, &t->time_proj, "condition_embedder.", "time_proj", 6 * dim, dim, TRUE, error)
       && sora_loader_linear (loader, &t->text_1, text, "linear_1", dim, c->text_dim, TRUE, error)
       && sora_loader_linear (loader, &t->text_2, text, "linear_2", dim, dim, TRUE, error)
       && sora_loader_linear (loader, &t->proj_out, "", "proj_out", patch, dim, TRUE, error)
@@ -159,6 +165,7 @@ load (const SoraTransformerConfig *config, SoraLoader *loader, GError **error)
   t->dim = config->num_attention_heads * config->attention_head_dim;
   t->layers = g_new0 (SoraTransformerLayer, config->num_layers);
   t->linears = loader->linears = sora_linear_table_new ();
+  loader->n_rows = MAX (loader->rows.tokens, MAX (loader->rows.text, loader->rows.image));
   ok = check_config (config, sora_weight_file_get_path (loader->file), error) && load_ends (t, loader, error)
       && load_tables (t, loader, error);
   for (guint i = 0; ok && i < config->num_layers; i++)
@@ -186,25 +193,29 @@ SoraTransformer *
 sora_transformer_new (const SoraTransformerConfig *config, SoraWeightFile *file, SoraWeightType type,
     SoraPrecision precision, guint64 max_bytes, SoraQueue *queue, GError **error)
 {
-  return sora_transformer_new_sharing (config, file, type, precision, max_bytes, NULL, queue, error);
+  const SoraStageLimits limits = { .max_bytes = max_bytes, .max_new_bytes = G_MAXUINT64 };
+
+  return sora_transformer_new_sharing (config, file, type, precision, &limits, NULL, queue, error);
 }
 
 /* Walks over the names once more before, to know what all of it takes. */
 SoraTransformer *
 sora_transformer_new_sharing (const SoraTransformerConfig *config, SoraWeightFile *file, SoraWeightType type,
-    SoraPrecision precision, guint64 max_bytes, const GPtrArray *others, SoraQueue *queue, GError **error)
+    SoraPrecision precision, const SoraStageLimits *limits, const GPtrArray *others, SoraQueue *queue, GError **error)
 {
   g_autoptr (GPtrArray) tables = g_ptr_array_new ();
   SoraLoader loader = { .file = file, .queue = queue, .type = type, .precision = precision, .others = tables };
-  SoraLoader needed = { .file = file, .device = sora_queue_get_device (queue), .type = type, .precision = precision };
-  SoraTransformer *counted = load (config, &needed, error);
+  SoraLoader needed = { .file = file, .counts_for = queue, .type = type, .precision = precision, .others = tables, .rows = limits->rows };
+  SoraTransformer *counted;
 
-  if (!counted)
-    return NULL;
   for (guint i = 0; others && i < others->len; i++)
     g_ptr_array_add (tables, ((SoraTransformer *) others->pdata[i])->linears);
+  counted = load (config, &needed, error);
+  if (!counted)
+    return NULL;
   sora_transformer_free (counted);
-  return sora_loader_limit (&loader, &needed, max_bytes, error) ? load (config, &loader, error) : NULL;
+  sora_attention_expect (queue, config->attention_head_dim);
+  return sora_loader_limit (&loader, &needed, limits, error) ? load (config, &loader, error) : NULL;
 }
 
 static void

@@ -2,8 +2,8 @@
 /* WanTransformer3DModel: noisy latents, timesteps and text to the network's output, block-causal over a rolling key/value cache. */
 #pragma once
 
-#include "ops/linear.h"
 #include "runtime/arena.h"
+#include "stages/loader.h"
 #include "weights/config.h"
 #include "weights/weight-file.h"
 
@@ -17,10 +17,10 @@ gboolean sora_transformer_validate (const SoraTransformerConfig *config, SoraWei
  * is streamed whenever it is used. Borrows @file. */
 SoraTransformer *sora_transformer_new (const SoraTransformerConfig *config, SoraWeightFile *file, SoraWeightType type,
     SoraPrecision precision, guint64 max_bytes, SoraQueue *queue, GError **error);
-/* The same, with the linears that @others (element-type SoraTransformer) have already, which are on the device of @queue, of the same type and
- * precision, and differ in what LoRAs add to the same files. */
+/* The same within @limits, with the linears that @others (element-type SoraTransformer) have already, which are on the device of @queue, of the
+ * same type and precision, and differ in what LoRAs add to the same files. */
 SoraTransformer *sora_transformer_new_sharing (const SoraTransformerConfig *config, SoraWeightFile *file, SoraWeightType type,
-    SoraPrecision precision, guint64 max_bytes, const GPtrArray *others, SoraQueue *queue, GError **error);
+    SoraPrecision precision, const SoraStageLimits *limits, const GPtrArray *others, SoraQueue *queue, GError **error);
 void sora_transformer_free (SoraTransformer *transformer);
 guint64 sora_transformer_get_size (SoraTransformer *transformer);
 /* Whether some of its weights are read from the file whenever they are used, for want of memory. */
@@ -43,6 +43,8 @@ typedef struct _SoraTransformerState SoraTransformerState;
 /* The weights need not be loaded yet. */
 SoraTransformerState *sora_transformer_state_new (const SoraTransformerConfig *config, const SoraTransformerShape *shape, SoraArena *arena);
 void sora_transformer_state_free (SoraTransformerState *state);
+/* What its shape gives the linears */
+SoraRows sora_transformer_state_get_rows (const SoraTransformerState *state);
 
 /* Uploads the rope table of the window and the padding's zeros; once, after the arena was committed. */
 void sora_transformer_state_prepare (SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue);

@@ -23,6 +23,7 @@ struct _SoraVaeDecoderState {
 struct _SoraVaeEncoderState {
   SoraTaehvEncoderState *taehv;
   SoraWanVaeState *wan;
+  SoraWanVaeEncoderTiles *tiles;        /* or this */
 };
 
 G_END_DECLS

@@ -119,10 +119,15 @@ sora_vae_decode (SoraVae *vae, SoraVaeDecoderState *state, SoraQueue *queue, cl_
 }
 
 SoraVaeEncoderState *
-sora_vae_encoder_state_new (SoraVae *vae, guint height, guint width, guint max_latents, gboolean is_still, SoraArena *arena)
+sora_vae_encoder_state_new (SoraVae *vae, guint height, guint width, guint max_latents, gboolean is_still,
+    const SoraVaeTiling *tiling, SoraArena *arena)
 {
   SoraVaeEncoderState *state = g_new0 (SoraVaeEncoderState, 1);
 
+  if (vae->wan != NULL && tiling != NULL && tiling->size > 0)
+    state->tiles = sora_wan_vae_encoder_tiles_new (&vae->wan->encoder, height, width, tiling->n_latents, is_still, tiling->size, arena);
+  if (state->tiles != NULL)
+    return state;
   if (vae->wan != NULL)
     state->wan = sora_wan_vae_state_new (&vae->wan->encoder, height, width, is_still, arena);
   else
@@ -137,13 +142,22 @@ sora_vae_encoder_state_free (SoraVaeEncoderState *state)
     return;
   sora_taehv_encoder_state_free (state->taehv);
   sora_wan_vae_state_free (state->wan);
+  sora_wan_vae_encoder_tiles_free (state->tiles);
   g_free (state);
 }
 
 guint64
 sora_vae_encoder_state_get_largest (const SoraVaeEncoderState *state)
 {
+  if (state->tiles != NULL)
+    return sora_wan_vae_encoder_tiles_get_largest (state->tiles);
   return state->wan != NULL ? sora_wan_vae_state_get_largest (state->wan) : sora_taehv_encoder_state_get_largest (state->taehv);
+}
+
+guint64
+sora_vae_encoder_state_get_host_size (const SoraVaeEncoderState *state)
+{
+  return state->tiles != NULL ? sora_wan_vae_encoder_tiles_get_host_size (state->tiles) : 0;
 }
 
 void
@@ -153,6 +167,24 @@ sora_vae_encoder_reset (SoraVaeEncoderState *state, SoraQueue *queue)
     sora_wan_vae_state_reset (state->wan, queue);
   else
     sora_taehv_encoder_reset (state->taehv, queue);
+}
+
+void
+sora_vae_encode_video (SoraVae *vae, SoraVaeEncoderState *state, SoraQueue *queue, const SoraVaeVideo *video)
+{
+  if (state->tiles != NULL) {
+    sora_wan_vae_encoder_tiles_run (state->tiles, queue, video);
+    return;
+  }
+  sora_vae_encoder_reset (state, queue);
+  for (guint i = 0; i < video->n_latents; i++) {
+    guint n_grey = video->source (i, video->user_data);
+    if (n_grey > 0)
+      sora_vae_encode_greyed (vae, state, queue, video->rgb, n_grey, video->latent);
+    else
+      sora_vae_encode (vae, state, queue, video->rgb, 1, video->latent);
+    video->sink (i, video->user_data);
+  }
 }
 
 void

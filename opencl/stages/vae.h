@@ -60,17 +60,35 @@ void sora_vae_decoder_reset (SoraVaeDecoderState *state, SoraQueue *queue);
  */
 void sora_vae_decode (SoraVae *vae, SoraVaeDecoderState *state, SoraQueue *queue, cl_mem latents, guint n_latents, cl_mem rgb);
 
+/* A video that is encoded whole, and where its latents go */
+typedef struct {
+  guint n_latents;
+  cl_mem rgb;                   /* bytes of one latent's frames, [time_scale, height * spatial_scale, width * spatial_scale, 3] */
+  cl_mem latent;                /* [1, height, width, latent_channels], normalised */
+  /* Puts the frames of latent @i to rgb, of the first the last frame alone counts; called for each latent in order, perhaps several times for all of
+   * them. Returns: how many frames are grey instead, from the first on: the middle between black and white, which no byte is exactly (and a
+   * TAEHV gets the nearest one) */
+  guint (*source) (guint i, gpointer user_data);
+  /* Called for each latent in order, which lies at latent. */
+  void (*sink) (guint i, gpointer user_data);
+  gpointer user_data;
+} SoraVaeVideo;
+
 typedef struct _SoraVaeEncoderState SoraVaeEncoderState;
-/* @is_still: every call is for one latent, the first of a stream of which no other follows; that takes less memory */
+/* @is_still: every call is for one latent, the first of a stream of which no other follows; that takes less memory. @tiling: (nullable): heeded by
+ * Wan's VAE, where one tile is not the picture; then sora_vae_encode_video() alone may be called */
 SoraVaeEncoderState *sora_vae_encoder_state_new (SoraVae *vae, guint height, guint width, guint max_latents, gboolean is_still,
-    SoraArena *arena);
+    const SoraVaeTiling *tiling, SoraArena *arena);
 void sora_vae_encoder_state_free (SoraVaeEncoderState *state);
 guint64 sora_vae_encoder_state_get_largest (const SoraVaeEncoderState *state);
+/* Bytes on the host that tiles take while they are encoded */
+guint64 sora_vae_encoder_state_get_host_size (const SoraVaeEncoderState *state);
 void sora_vae_encoder_reset (SoraVaeEncoderState *state, SoraQueue *queue);
 /* @rgb: bytes [n_latents * time_scale, ...]; @latents: normalised. The stream begins with frames_to_trim more copies of its first frame. */
 void sora_vae_encode (SoraVae *vae, SoraVaeEncoderState *state, SoraQueue *queue, cl_mem rgb, guint n_latents, cl_mem latents);
-/* One latent, whose first @n_grey frames are grey whatever @rgb holds there: the middle between black and white, which no byte is exactly
- * (and a TAEHV gets the nearest one). Writes those frames of @rgb. */
+/* All latents of a video from its beginning. One that is cancelled (the queue has failed after it) is lost. */
+void sora_vae_encode_video (SoraVae *vae, SoraVaeEncoderState *state, SoraQueue *queue, const SoraVaeVideo *video);
+/* One latent, whose first @n_grey frames are grey whatever @rgb holds there. Writes those frames of @rgb. */
 void sora_vae_encode_greyed (SoraVae *vae, SoraVaeEncoderState *state, SoraQueue *queue, cl_mem rgb, guint n_grey, cl_mem latent);
 
 G_END_DECLS

@@ -77,14 +77,16 @@ gboolean sora_wan_vae_half_read (SoraWanVaeHalf *half, SoraWeightFile *file, Sor
 const SoraFeatureMap *sora_wan_vae_state_get_features (const SoraWanVaeState *state);
 guint sora_wan_vae_state_get_n_frames (const SoraWanVaeState *state);
 
-/* A part of a decoder, its layers from @first to the one before @end, as a state of its own. @input: of one latent, with @frames frames; a
- * part that begins with layer 0 takes latents, the others what sora_wan_vae_part_run() is given. */
+/* A part of a half, its layers from @first to the one before @end, as a state of its own. @input: of one latent, with @frames frames; a
+ * part that begins with layer 0 takes latents or bytes, the others what sora_wan_vae_part_run() is given. @is_still: as of a state */
 SoraWanVaeState *sora_wan_vae_part_new (const SoraWanVaeHalf *half, guint first, guint end, const SoraFeatureMap *input, guint frames,
-    SoraArena *arena);
+    gboolean is_still, SoraArena *arena);
+/* The frames of one latent, of @rgb's window, through an encoder's first layers; the first @n_grey are grey. */
+void sora_wan_vae_part_encode (SoraWanVaeState *state, SoraQueue *queue, const SoraByteFrames *rgb, guint n_grey);
 /* Latent number @index of @latents through the layers. @rgb: (nullable): NULL in a part that does not end with pixels */
 void sora_wan_vae_decode_latent (SoraWanVaeState *state, SoraQueue *queue, cl_mem latents, guint index, cl_mem rgb);
-/* One latent's @input, host floats [frames, height, width, channels], through the layers, the last of which gives pixels; @rgb's frame 0
- * is the latent's first. */
+/* One latent's @input, host floats [frames, height, width, channels], through the layers, the last of which gives pixels, if @rgb's mem is not
+ * NULL; its frame 0 is the latent's first. */
 void sora_wan_vae_part_run (SoraWanVaeState *state, SoraQueue *queue, const gfloat *input, guint channels, guint frames,
     const SoraByteFrames *rgb);
 

@@ -389,25 +389,32 @@ decode (Walk *walk, const SoraFeatureMap *input, guint region, SoraByteFrames rg
   end_latent (walk);
 }
 
-/* @n_grey: of the first frames, which are the middle between black and white; @latents: [n, height, width, latent_channels], of which
- * number @index is written */
+/* Bytes to a map of @height x @width, of which the first @n_grey frames are the middle between black and white, and through the layers */
 static void
-encode (Walk *walk, SoraByteFrames rgb, guint n_grey, cl_mem latents, guint index)
+encode_bytes (Walk *walk, SoraByteFrames rgb, guint n_grey, guint height, guint width)
 {
   const SoraWanVaeState *state = walk->state;
   const SoraVaeConfig *c = state->half->config;
-  guint scale = c->spatial_scale / c->patch_size;
 
   walk->frames = state->is_first ? 1 : c->time_scale;
   rgb.first += c->time_scale - walk->frames;
-  flow_to (walk, place (walk, FIRST, 0, 0, state->height * scale, state->width * scale, c->image_channels * c->patch_size * c->patch_size,
-          walk->frames), FIRST);
+  flow_to (walk, place (walk, FIRST, 0, 0, height, width, c->image_channels * c->patch_size * c->patch_size, walk->frames), FIRST);
   if (begin_step (walk)) {
     sora_pixel_unshuffle_run (walk->queue, &rgb, &walk->x, walk->frames);
     sora_queue_zero (walk->queue, walk->x.mem, 0, n_grey * sora_feature_map_frame (&walk->x) * sizeof (gfloat));
     end_step (walk);
   }
   run_layers (walk);
+}
+
+/* @latents: [n, height, width, latent_channels], of which number @index is written */
+static void
+encode (Walk *walk, SoraByteFrames rgb, guint n_grey, cl_mem latents, guint index)
+{
+  const SoraWanVaeState *state = walk->state;
+  guint scale = state->half->config->spatial_scale / state->half->config->patch_size;
+
+  encode_bytes (walk, rgb, n_grey, state->height * scale, state->width * scale);
   if (walk->queue != NULL && begin_step (walk)) {
     gsize bytes = sora_feature_map_frame (&walk->x) * sizeof (gfloat);
 
@@ -476,16 +483,28 @@ sora_wan_vae_state_new (const SoraWanVaeHalf *half, guint height, guint width, g
 }
 
 SoraWanVaeState *
-sora_wan_vae_part_new (const SoraWanVaeHalf *half, guint first, guint end, const SoraFeatureMap *input, guint frames, SoraArena *arena)
+sora_wan_vae_part_new (const SoraWanVaeHalf *half, guint first, guint end, const SoraFeatureMap *input, guint frames, gboolean is_still,
+    SoraArena *arena)
 {
   SoraWanVaeState *state = state_alloc (half, first, end, input->height, input->width);
   Walk walk = { state, NULL, arena, .frames = frames };
+  gboolean is_elsewhere = half->decodes && first == 0;
   SoraFeatureMap x = *input;
 
-  if (first > 0)
+  state->is_still = state->is_first = is_still;
+  if (!is_elsewhere)
     x = place (&walk, FIRST, 0, 0, input->height, input->width, input->channels, frames);
-  decode (&walk, &x, first > 0 ? FIRST : N_REGIONS, (SoraByteFrames) { NULL });
+  decode (&walk, &x, is_elsewhere ? N_REGIONS : FIRST, (SoraByteFrames) { NULL });
   return add_regions (&walk);
+}
+
+void
+sora_wan_vae_part_encode (SoraWanVaeState *state, SoraQueue *queue, const SoraByteFrames *rgb, guint n_grey)
+{
+  Walk walk = { state, queue };
+
+  encode_bytes (&walk, *rgb, n_grey, state->height, state->width);
+  end_latent (&walk);
 }
 
 void

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Decodes with Wan's VAE tile by tile: the first layers on the whole picture for all latents of a call, then the others tile after tile,
  * each through all of these latents, so that only one tile's past is on the device. */
+#include "stages/wan-vae-cut.h"
 #include "stages/wan-vae-private.h"
 
 #include <string.h>
@@ -8,18 +9,10 @@
 /* Latents that are worked on at once: what lies between the two parts of the layers is kept for so many. */
 #define MAX_LATENTS 32
 
-/* How one side of the picture is cut, in pixels of the map that is cut. Tiles have one size; where each begins is even, as Winograd's
- * patches, two pixels wide, must lie as in the whole picture to give the same numbers. */
-typedef struct {
-  guint n, total;               /* tiles; pixels of the whole */
-  guint core, size;             /* pixels that a tile gives, the last one perhaps fewer, and that it works on */
-  guint context;                /* pixels around those that it gives, at least, where the picture goes on; even */
-} Cut;
-
 struct _SoraWanVaeTiles {
   const SoraVaeConfig *config;
   SoraWanVaeState *whole, *tile;        /* the first layers on all of the picture, the others on a tile */
-  Cut columns, rows;
+  SoraCut columns, rows;
   guint scale;                  /* pixels of frames for one of the map that is cut */
   guint channels, frames;       /* of that map for a latent, the stream's first but */
   guint max_latents;
@@ -71,32 +64,8 @@ count_context (const SoraWanVaeHalf *half, guint first)
   return context;
 }
 
-static guint
-round_up_to_even (guint n)
-{
-  return (n + 1) / 2 * 2;
-}
-
-/* @total, @core: even */
-static Cut
-make_cut (guint total, guint core, guint context)
-{
-  Cut cut = { .total = total, .context = round_up_to_even (context) };
-  guint n = (total + core - 1) / core;
-
-  cut.core = round_up_to_even ((total + n - 1) / n);
-  cut.n = (total + cut.core - 1) / cut.core;
-  cut.size = MIN (total, cut.core + 2 * cut.context);
-  return cut;
-}
-
-/* Where tile @i's pixels begin that count, and where those that it works on do */
-static void
-locate (const Cut *cut, guint i, guint *core, guint *origin)
-{
-  *core = i * cut->core;
-  *origin = MIN (MAX (*core, cut->context) - cut->context, cut->total - cut->size);
-}
+/* Where a tile begins is even, as Winograd's patches, two pixels wide, must lie as in the whole picture to give the same numbers. */
+#define UNIT 2
 
 SoraWanVaeTiles *
 sora_wan_vae_tiles_new (const SoraWanVaeHalf *half, guint height, guint width, guint max_latents, guint64 n_latents, guint size,
@@ -105,7 +74,7 @@ sora_wan_vae_tiles_new (const SoraWanVaeHalf *half, guint height, guint width, g
   const SoraFeatureMap latent = { NULL, 0, 0, height, width, half->config->latent_channels };
   guint first = find_cut (half), context = count_context (half, first), scale = half->config->spatial_scale / 2;
   guint core = MAX (2, size / scale / 2 * 2);
-  Cut columns = make_cut (2 * width, core, context), rows = make_cut (2 * height, core, context);
+  SoraCut columns = sora_cut_make (2 * width, core, context, UNIT), rows = sora_cut_make (2 * height, core, context, UNIT);
   SoraWanVaeTiles *tiles;
   SoraFeatureMap map;
 
@@ -119,13 +88,13 @@ sora_wan_vae_tiles_new (const SoraWanVaeHalf *half, guint height, guint width, g
   tiles->max_latents = MIN (max_latents, MAX_LATENTS);
   tiles->n_latents = n_latents;
   tiles->saved = g_new0 (gfloat *, columns.n * rows.n);
-  tiles->whole = sora_wan_vae_part_new (half, 0, first, &latent, 1, arena);
+  tiles->whole = sora_wan_vae_part_new (half, 0, first, &latent, 1, FALSE, arena);
   map = *sora_wan_vae_state_get_features (tiles->whole);
   tiles->frames = sora_wan_vae_state_get_n_frames (tiles->whole);
   tiles->channels = map.channels;
   map.height = rows.size;
   map.width = columns.size;
-  tiles->tile = sora_wan_vae_part_new (half, first, half->n_layers, &map, tiles->frames, arena);
+  tiles->tile = sora_wan_vae_part_new (half, first, half->n_layers, &map, tiles->frames, FALSE, arena);
   return tiles;
 }
 
@@ -242,15 +211,16 @@ static void
 run_tile (SoraWanVaeTiles *tiles, SoraQueue *queue, guint latent, cl_mem rgb)
 {
   const SoraVaeConfig *c = tiles->config;
-  const Cut *columns = &tiles->columns, *rows = &tiles->rows;
+  const SoraCut *columns = &tiles->columns, *rows = &tiles->rows;
   guint x, left, y, top, scale = tiles->scale;
   SoraByteFrames frames = { rgb, latent * c->time_scale, c->image_channels, c->patch_size, -1 };
 
-  locate (columns, tiles->n_tiles % columns->n, &x, &left);
-  locate (rows, tiles->n_tiles / columns->n, &y, &top);
+  sora_cut_locate (columns, tiles->n_tiles % columns->n, &x, &left);
+  sora_cut_locate (rows, tiles->n_tiles / columns->n, &y, &top);
   frames.window = (SoraByteWindow) {
     .x = (x - left) * scale, .y = (y - top) * scale,
-    .width = MIN (columns->core, columns->total - x) * scale, .height = MIN (rows->core, rows->total - y) * scale,
+    .width = sora_cut_get_width (columns, tiles->n_tiles % columns->n) * scale,
+    .height = sora_cut_get_width (rows, tiles->n_tiles / columns->n) * scale,
     .left = x * scale, .top = y * scale, .frame_width = columns->total * scale, .frame_height = rows->total * scale,
   };
   gather (tiles, latent, top, left);

@@ -65,4 +65,20 @@ guint64 sora_wan_vae_tiles_get_largest (const SoraWanVaeTiles *tiles);
 guint64 sora_wan_vae_tiles_get_host_size (const SoraWanVaeTiles *tiles);
 void sora_wan_vae_tiles_decode (SoraWanVaeTiles *tiles, SoraQueue *queue, cl_mem latents, guint n_latents, cl_mem rgb);
 
+/**
+ * SoraWanVaeEncoderTiles:
+ *
+ * The same for an encoder, the other way round: the layers down to the size of latents work on tiles, the others on all of the picture.
+ */
+typedef struct _SoraWanVaeEncoderTiles SoraWanVaeEncoderTiles;
+
+/* @n_latents: of the video, at most; @is_still: it has one. %NULL, with nothing declared, if one tile would be the picture. */
+SoraWanVaeEncoderTiles *sora_wan_vae_encoder_tiles_new (const SoraWanVaeHalf *half, guint height, guint width, guint n_latents,
+    gboolean is_still, guint size, SoraArena *arena);
+void sora_wan_vae_encoder_tiles_free (SoraWanVaeEncoderTiles *tiles);
+guint64 sora_wan_vae_encoder_tiles_get_largest (const SoraWanVaeEncoderTiles *tiles);
+guint64 sora_wan_vae_encoder_tiles_get_host_size (const SoraWanVaeEncoderTiles *tiles);
+/* Asks for each latent's frames as often as there are tiles. */
+void sora_wan_vae_encoder_tiles_run (SoraWanVaeEncoderTiles *tiles, SoraQueue *queue, const SoraVaeVideo *video);
+
 G_END_DECLS

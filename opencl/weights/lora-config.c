@@ -16,6 +16,7 @@ typedef struct {
   SoraJsonReader *reader;
   SoraLoraPart part;            /* ANY: for all layers */
   gdouble alpha;
+  guint rank;                   /* 0: not said */
   gboolean root_of_rank;        /* divide by the rank's root: rsLoRA */
 } Config;
 
@@ -64,30 +65,47 @@ apply (Config *config, JsonObject *patterns)
   for (guint i = 0; i < config->lora->layers->len && !config->reader->error; i++) {
     SoraLoraLayer *layer = config->lora->layers->pdata[i];
     gdouble alpha = config->alpha;
-    if (layer->has_alpha || !layer->keys[SORA_LORA_DOWN] || (config->part != SORA_LORA_ANY && config->part != layer->part))
+    if (layer->has_alpha || !layer->form || (config->part != SORA_LORA_ANY && config->part != layer->part))
       continue;
     if (patterns)
       read_pattern (config, patterns, layer, &alpha);
-    layer->alpha = config->root_of_rank ? alpha * sqrt (sora_lora_layer_get_rank (layer)) : alpha;
+    if (layer->rank == 0)       /* peft has the factor for two whole matrices, too */
+      layer->rank = config->rank;
+    layer->alpha = config->root_of_rank ? alpha * sqrt (layer->rank) : alpha;
     layer->has_alpha = TRUE;
   }
+}
+
+/* (transfer full): the name of alpha's field, which in a LoHa's or LoKr's configuration is "alpha" alone; NULL: there is none */
+static gchar *
+find_alpha (SoraJsonReader *reader, const gchar *prefix)
+{
+  static const gchar *const names[] = { "lora_alpha", "alpha" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    g_autofree gchar *name = g_strconcat (prefix, names[i], NULL);
+    if (sora_json_reader_has (reader, name))
+      return g_steal_pointer (&name);
+  }
+  return NULL;
 }
 
 static void
 read_adapter (SoraLora *lora, SoraJsonReader *reader, const gchar *prefix, SoraLoraPart part)
 {
   Config config = { .lora = lora, .reader = reader, .part = part };
-  g_autofree gchar *alpha = g_strconcat (prefix, "lora_alpha", NULL), *root = g_strconcat (prefix, "use_rslora", NULL);
-  g_autofree gchar *patterns = g_strconcat (prefix, "alpha_pattern", NULL);
+  g_autofree gchar *alpha = find_alpha (reader, prefix), *root = g_strconcat (prefix, "use_rslora", NULL);
+  g_autofree gchar *patterns = g_strconcat (prefix, "alpha_pattern", NULL), *rank = g_strconcat (prefix, "r", NULL);
   JsonNode *node;
 
-  if (!sora_json_reader_has (reader, alpha))
+  if (!alpha)
     return;
   node = sora_json_reader_has (reader, patterns) ? json_object_get_member (reader->object, patterns) : NULL;
   if (node && !JSON_NODE_HOLDS_OBJECT (node))
     sora_json_reader_fail (reader, SORA_MODEL_ERROR_FORMAT, "\"%s\": expected an object of layers' names and numbers", patterns);
   sora_json_read_double (reader, alpha, SORA_JSON_REQUIRED, -SORA_LORA_MAX_ALPHA, SORA_LORA_MAX_ALPHA, &config.alpha);
   sora_json_read_boolean (reader, root, SORA_JSON_OPTIONAL, &config.root_of_rank);
+  sora_json_read_uint (reader, rank, SORA_JSON_OPTIONAL, 0, G_MAXINT32, &config.rank);
   if (reader->error)
     return;
   apply (&config, node ? json_node_get_object (node) : NULL);

@@ -74,7 +74,7 @@ static void
 append_part (GString *text, SoraLora *lora, SoraLoraPart part, const gchar *what)
 {
   g_autoptr (GArray) ranks = g_array_new (FALSE, FALSE, sizeof (gdouble)), alphas = g_array_new (FALSE, FALSE, sizeof (gdouble));
-  guint n = 0, n_differences = 0;
+  guint n = 0, n_differences = 0, n_forms[SORA_LORA_LOKR + 1] = { 0 };
 
   for (guint i = 0; i < lora->layers->len; i++) {
     const SoraLoraLayer *layer = lora->layers->pdata[i];
@@ -83,8 +83,9 @@ append_part (GString *text, SoraLora *lora, SoraLoraPart part, const gchar *what
     n++;
     for (guint role = SORA_LORA_DIFFERENCE; role <= SORA_LORA_TABLE_DIFFERENCE; role++)
       n_differences += layer->keys[role] != NULL;
-    if (layer->keys[SORA_LORA_DOWN]) {
-      gdouble rank = sora_lora_layer_get_rank (layer);
+    n_forms[layer->form]++;
+    if (layer->rank > 0) {
+      gdouble rank = layer->rank;
       g_array_append_val (ranks, rank);
       if (layer->has_alpha)
         g_array_append_val (alphas, layer->alpha);
@@ -93,6 +94,10 @@ append_part (GString *text, SoraLora *lora, SoraLoraPart part, const gchar *what
   if (n == 0)
     return;
   g_string_append_printf (text, "%-13s %u layer%s", what, n, n == 1 ? "" : "s");
+  if (n_forms[SORA_LORA_LOHA] > 0)
+    g_string_append (text, ", LoHa");
+  if (n_forms[SORA_LORA_LOKR] > 0)
+    g_string_append (text, ", LoKr");
   append_range (text, "rank", ranks);
   append_range (text, "alpha", alphas);
   if (n_differences > 0)

@@ -32,7 +32,8 @@ static const struct {
 static const gchar *const wrappers[] = { "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "_orig_mod." };
 
 /* A half of a pair may have the name of its adapter in it, which is "default" if nobody gave it one. */
-#define SUFFIX "^(.+?)\\.(?:lora[_.](A|B|down|up)(?:\\.[^.]+)?\\.(weight|bias)|(alpha|diff|diff_b|diff_m))$"
+#define SUFFIX "^(.+?)\\.(?:lora[_.](A|B|down|up)(?:\\.[^.]+)?\\.(weight|bias)|(alpha|diff|diff_b|diff_m" \
+  "|hada_w[12]_[ab]|lokr_w[12](?:_[ab])?))$"
 
 static const struct {
   const gchar *word, *leaf;
@@ -43,6 +44,10 @@ static const struct {
   { "B", "bias", SORA_LORA_UP_BIAS }, { "up", "bias", SORA_LORA_UP_BIAS },
   { "alpha", "", SORA_LORA_ALPHA },
   { "diff", "", SORA_LORA_DIFFERENCE }, { "diff_b", "", SORA_LORA_BIAS_DIFFERENCE }, { "diff_m", "", SORA_LORA_TABLE_DIFFERENCE },
+  { "hada_w1_a", "", SORA_LORA_HADA_W1_A }, { "hada_w1_b", "", SORA_LORA_HADA_W1_B },
+  { "hada_w2_a", "", SORA_LORA_HADA_W2_A }, { "hada_w2_b", "", SORA_LORA_HADA_W2_B },
+  { "lokr_w1", "", SORA_LORA_LOKR_W1 }, { "lokr_w1_a", "", SORA_LORA_LOKR_W1_A }, { "lokr_w1_b", "", SORA_LORA_LOKR_W1_B },
+  { "lokr_w2", "", SORA_LORA_LOKR_W2 }, { "lokr_w2_a", "", SORA_LORA_LOKR_W2_A }, { "lokr_w2_b", "", SORA_LORA_LOKR_W2_B },
 };
 
 static const GRegex *

@@ -201,34 +201,71 @@ same_shape (const SoraTensor *a, const SoraTensor *b)
   }
 }
 
+static guint64
+count_rows (const SoraTensorMatrix *m)
+{
+  return m->up ? m->up->shape[0] : m->down->shape[0];
+}
+
+static guint64
+count_columns (const SoraTensorMatrix *m)
+{
+  return m->down->n_elements / m->down->shape[0];
+}
+
+static gboolean
+matrix_fits (const SoraTensorMatrix *m, guint64 n, guint64 k)
+{
+  return count_rows (m) == n && count_columns (m) == k;
+}
+
 static gboolean
 fits (const SoraTensorPatch *patch, const SoraTensor *target)
 {
-  if (!patch->up)
-    return same_shape (patch->down, target);
-  return target->n_dims >= 2 && patch->up->shape[0] == target->shape[0]
-      && patch->down->n_elements / patch->down->shape[0] == target->n_elements / target->shape[0];
+  guint64 n, k;
+
+  if (patch->product == SORA_TENSOR_ONE && !patch->a.up)
+    return same_shape (patch->a.down, target);
+  if (target->n_dims < 2 || target->n_elements == 0)
+    return FALSE;
+  n = target->shape[0];
+  k = target->n_elements / n;
+  if (patch->product == SORA_TENSOR_KRONECKER)
+    return n % count_rows (&patch->b) == 0 && k % count_columns (&patch->b) == 0
+        && matrix_fits (&patch->a, n / count_rows (&patch->b), k / count_columns (&patch->b));
+  return matrix_fits (&patch->a, n, k) && (patch->product == SORA_TENSOR_ONE || matrix_fits (&patch->b, n, k));
+}
+
+/* (transfer full): "[4, 2] by [2, 6]" */
+static gchar *
+format_matrix (const SoraTensorMatrix *m)
+{
+  g_autofree gchar *up = m->up ? sora_shape_format (m->up->shape, m->up->n_dims, "0") : NULL;
+  g_autofree gchar *down = sora_shape_format (m->down->shape, m->down->n_dims, "0");
+
+  return g_strconcat (up ? up : "", up ? " by " : "", down, NULL);
 }
 
 static gboolean
 check_shape (const Addition *addition, const gchar *key, const SoraTensorPatch *patch, const SoraTensor *target, GError **error)
 {
-  g_autofree gchar *up = NULL, *down = NULL, *wanted = NULL;
+  g_autofree gchar *a = NULL, *b = NULL, *wanted = NULL;
 
   if (fits (patch, target))
     return TRUE;
-  up = patch->up ? sora_shape_format (patch->up->shape, patch->up->n_dims, "0") : NULL;
-  down = sora_shape_format (patch->down->shape, patch->down->n_dims, "0");
+  a = format_matrix (&patch->a);
+  b = patch->product == SORA_TENSOR_ONE ? NULL : format_matrix (&patch->b);
   wanted = sora_shape_format (target->shape, target->n_dims, "0");
   return sora_weight_file_fail_tensor (addition->lora->file, error, SORA_MODEL_ERROR_WEIGHT, key, "its shape %s%s%s does not fit the model's \"%s\", "
-      "which has %s: the LoRA is for another one", up ? up : "", up ? " by " : "", down, target->name, wanted);
+      "which has %s: the LoRA is for another one", a, b ? " with " : "", b ? b : "", target->name, wanted);
 }
 
 /* Two keys for one tensor, in two dialects say, would count twice. A pair and a difference may both be there. */
 static gboolean
 take_target (Addition *addition, const Target *target, SoraLoraRole role, const gchar *key, GError **error)
 {
-  gchar *mark = g_strdup_printf ("%u %u %s", (guint) (target->part - addition->merger->parts), role < SORA_LORA_DIFFERENCE, target->name);
+  gboolean is_difference = role >= SORA_LORA_DIFFERENCE && role <= SORA_LORA_TABLE_DIFFERENCE;
+  gchar *mark = g_strdup_printf ("%u %u %s", (guint) (target->part - addition->merger->parts), is_difference, target->name);
   const gchar *other = g_hash_table_lookup (addition->taken, mark);
 
   g_hash_table_insert (addition->taken, mark, (gpointer) key);
@@ -254,17 +291,13 @@ add_patch (const Addition *addition, const Target *target, const SoraTensorPatch
   g_string_append_printf (patched->id, "%s*%a;", addition->lora->id, addition->weight);
 }
 
-/* Adds what @layer has for @role; @factor: without the LoRA's weight */
+/* Adds @patch, which is what @layer has for @role; its factor is without the LoRA's weight. */
 static gboolean
-add_role (Addition *addition, const SoraLoraLayer *layer, SoraLoraRole role, gdouble factor, GError **error)
+add_change (Addition *addition, const SoraLoraLayer *layer, SoraLoraRole role, SoraTensorPatch patch, GError **error)
 {
-  SoraTensorPatch patch = { .down = layer->tensors[role], .factor = addition->weight * factor };
   g_auto (Target) target = { 0 };
 
-  if (!layer->keys[role])
-    return TRUE;
-  if (role == SORA_LORA_DOWN)
-    patch.up = layer->tensors[SORA_LORA_UP];
+  patch.factor *= addition->weight;
   if (!find_target (addition, &target, layer, role, error) || !check_shape (addition, layer->keys[role], &patch, target.tensor, error)
       || !take_target (addition, &target, role, layer->keys[role], error))
     return FALSE;
@@ -272,12 +305,58 @@ add_role (Addition *addition, const SoraLoraLayer *layer, SoraLoraRole role, gdo
   return TRUE;
 }
 
+/* A whole difference, if there is one of that role */
+static gboolean
+add_role (Addition *addition, const SoraLoraLayer *layer, SoraLoraRole role, gdouble factor, GError **error)
+{
+  const SoraTensorPatch patch = { .a.down = layer->tensors[role], .factor = factor };
+
+  return !layer->keys[role] || add_change (addition, layer, role, patch, error);
+}
+
+static SoraTensorMatrix
+get_matrix (const SoraLoraLayer *layer, SoraLoraRole whole, SoraLoraRole up, SoraLoraRole down)
+{
+  if (layer->tensors[whole])
+    return (SoraTensorMatrix) { NULL, layer->tensors[whole] };
+  return (SoraTensorMatrix) { layer->tensors[up], layer->tensors[down] };
+}
+
+/* What the layer's form says; @scale: alpha / rank */
+static gboolean
+add_form (Addition *addition, const SoraLoraLayer *layer, gdouble scale, GError **error)
+{
+  SoraTensorPatch patch = { .factor = scale };
+  SoraLoraRole role = SORA_LORA_DOWN;   /* that errors name */
+
+  switch (layer->form) {
+    case SORA_LORA_PAIR:
+      patch.a = (SoraTensorMatrix) { layer->tensors[SORA_LORA_UP], layer->tensors[SORA_LORA_DOWN] };
+      break;
+    case SORA_LORA_LOHA:
+      role = SORA_LORA_HADA_W1_B;
+      patch.product = SORA_TENSOR_HADAMARD;
+      patch.a = (SoraTensorMatrix) { layer->tensors[SORA_LORA_HADA_W1_A], layer->tensors[SORA_LORA_HADA_W1_B] };
+      patch.b = (SoraTensorMatrix) { layer->tensors[SORA_LORA_HADA_W2_A], layer->tensors[SORA_LORA_HADA_W2_B] };
+      break;
+    case SORA_LORA_LOKR:
+      role = layer->keys[SORA_LORA_LOKR_W1] ? SORA_LORA_LOKR_W1 : SORA_LORA_LOKR_W1_B;
+      patch.product = SORA_TENSOR_KRONECKER;
+      patch.a = get_matrix (layer, SORA_LORA_LOKR_W1, SORA_LORA_LOKR_W1_A, SORA_LORA_LOKR_W1_B);
+      patch.b = get_matrix (layer, SORA_LORA_LOKR_W2, SORA_LORA_LOKR_W2_A, SORA_LORA_LOKR_W2_B);
+      break;
+    default:
+      return TRUE;
+  }
+  return add_change (addition, layer, role, patch, error);
+}
+
 static gboolean
 add_layer (Addition *addition, const SoraLoraLayer *layer, GError **error)
 {
-  gdouble scale = layer->keys[SORA_LORA_DOWN] ? layer->alpha / sora_lora_layer_get_rank (layer) : 1;
+  gdouble scale = layer->rank > 0 ? layer->alpha / layer->rank : 1;
 
-  return add_role (addition, layer, SORA_LORA_DOWN, scale, error) && add_role (addition, layer, SORA_LORA_UP_BIAS, scale, error)
+  return add_form (addition, layer, scale, error) && add_role (addition, layer, SORA_LORA_UP_BIAS, scale, error)
       && add_role (addition, layer, SORA_LORA_DIFFERENCE, 1, error) && add_role (addition, layer, SORA_LORA_BIAS_DIFFERENCE, 1, error)
       && add_role (addition, layer, SORA_LORA_TABLE_DIFFERENCE, 1, error);
 }

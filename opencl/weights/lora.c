@@ -27,58 +27,6 @@ lora_free (SoraLora *lora)
   g_free (lora);
 }
 
-/* @tensors of a pair fit together: [n, rank], and ones behind it; [rank, k...]; neither is empty. */
-static gboolean
-check_pair (SoraLora *lora, const SoraLoraLayer *layer, GError **error)
-{
-  const SoraTensor *up = layer->tensors[SORA_LORA_UP], *down = layer->tensors[SORA_LORA_DOWN];
-
-  if (down->n_dims < 2 || down->n_elements == 0)
-    return sora_weight_file_fail_tensor (lora->file, error, SORA_MODEL_ERROR_WEIGHT, layer->keys[SORA_LORA_DOWN],
-        "expected a matrix of as many rows as the rank");
-  if (up->n_dims < 2 || up->n_elements == 0 || up->n_elements != up->shape[0] * up->shape[1] || up->shape[1] != down->shape[0])
-    return sora_weight_file_fail_tensor (lora->file, error, SORA_MODEL_ERROR_WEIGHT, layer->keys[SORA_LORA_UP],
-        "expected a matrix of %" G_GUINT64_FORMAT " columns, the rank of its other half", down->shape[0]);
-  return TRUE;
-}
-
-/* Why @layer is not whole, as a noun phrase; NULL if it is. *@role: of the key that this is about */
-static const gchar *
-find_missing (const SoraLoraLayer *layer, SoraLoraRole *role)
-{
-  const gchar *const *keys = layer->keys;
-  gboolean has_difference = keys[SORA_LORA_DIFFERENCE] || keys[SORA_LORA_BIAS_DIFFERENCE] || keys[SORA_LORA_TABLE_DIFFERENCE];
-
-  *role = keys[SORA_LORA_DOWN] ? SORA_LORA_DOWN : SORA_LORA_UP;
-  if (!keys[SORA_LORA_DOWN] != !keys[SORA_LORA_UP])
-    return keys[SORA_LORA_DOWN] ? "lora_B (or lora_up)" : "lora_A (or lora_down)";
-  if (keys[SORA_LORA_DOWN])
-    return NULL;
-  *role = keys[SORA_LORA_ALPHA] ? SORA_LORA_ALPHA : SORA_LORA_UP_BIAS;
-  if (keys[SORA_LORA_UP_BIAS] || (keys[SORA_LORA_ALPHA] && !has_difference))
-    return "lora_A and lora_B (or lora_down and lora_up)";
-  return NULL;
-}
-
-static gboolean
-check_layer (SoraLora *lora, SoraLoraLayer *layer, GError **error)
-{
-  SoraLoraRole role;
-  const gchar *missing = find_missing (layer, &role);
-
-  if (missing)
-    return sora_weight_file_fail_tensor (lora->file, error, SORA_MODEL_ERROR_WEIGHT, layer->keys[role],
-        "the file lacks what belongs to it: %s of the same layer", missing);
-  if (!layer->keys[SORA_LORA_DOWN])
-    return TRUE;
-  if (!check_pair (lora, layer, error))
-    return FALSE;
-  layer->has_alpha = layer->keys[SORA_LORA_ALPHA] != NULL;
-  if (!layer->has_alpha)
-    layer->alpha = sora_lora_layer_get_rank (layer);
-  return TRUE;
-}
-
 /* Takes the number or tensor @key in. */
 static gboolean
 take_key (SoraLora *lora, SoraLoraLayer *layer, SoraLoraRole role, const gchar *key, GError **error)
@@ -153,7 +101,8 @@ read_keys (SoraLora *lora, GError **error)
       continue;
     if (!sora_lora_key_parse (&parsed, key + strlen (folder)))
       return sora_weight_file_fail_tensor (lora->file, error, SORA_MODEL_ERROR_UNSUPPORTED, key, "not a key of a LoRA that is understood: those "
-          "end in lora_A.weight and lora_B.weight, lora_down.weight and lora_up.weight, alpha, diff, diff_b or diff_m");
+          "end in lora_A.weight and lora_B.weight, lora_down.weight and lora_up.weight, hada_w1_a to hada_w2_b, lokr_w1 to lokr_w2_b, alpha, diff, "
+          "diff_b or diff_m");
     if (!take_key (lora, get_layer (lora, layers, &parsed, folder), parsed.role, key, error))
       return FALSE;
   }
@@ -186,7 +135,7 @@ sora_lora_new (SoraWeightFile *file, GError **error)
   if (!read_keys (lora, error))
     return NULL;
   for (guint i = 0; i < lora->layers->len; i++) {
-    if (!check_layer (lora, lora->layers->pdata[i], error))
+    if (!sora_lora_layer_check (lora, lora->layers->pdata[i], error))
       return NULL;
   }
   return sora_lora_read_config (lora, error) ? g_steal_pointer (&lora) : NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Adds low-rank products and differences to a tensor's numbers, so that whoever reads them sees merged weights. */
+/* Adds low-rank products, products of two of them and differences to a tensor's numbers, so that whoever reads them sees merged weights. */
 
 #include "weights/tensor-private.h"
 
@@ -100,13 +100,13 @@ add_part (gfloat *out, const gfloat *up, const gfloat *down, guint64 rank, guint
 static void
 add_pair (const SoraTensor *tensor, const SoraTensorPatch *patch, guint64 first, guint64 count, gfloat *out)
 {
-  guint64 k = tensor->n_elements / tensor->shape[0], rank = patch->down->shape[0], end = first + count;
+  guint64 k = tensor->n_elements / tensor->shape[0], rank = patch->a.down->shape[0], end = first + count;
   guint64 row = first / k, n_rows = (end + k - 1) / k - row, whole;
   g_autofree gfloat *down = g_new (gfloat, rank * k), *factors = g_new (gfloat, n_rows * rank);
   const gfloat *up = factors;
 
-  sora_tensor_to_float (patch->down, 0, rank * k, down);
-  sora_tensor_to_float (patch->up, row * rank, n_rows * rank, factors);
+  sora_tensor_to_float (patch->a.down, 0, rank * k, down);
+  sora_tensor_to_float (patch->a.up, row * rank, n_rows * rank, factors);
   for (guint64 i = 0; i < n_rows * rank; i++)
     factors[i] *= patch->factor;
   if (first % k > 0) {
@@ -128,8 +128,80 @@ add_difference (const SoraTensorPatch *patch, guint64 first, guint64 count, gflo
 {
   g_autofree gfloat *difference = g_new (gfloat, count);
 
-  sora_tensor_to_float (patch->down, first, count, difference);
+  sora_tensor_to_float (patch->a.down, first, count, difference);
   add_row (out, difference, count, patch->factor);
+}
+
+/* (transfer full): rows @first ... of a matrix of @k columns, [n, k] */
+static gfloat *
+make_rows (const SoraTensorMatrix *matrix, guint64 first, guint64 n, guint64 k)
+{
+  guint64 rank = matrix->down->shape[0];
+  g_autofree gfloat *up = NULL, *down = NULL;
+  gfloat *rows = g_new0 (gfloat, n * k);
+
+  if (!matrix->up) {
+    sora_tensor_to_float (matrix->down, first * k, n * k, rows);
+    return rows;
+  }
+  up = g_new (gfloat, n * rank);
+  down = g_new (gfloat, rank * k);
+  sora_tensor_to_float (matrix->up, first * rank, n * rank, up);
+  sora_tensor_to_float (matrix->down, 0, rank * k, down);
+  add_product (rows, up, down, n, rank, k);
+  return rows;
+}
+
+static guint64
+count_rows (const SoraTensorMatrix *matrix)
+{
+  return matrix->up ? matrix->up->shape[0] : matrix->down->shape[0];
+}
+
+static guint64
+count_columns (const SoraTensorMatrix *matrix)
+{
+  return matrix->down->n_elements / matrix->down->shape[0];
+}
+
+/* (transfer full): rows @first ... of what two matrices make, of @k columns, without the factor */
+static gfloat *
+make_hadamard (const SoraTensorPatch *patch, guint64 first, guint64 n, guint64 k)
+{
+  g_autofree gfloat *b = make_rows (&patch->b, first, n, k);
+  gfloat *a = make_rows (&patch->a, first, n, k);
+
+  for (guint64 i = 0; i < n * k; i++)
+    a[i] *= b[i];
+  return a;
+}
+
+static gfloat *
+make_kronecker (const SoraTensorPatch *patch, guint64 first, guint64 n, guint64 k)
+{
+  guint64 b_rows = count_rows (&patch->b), b_columns = count_columns (&patch->b), a_columns = k / b_columns;
+  guint64 a_first = first / b_rows, n_a = (first + n - 1) / b_rows + 1 - a_first;
+  /* those of the second come again for each row of the first */
+  guint64 b_first = n_a > 1 ? 0 : first % b_rows, n_b = n_a > 1 ? b_rows : n;
+  g_autofree gfloat *a = make_rows (&patch->a, a_first, n_a, a_columns), *b = make_rows (&patch->b, b_first, n_b, b_columns);
+  gfloat *rows = g_new0 (gfloat, n * k);
+
+  for (guint64 i = 0; i < n; i++) {
+    const gfloat *factors = a + ((first + i) / b_rows - a_first) * a_columns, *row = b + ((first + i) % b_rows - b_first) * b_columns;
+    for (guint64 j = 0; j < a_columns; j++)
+      add_row (rows + i * k + j * b_columns, row, b_columns, factors[j]);
+  }
+  return rows;
+}
+
+/* Whole rows are made of which elements from @first on are added. */
+static void
+add_made (const SoraTensor *tensor, const SoraTensorPatch *patch, guint64 first, guint64 count, gfloat *out)
+{
+  guint64 k = tensor->n_elements / tensor->shape[0], row = first / k, n = (first + count + k - 1) / k - row;
+  g_autofree gfloat *rows = patch->product == SORA_TENSOR_HADAMARD ? make_hadamard (patch, row, n, k) : make_kronecker (patch, row, n, k);
+
+  add_row (out, rows + first % k, count, patch->factor);
 }
 
 void
@@ -138,7 +210,9 @@ sora_tensor_add_patches (const SoraTensor *tensor, guint64 first, guint64 count,
   for (guint i = 0; i < tensor->patches->n && count > 0; i++) {
     const SoraTensorPatch *patch = &tensor->patches->items[i];
 
-    if (patch->up)
+    if (patch->product != SORA_TENSOR_ONE)
+      add_made (tensor, patch, first, count, out);
+    else if (patch->a.up)
       add_pair (tensor, patch, first, count, out);
     else
       add_difference (patch, first, count, out);

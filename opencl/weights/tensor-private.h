@@ -9,6 +9,12 @@ G_BEGIN_DECLS
 /* @in: @n_blocks blocks, which may be unaligned, without gaps. @out: as many times a block's elements. */
 typedef void (*SoraToFloat) (const guint8 *restrict in, guint64 n_blocks, gfloat *restrict out);
 
+/* Group @group of 32 values of the block at @in as a block of q4 */
+typedef void (*SoraToQ4) (const guint8 *in, guint group, guint8 *out);
+void sora_q4_from_q4_0 (const guint8 *in, guint group, guint8 *out);
+void sora_q4_from_q4_1 (const guint8 *in, guint group, guint8 *out);
+void sora_q4_from_q4_k (const guint8 *in, guint group, guint8 *out);
+
 /* Adds what @tensor's patches say to its elements @first ... @first + @count - 1 at @out. */
 void sora_tensor_add_patches (const SoraTensor *tensor, guint64 first, guint64 count, gfloat *out);
 

@@ -6,6 +6,8 @@
 
 #include "weights/tensor-private.h"
 
+#include <string.h>
+
 #define K_BLOCK 256
 
 static gfloat
@@ -186,4 +188,64 @@ sora_float_from_q6_k (const guint8 *restrict in, guint64 n_blocks, gfloat *restr
       out[i] = scale * (gint8) in[192 + i / 16] * ((low | high << 4) - 32);
     }
   }
+}
+
+/* --- to the stored type q4 --------------------------------------------------------------------------------------- */
+
+/* The half at @in, with all bits of @flip turned, in the host's order */
+static void
+copy_half (const guint8 *in, guint16 flip, guint8 *out)
+{
+  guint16 half;
+
+  memcpy (&half, in, sizeof half);
+  half = GUINT16_FROM_LE (half) ^ flip;
+  memcpy (out, &half, sizeof half);
+}
+
+/* 32 values of which value i is the lower half of byte i, and value 16 + i the upper */
+static void
+pair_halves (const guint8 *in, guint8 *out)
+{
+  for (guint i = 0; i < 8; i++) {
+    out[i] = (in[2 * i] & 15) | (in[2 * i + 1] & 15) << 4;
+    out[8 + i] = in[2 * i] >> 4 | (in[2 * i + 1] & 0xf0);
+  }
+}
+
+/* d (q - 8) = d q - d 8 */
+void
+sora_q4_from_q4_0 (const guint8 *in, guint group, guint8 *out)
+{
+  copy_half (in, 0, out);
+  copy_half (in, 0, out + 2);
+  out[4] = 1;
+  out[5] = 8;
+  pair_halves (in + 2, out + 6);
+}
+
+/* d q + m = d q - (-m) */
+void
+sora_q4_from_q4_1 (const guint8 *in, guint group, guint8 *out)
+{
+  copy_half (in, 0, out);
+  copy_half (in + 2, 0x8000, out + 2);
+  out[4] = out[5] = 1;
+  pair_halves (in + 4, out + 6);
+}
+
+void
+sora_q4_from_q4_k (const guint8 *in, guint group, guint8 *out)
+{
+  const guint8 *values = in + 16 + group / 2 * 32;
+  guint shift = group % 2 * 4;
+  gint scales[8], minima[8];
+
+  unpack_k_scales (in + 4, scales, minima);
+  copy_half (in, 0, out);
+  copy_half (in + 2, 0, out + 2);
+  out[4] = scales[group];
+  out[5] = minima[group];
+  for (guint i = 0; i < 16; i++)
+    out[6 + i] = (values[2 * i] >> shift & 15) | (values[2 * i + 1] >> shift & 15) << 4;
 }

@@ -63,6 +63,7 @@ typedef struct {
   const gchar *name;
   guint elements, bytes;        /* of a block */
   SoraToFloat to_float;
+  SoraToQ4 to_q4;               /* NULL: not of 4 bits in groups of 32 */
 } TypeInfo;
 
 static const TypeInfo types[SORA_N_DTYPES] = {
@@ -71,14 +72,14 @@ static const TypeInfo types[SORA_N_DTYPES] = {
   [SORA_DTYPE_BF16] = { "BF16", 1, 2, float_from_bf16 },
   [SORA_DTYPE_F8_E4M3] = { "F8_E4M3", 1, 1, sora_float_from_f8_e4m3 },
   [SORA_DTYPE_F8_E5M2] = { "F8_E5M2", 1, 1, sora_float_from_f8_e5m2 },
-  [SORA_DTYPE_Q4_0] = { "Q4_0", 32, 18, sora_float_from_q4_0 },
-  [SORA_DTYPE_Q4_1] = { "Q4_1", 32, 20, sora_float_from_q4_1 },
+  [SORA_DTYPE_Q4_0] = { "Q4_0", 32, 18, sora_float_from_q4_0, sora_q4_from_q4_0 },
+  [SORA_DTYPE_Q4_1] = { "Q4_1", 32, 20, sora_float_from_q4_1, sora_q4_from_q4_1 },
   [SORA_DTYPE_Q5_0] = { "Q5_0", 32, 22, sora_float_from_q5_0 },
   [SORA_DTYPE_Q5_1] = { "Q5_1", 32, 24, sora_float_from_q5_1 },
   [SORA_DTYPE_Q8_0] = { "Q8_0", 32, 34, sora_float_from_q8_0 },
   [SORA_DTYPE_Q2_K] = { "Q2_K", 256, 84, sora_float_from_q2_k },
   [SORA_DTYPE_Q3_K] = { "Q3_K", 256, 110, sora_float_from_q3_k },
-  [SORA_DTYPE_Q4_K] = { "Q4_K", 256, 144, sora_float_from_q4_k },
+  [SORA_DTYPE_Q4_K] = { "Q4_K", 256, 144, sora_float_from_q4_k, sora_q4_from_q4_k },
   [SORA_DTYPE_Q5_K] = { "Q5_K", 256, 176, sora_float_from_q5_k },
   [SORA_DTYPE_Q6_K] = { "Q6_K", 256, 210, sora_float_from_q6_k },
 };
@@ -140,6 +141,23 @@ sora_tensor_to_float (const SoraTensor *tensor, guint64 first, guint64 count, gf
     out[i] *= tensor->scale;
   if (sora_tensor_is_patched (tensor))
     sora_tensor_add_patches (tensor, first, count, out);
+}
+
+gboolean
+sora_tensor_has_q4 (const SoraTensor *tensor)
+{
+  return types[tensor->dtype].to_q4 && sora_tensor_is_plain (tensor) && tensor->n_dims >= 2 && tensor->shape[0] > 0
+      && tensor->n_elements / tensor->shape[0] % SORA_BLOCK_VALUES == 0;
+}
+
+void
+sora_tensor_get_q4 (const SoraTensor *tensor, guint64 first_block, guint64 n_blocks, guint8 *blocks)
+{
+  const TypeInfo *type = &types[tensor->dtype];
+  guint groups = type->elements / SORA_BLOCK_VALUES;
+
+  for (guint64 i = first_block; i < first_block + n_blocks; i++, blocks += SORA_Q4_BYTES)
+    type->to_q4 (tensor->data + i / groups * type->bytes, i % groups, blocks);
 }
 
 gboolean

@@ -45,11 +45,24 @@ typedef struct {
   const SoraTensorPatches *patches;     /* what is added to the numbers in data; NULL: nothing */
 } SoraTensor;
 
-/* Added to a tensor [n, k...]: factor · up · down, or factor · down, which then has as many elements as the tensor. */
+/* A matrix [n, k...]: up · down, or down as it is */
 typedef struct {
   const SoraTensor *up;         /* [n, rank]; NULL: down is all of it */
   const SoraTensor *down;       /* [rank, k...] */
+} SoraTensorMatrix;
+
+/* What two matrices make together */
+typedef enum {
+  SORA_TENSOR_ONE,              /* nothing: there is one */
+  SORA_TENSOR_HADAMARD,         /* each number times the same one of the other */
+  SORA_TENSOR_KRONECKER,        /* each number of the first times all of the second, [n, k]: row i, column j is a[i / n, j / k] b[i % n, j % k] */
+} SoraTensorProduct;
+
+/* Added to a tensor [n, k...], times the factor: matrix a; or a and b together. */
+typedef struct {
+  SoraTensorMatrix a, b;
   gfloat factor;
+  SoraTensorProduct product;
 } SoraTensorPatch;
 
 struct _SoraTensorPatches {
@@ -82,6 +95,15 @@ void sora_tensor_to_float (const SoraTensor *tensor, guint64 first, guint64 coun
 
 /* Values of a block of the types below, and of stored ones that are like them */
 #define SORA_BLOCK_VALUES 32
+
+/* A block of values of 4 bits, as q4 stores it: halves d and e, bytes s and t, then 16 bytes of two values each, the first in the lower bits.
+ * Value q stands for d · s · q - e · t, where both products are exact in single precision. */
+#define SORA_Q4_BYTES 22
+
+/* Whether the tensor's numbers are such blocks, in rows of whole ones: plain Q4_0, Q4_1 and Q4_K */
+gboolean sora_tensor_has_q4 (const SoraTensor *tensor);
+/* Blocks first_block ... first_block + n_blocks - 1 of a tensor that has them, to @blocks [n_blocks, SORA_Q4_BYTES], halves in the host's order */
+void sora_tensor_get_q4 (const SoraTensor *tensor, guint64 first_block, guint64 n_blocks, guint8 *blocks);
 
 /* The scales, in binary16, of blocks first_block ... first_block + n_blocks - 1 of SORA_BLOCK_VALUES values, if each value of the tensor is
  * a whole number of 8 bits times its block's scale: Q8_0, Q5_0 and Q4_0. FALSE, and nothing is written, if not. */

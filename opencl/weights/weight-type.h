@@ -34,6 +34,10 @@ SoraWeightType sora_weight_type_for_tensors (SoraWeightType wanted, guint n_part
  */
 gboolean sora_precision_wants_bf16 (SoraPrecision precision, SoraWeightType type, guint n_parts, const SoraTensor *const *tensors);
 
+/* What the stack is stored as on a device that @has_unit, or has none, that multiplies bf16; @type: otherwise. Any thread. */
+SoraWeightType sora_weight_type_with_unit (SoraWeightType type, SoraPrecision precision, gboolean has_unit, guint n_parts,
+    const SoraTensor *const *tensors);
+
 /* The bytes of @tensor if they are what @type stores, row after row, else NULL; *@size: (out): how many. Any thread. */
 const guint8 *sora_weight_type_peek_stored (SoraWeightType type, const SoraTensor *tensor, gsize *size);
 

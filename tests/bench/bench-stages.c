@@ -195,7 +195,7 @@ static const struct {
 static gboolean
 run_stage (Bench *bench, const gchar *name, GError **error)
 {
-  const SoraWeightRequest request = { .precision = bench->precision, .max_memory = G_MAXUINT64, .max_bytes = G_MAXUINT64 };
+  const SoraWeightRequest request = { .precision = bench->precision, .max_memory = G_MAXUINT64, .limits = { .max_bytes = G_MAXUINT64, .max_new_bytes = G_MAXUINT64 } };
   guint i = 0;
 
   while (i < G_N_ELEMENTS (stages) && !g_str_equal (stages[i].name, name))

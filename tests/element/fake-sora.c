@@ -49,6 +49,8 @@ struct _SoraStream
   gchar *prompt;
   gdouble guidance_scale;
   guint8 lora_mood;
+  gboolean has_large_lora;      /* that was set since the block before, of whose mood this is: */
+  guint8 held_mood;
   guint64 next_block, next_frame;
 };
 
@@ -346,11 +348,12 @@ fake_sora_lora_mood (const gchar *const *paths, const gdouble *weights)
   return mood;
 }
 
+/* One whose path ends with @name */
 static gboolean
-has_bad_lora (const gchar *const *paths)
+has_lora (const gchar *const *paths, const gchar *name)
 {
   for (guint i = 0; paths && paths[i]; i++) {
-    if (g_str_has_suffix (paths[i], FAKE_SORA_BAD_LORA))
+    if (g_str_has_suffix (paths[i], name))
       return TRUE;
   }
   return FALSE;
@@ -359,7 +362,7 @@ has_bad_lora (const gchar *const *paths)
 void
 sora_stream_options_set_loras (SoraStreamOptions *options, const gchar *const *paths, const gdouble *weights)
 {
-  options->has_bad_lora = has_bad_lora (paths);
+  options->has_bad_lora = has_lora (paths, FAKE_SORA_BAD_LORA);
   options->lora_mood = fake_sora_lora_mood (paths, weights);
 }
 
@@ -514,6 +517,23 @@ make_block (SoraStream *stream, guint n_frames)
   return block;
 }
 
+/* A large LoRA fails the block once, and what was before stays. */
+static gboolean
+take_large_lora (SoraStream *stream, GError **error)
+{
+  gboolean is_large;
+
+  g_mutex_lock (&stream->lock);
+  is_large = stream->has_large_lora;
+  stream->has_large_lora = FALSE;
+  if (is_large)
+    stream->lora_mood = stream->held_mood;
+  g_mutex_unlock (&stream->lock);
+  if (is_large)
+    g_set_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_LORAS, "an ordered want of memory");
+  return !is_large;
+}
+
 SoraBlock *
 sora_stream_next_block (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
@@ -531,8 +551,11 @@ sora_stream_next_block (SoraStream *stream, GCancellable *cancellable, GError **
     fail (error);
     return NULL;
   }
+  if (!take_large_lora (stream, error))
+    return NULL;
   g_mutex_lock (&stream->lock);
   block = make_block (stream, n_frames);
+  stream->held_mood = stream->lora_mood;
   g_mutex_unlock (&stream->lock);
   stream->next_block++;
   stream->next_frame += n_frames;
@@ -554,10 +577,11 @@ sora_stream_set_prompt (SoraStream *stream, const gchar *prompt, GError **error)
 gboolean
 sora_stream_set_loras (SoraStream *stream, const gchar *const *paths, const gdouble *weights, GError **error)
 {
-  if (!check_loras (has_bad_lora (paths), error))
+  if (!check_loras (has_lora (paths, FAKE_SORA_BAD_LORA), error))
     return FALSE;
   g_mutex_lock (&stream->lock);
   stream->lora_mood = fake_sora_lora_mood (paths, weights);
+  stream->has_large_lora = has_lora (paths, FAKE_SORA_LARGE_LORA);
   g_mutex_unlock (&stream->lock);
   return TRUE;
 }

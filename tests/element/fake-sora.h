@@ -54,6 +54,8 @@ extern FakeSoraCalls fake_sora_calls;
 
 /* A LoRA whose path ends so is refused. */
 #define FAKE_SORA_BAD_LORA "bad.safetensors"
+/* One whose path ends so is not, but has no room on the device when the next block begins. */
+#define FAKE_SORA_LARGE_LORA "large.safetensors"
 
 /* Pixel (0, 0) of frame @frame: its number in red and green, prompt, seed and guidance in blue. LoRAs change the blue, see
  * fake_sora_lora_mood(). */

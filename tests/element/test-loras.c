@@ -123,6 +123,32 @@ GST_START_TEST (test_refused)
 }
 GST_END_TEST;
 
+/* The same with what has no room on the device, which shows only when the next block begins; another one comes after it. */
+GST_START_TEST (test_no_room)
+{
+  ElementTest fixture = element_test_play ("prompt=one loras=a");
+  g_autoptr (GstMessage) message = NULL;
+  g_autoptr (GError) error = NULL;
+  guint8 mood = 0;
+
+  element_test_pull_mood (&fixture);
+  g_object_set (fixture.source, "loras", FAKE_SORA_LARGE_LORA ",b", NULL);
+  for (guint frame = 1; frame < 30; frame++)
+    fail_unless_equals_int (element_test_pull_mood (&fixture), mood_of ("a"));
+  message = element_test_wait (fixture.pipeline, GST_MESSAGE_WARNING, 5);
+  gst_message_parse_warning (message, &error, NULL);
+  fail_unless (g_error_matches (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NO_SPACE_LEFT), "%s", error->message);
+  assert_loras (&fixture, "a");
+  g_object_set (fixture.source, "loras", "b", NULL);
+  for (guint frame = 30; frame < 60; frame++)
+    mood = element_test_pull_mood (&fixture);
+  fail_unless_equals_int (mood, mood_of ("b"));
+  fail_unless (gst_element_seek_simple (fixture.pipeline, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH, 0));
+  fail_unless_equals_int (element_test_pull_mood (&fixture), mood_of ("a"));
+  element_test_end (&fixture);
+}
+GST_END_TEST;
+
 /* At the start it is an error, after which a good one runs. */
 GST_START_TEST (test_refused_at_start)
 {
@@ -154,6 +180,7 @@ main (int argc, char **argv)
   tcase_add_test (tcase, test_while_playing);
   tcase_add_test (tcase, test_while_loading);
   tcase_add_test (tcase, test_refused);
+  tcase_add_test (tcase, test_no_room);
   tcase_add_test (tcase, test_refused_at_start);
   return element_test_run (&argc, &argv, suite);
 }

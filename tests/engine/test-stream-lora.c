@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "memory-meter.h"
 #include "model-private.h"
 #include "stages/text-encoder-private.h"
 #include "stages/transformer-private.h"
@@ -363,14 +364,30 @@ test_two_streams (void)
   assert_differ (plain, moved);
 }
 
-/* Wherever a cancellation hits, also in the change itself. */
+/* Bytes of the device that a stream with these options takes, less some of its weights */
+static guint64
+measure_too_little (SoraStreamOptions *options)
+{
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraStream) stream = open_stream (model, options);
+  guint64 stream_bytes, weight_bytes;
+
+  sora_stream_get_memory (stream, &stream_bytes, &weight_bytes);
+  return stream_bytes + weight_bytes - 20000;
+}
+
+/* Wherever a cancellation hits, also in the change itself, and where the old weights have to go before it. */
 static void
-test_cancel (void)
+test_cancel (gconstpointer limited)
 {
   g_autoptr (SoraModel) model = open_tiny_model (), other_model = open_tiny_model ();
-  g_autoptr (SoraStream) disturbed = open_with (model, NULL, 1), steady = open_with (other_model, NULL, 1);
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  g_autoptr (SoraStream) steady = open_stream (other_model, options), disturbed = NULL;
   const gchar *const steps[] = { style_path, NULL, words_path, motion_path, style_path, NULL };
 
+  if (limited)
+    sora_stream_options_set_max_memory (options, measure_too_little (options));
+  disturbed = open_stream (model, options);
   for (guint i = 0; i < G_N_ELEMENTS (steps); i++) {
     set_loras (disturbed, steps[i], 0.5, NULL, 0);
     set_loras (steady, steps[i], 0.5, NULL, 0);
@@ -392,7 +409,7 @@ get_set (SoraModel *model, SoraQueue *queue, SoraWeightType type, const gchar *p
   g_autoptr (GError) error = NULL;
   const gchar *paths[] = { path, NULL };
   g_autoptr (SoraModelLoras) loras = sora_model_loras_new (model, paths, &weight, &error);
-  const SoraWeightRequest request = { .loras = loras, .type = type, .precision = SORA_PRECISION_FP32, .max_memory = G_MAXUINT64, .max_bytes = G_MAXUINT64 };
+  const SoraWeightRequest request = { .loras = loras, .type = type, .precision = SORA_PRECISION_FP32, .max_memory = G_MAXUINT64, .limits = { .max_bytes = G_MAXUINT64, .max_new_bytes = G_MAXUINT64 } };
   Set set = { .model = model };
 
   g_assert_no_error (error);
@@ -442,18 +459,6 @@ test_sharing (void)
   g_assert_true (d[0].self.q != b[0].self.q && halved.vae == plain.vae);
 }
 
-/* Bytes of the device that a stream with these options takes, less some of its weights */
-static guint64
-measure_too_little (SoraStreamOptions *options)
-{
-  g_autoptr (SoraModel) model = open_tiny_model ();
-  g_autoptr (SoraStream) stream = open_stream (model, options);
-  guint64 stream_bytes, weight_bytes;
-
-  sora_stream_get_memory (stream, &stream_bytes, &weight_bytes);
-  return stream_bytes + weight_bytes - 20000;
-}
-
 /* Stored as q8, released and streamed: what a LoRA adds is there, and goes again. */
 static void
 test_memory (void)
@@ -484,6 +489,83 @@ test_memory (void)
     assert_same_blocks (changed, plain, 2);
     assert_differ (plain, both);
   }
+}
+
+/* Frames of the next @n blocks: (transfer full), of *@size bytes */
+static GBytes *
+pull_bytes (SoraStream *stream, guint n)
+{
+  GByteArray *bytes = g_byte_array_new ();
+
+  for (guint i = 0; i < n; i++) {
+    g_autoptr (SoraBlock) block = pull (stream);
+    g_byte_array_append (bytes, sora_block_get_rgb (block, 0),
+        sora_block_get_n_frames (block) * 3 * sora_block_get_width (block) * sora_block_get_height (block));
+  }
+  return g_byte_array_free_to_bytes (bytes);
+}
+
+/* Blocks of a stream that has LoRAs set after the first one; the most bytes that it had on the device, and those without the change */
+static GBytes *
+run_change (SoraStreamOptions *options, guint64 *most, guint64 *plain)
+{
+  const gchar *const loras[] = { style_path, words_path, motion_path, NULL };
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraStream) stream = NULL;
+  g_autoptr (SoraBlock) first = NULL;
+
+  memory_meter_take_peak ();
+  stream = open_stream (model, options);
+  first = pull (stream);
+  *plain = memory_meter_take_peak ();
+  g_assert_true (sora_stream_set_loras (stream, loras, NULL, NULL));
+  GBytes *bytes = pull_bytes (stream, 2);
+  *most = memory_meter_take_peak ();
+  return bytes;
+}
+
+/* The change stays within the memory too: beside the old weights where they have room, else after them; frames do not depend on it. */
+static void
+test_bound (void)
+{
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  guint64 most, plain, unlimited;
+  guint n_in_place = 0;
+
+  sora_stream_options_set_weight_type (options, SORA_WEIGHT_TYPE_FP32);
+  g_autoptr (GBytes) expected = run_change (options, &unlimited, &plain);
+  g_assert_cmpuint (unlimited, >, plain);
+  for (guint64 limit = unlimited + 40000; limit > unlimited - 180000; limit -= 30000) {
+    sora_stream_options_set_max_memory (options, limit);
+    g_autoptr (GBytes) frames = run_change (options, &most, &plain);
+    g_test_message ("limit %" G_GUINT64_FORMAT ", before %" G_GUINT64_FORMAT ", in the change %" G_GUINT64_FORMAT, limit, plain, most);
+    g_assert_cmpuint (most, <=, limit);
+    g_assert_true (g_bytes_equal (frames, expected));
+    n_in_place += most < unlimited;
+  }
+  g_assert_cmpuint (n_in_place, >=, 2);
+}
+
+/* What the device has no room for is refused by one error, also where the old weights had to go for the attempt; the stream goes on as if nothing
+ * had been set, and takes the next ones. */
+static void
+test_no_room (void)
+{
+  g_autoptr (SoraModel) model = open_tiny_model (), other_model = open_tiny_model ();
+  g_autoptr (SoraStream) stream = open_with (model, style_path, 1), steady = open_with (other_model, style_path, 1);
+  g_autoptr (GError) error = NULL;
+
+  assert_same_blocks (stream, steady, 1);
+  set_loras (stream, motion_path, 1, words_path, 1);
+  memory_meter_set_limit (memory_meter_get_bytes () - 1);
+  g_assert_null (sora_stream_next_block (stream, NULL, &error));
+  memory_meter_set_limit (G_MAXUINT64);
+  g_assert_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_LORAS);
+  g_test_message ("%s", error->message);
+  assert_same_blocks (stream, steady, 2);
+  set_loras (stream, motion_path, 1, NULL, 1);
+  set_loras (steady, motion_path, 1, NULL, 1);
+  assert_same_blocks (stream, steady, 2);
 }
 
 /* What one set makes first and another shares lives on without it. */
@@ -567,9 +649,12 @@ main (int argc, char **argv)
   g_test_add_func ("/stream-lora/change", test_change);
   g_test_add_func ("/stream-lora/sequence", test_sequence);
   g_test_add_func ("/stream-lora/two-streams", test_two_streams);
-  g_test_add_func ("/stream-lora/cancel", test_cancel);
+  g_test_add_data_func ("/stream-lora/cancel", NULL, test_cancel);
+  g_test_add_data_func ("/stream-lora/cancel-limited", GUINT_TO_POINTER (1), test_cancel);
   g_test_add_func ("/stream-lora/sharing", test_sharing);
   g_test_add_func ("/stream-lora/memory", test_memory);
+  g_test_add_func ("/stream-lora/bound", test_bound);
+  g_test_add_func ("/stream-lora/no-room", test_no_room);
   g_test_add_func ("/stream-lora/lifetime", test_lifetime);
   g_test_add_func ("/stream-lora/refused", test_refused);
   status = g_test_run ();

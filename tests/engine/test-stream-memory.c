@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a stream's weights take, and that frames do not depend on it: types of stored weights, and when the text encoder is there. */
+#include "memory-meter.h"
 #include "stream-support.h"
 
 static SoraStream *
@@ -167,6 +168,60 @@ test_limit (void)
   g_test_message ("%s", error->message);
 }
 
+/* The most bytes that there are on the device while a stream is made, with fp32 one from an image, and runs through a block and another prompt */
+static guint64
+measure_peak (SoraDevice *device, guint64 limit, SoraWeightType type, GBytes **frames)
+{
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  g_autofree guint8 *rgb = g_malloc0 (3 * 96 * 64);
+  g_autoptr (SoraStream) stream = NULL;
+  g_autoptr (SoraBlock) first = NULL, second = NULL;
+  g_autoptr (GError) error = NULL;
+
+  if (type == SORA_WEIGHT_TYPE_FP32)
+    sora_stream_options_set_image (options, rgb, 96, 64, 3 * 96);
+  sora_stream_options_set_max_memory (options, limit);
+  sora_stream_options_set_weight_type (options, type);
+  sora_stream_options_set_text_encoder_policy (options, SORA_TEXT_ENCODER_POLICY_RELEASE);
+  memory_meter_take_peak ();
+  stream = sora_stream_new (model, device, options, NULL, NULL, NULL, &error);
+  g_assert_no_error (error);
+  first = pull (stream);
+  g_assert_true (sora_stream_set_prompt (stream, "a blue house", NULL));
+  second = pull (stream);
+  *frames = g_bytes_new (sora_block_get_rgb (second, 0),
+      (gsize) sora_block_get_n_frames (second) * 3 * sora_block_get_width (second) * sora_block_get_height (second));
+  return memory_meter_take_peak ();
+}
+
+/* All that is on the device counts, what products take beside the weights too: with either kind of linear, fp32 or unpacked. */
+static void
+test_bound (void)
+{
+  static const SoraLinearKind kinds[] = { SORA_LINEAR_PACKED, SORA_LINEAR_CLBLAST };
+  static const SoraWeightType types[] = { SORA_WEIGHT_TYPE_FP32, SORA_WEIGHT_TYPE_Q8 };
+  g_autoptr (SoraDevice) device = open_device ();
+
+  for (guint i = 0; i < 2 * G_N_ELEMENTS (kinds); i++) {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (SoraDevice) forced = sora_device_force_linear (device, kinds[i / 2], &error);
+    g_autoptr (GBytes) expected = NULL;
+    guint64 all;
+
+    g_assert_no_error (error);
+    all = measure_peak (forced, 0, types[i % 2], &expected);
+    for (guint step = 0; step < 3; step++) {
+      g_autoptr (GBytes) frames = NULL;
+      guint64 limit = all - step * 10000, peak = measure_peak (forced, limit, types[i % 2], &frames);
+
+      g_test_message ("kind %u, type %u, limit %" G_GUINT64_FORMAT ": %" G_GUINT64_FORMAT, kinds[i / 2], types[i % 2], limit, peak);
+      g_assert_cmpuint (peak, <=, limit);
+      g_assert_true (g_bytes_equal (frames, expected));
+    }
+  }
+}
+
 static void
 test_options (void)
 {
@@ -266,6 +321,7 @@ main (int argc, char **argv)
   g_test_add_func ("/stream-memory/q8", test_q8);
   g_test_add_func ("/stream-memory/precision", test_precision);
   g_test_add_func ("/stream-memory/limit", test_limit);
+  g_test_add_func ("/stream-memory/bound", test_bound);
   g_test_add_func ("/stream-memory/options", test_options);
   g_test_add_func ("/stream-memory/policy", test_policy);
   g_test_add_func ("/stream-memory/cancelled", test_cancelled);

@@ -130,7 +130,7 @@ test_image (void)
   gsize n = (WIDTH / 8) * (HEIGHT / 8) * model->vae.latent_channels;
   cl_mem rgb = sora_queue_alloc (queue, 4 * FRAME), mem = sora_test_alloc (queue, n);
   SoraVae *vae = sora_vae_new (&model->vae, model->vae_file, SORA_VAE_ENCODER, SORA_PRECISION_FP32, queue, NULL);
-  SoraVaeEncoderState *state = sora_vae_encoder_state_new (vae, HEIGHT / 8, WIDTH / 8, 1, FALSE, arena);
+  SoraVaeEncoderState *state = sora_vae_encoder_state_new (vae, HEIGHT / 8, WIDTH / 8, 1, FALSE, NULL, arena);
   g_autofree gfloat *expected = NULL;
 
   for (guint i = 0; i < FRAME; i++)

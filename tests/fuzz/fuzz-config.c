@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "weights/config-index.h"
 #include "weights/config-shapes.h"
 
 int LLVMFuzzerTestOneInput (const guint8 *data, size_t size);
@@ -30,6 +31,7 @@ load (gchar which, const gchar *path, GError **error)
   SoraTextEncoderConfig text_encoder;
   SoraTransformerConfig transformer;
   SoraVaeConfig vae = { 0 };
+  SoraPipelineIndex index;
   SoraClipConfig clip;
   gboolean success;
 
@@ -52,6 +54,10 @@ load (gchar which, const gchar *path, GError **error)
       return sora_clip_config_load (&clip, path, error);
     case '5':
       return load_wan (path, error);
+    case '7':
+      success = sora_pipeline_index_load (&index, path, error);
+      g_assert (!success || (index.boundary_ratio >= 0 && index.boundary_ratio <= 1));
+      return success;
     default:
       success = sora_streaming_config_init_wan (&streaming, 16, path, error);
       if (success)

@@ -351,20 +351,23 @@ test_slabs (void)
     run_case (queue, SORA_WEIGHT_TYPE_BF16, SORA_PRECISION_FP32, &c, "slabs");
 }
 
-/* Blocks of 32 values: a scale from 2^-10 to 2^-9, which may be negative, and random bits */
+/* Blocks of 32 values, or 256: a scale from 2^-10 to 2^-9, which may be negative, a minimum likewise if there is one, and random bits */
 static SoraTensor
 quantised_tensor_new (SoraDType dtype, guint64 rows, guint64 columns)
 {
   SoraTensor tensor = { .name = "weight", .file = "test.gguf", .dtype = dtype, .n_dims = 2, .shape = { rows, columns },
     .n_elements = rows * columns };
-  gsize block = sora_dtype_get_block_bytes (dtype), size = tensor.n_elements / SORA_BLOCK_VALUES * block;
+  gsize block = sora_dtype_get_block_bytes (dtype), size = tensor.n_elements / sora_dtype_get_block_elements (dtype) * block;
   g_autofree gfloat *random = sora_test_random (7, size, 128);
   guint8 *data = g_malloc (1 + size);
 
   for (gsize i = 0; i < size; i++)
     data[1 + i] = (gint) random[i];
-  for (gsize i = 0; i < size; i += block)
+  for (gsize i = 0; i < size; i += block) {
     data[2 + i] = (data[2 + i] & 0x87) | 0x14;
+    if (dtype == SORA_DTYPE_Q4_1 || dtype == SORA_DTYPE_Q4_K)
+      data[4 + i] = (data[4 + i] & 0x87) | 0x14;
+  }
   tensor.data = data + 1;
   return tensor;
 }
@@ -388,31 +391,80 @@ multiply_stored (SoraQueue *queue, SoraWeightType type, SoraPrecision precision,
   return y;
 }
 
-/* What a type holds exactly gives the sums of fp32, bit by bit; auto takes that type. */
+static const struct {
+  SoraDType dtype;
+  SoraWeightType type;
+} exact_pairs[] = {
+  { SORA_DTYPE_F16, SORA_WEIGHT_TYPE_FP16 }, { SORA_DTYPE_BF16, SORA_WEIGHT_TYPE_BF16 }, { SORA_DTYPE_Q8_0, SORA_WEIGHT_TYPE_Q8 },
+  { SORA_DTYPE_Q5_0, SORA_WEIGHT_TYPE_Q8 }, { SORA_DTYPE_Q4_0, SORA_WEIGHT_TYPE_Q8 }, { SORA_DTYPE_Q4_0, SORA_WEIGHT_TYPE_Q4 },
+  { SORA_DTYPE_Q4_1, SORA_WEIGHT_TYPE_Q4 }, { SORA_DTYPE_Q4_K, SORA_WEIGHT_TYPE_Q4 },
+};
+
+static void
+check_exact (SoraQueue *queue)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (exact_pairs); i++) {
+    SoraDType dtype = exact_pairs[i].dtype;
+    guint n = 37, k = dtype == SORA_DTYPE_Q4_K ? 512 : 96;
+    SoraTensor tensor = exact_pairs[i].type >= SORA_WEIGHT_TYPE_Q8 ? quantised_tensor_new (dtype, n, k) : tensor_new ("weight", dtype, n, k, 5);
+    g_autofree gfloat *expected = multiply_stored (queue, SORA_WEIGHT_TYPE_FP32, SORA_PRECISION_FP32, &tensor);
+    g_autofree gfloat *actual = multiply_stored (queue, exact_pairs[i].type, SORA_PRECISION_FP32, &tensor);
+    g_autofree gfloat *chosen = multiply_stored (queue, SORA_WEIGHT_TYPE_AUTO, SORA_PRECISION_FP32, &tensor);
+
+    sora_test_assert_same (actual, expected, 7 * n, "%s as type %d", sora_dtype_name (dtype), exact_pairs[i].type);
+    sora_test_assert_same (chosen, expected, 7 * n, "%s as auto", sora_dtype_name (dtype));
+    tensor_clear (&tensor);
+  }
+}
+
+/* What a type holds exactly gives the sums of fp32, bit by bit, with vectors of any width; auto takes that type. */
 static void
 test_exact (gconstpointer kind)
 {
-  static const struct {
-    SoraDType dtype;
-    SoraWeightType type;
-  } pairs[] = {
-    { SORA_DTYPE_F16, SORA_WEIGHT_TYPE_FP16 }, { SORA_DTYPE_BF16, SORA_WEIGHT_TYPE_BF16 }, { SORA_DTYPE_Q8_0, SORA_WEIGHT_TYPE_Q8 },
-    { SORA_DTYPE_Q5_0, SORA_WEIGHT_TYPE_Q8 }, { SORA_DTYPE_Q4_0, SORA_WEIGHT_TYPE_Q8 },
-  };
   g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (kind);
+  SoraDevice *device = sora_queue_get_device (queue);
+  guint native = device->vector_width;
 
-  for (guint i = 0; i < G_N_ELEMENTS (pairs); i++) {
-    guint n = 37, k = 96;
-    SoraTensor tensor = pairs[i].type == SORA_WEIGHT_TYPE_Q8 ? quantised_tensor_new (pairs[i].dtype, n, k)
-        : tensor_new ("weight", pairs[i].dtype, n, k, 5);
-    g_autofree gfloat *expected = multiply_stored (queue, SORA_WEIGHT_TYPE_FP32, SORA_PRECISION_FP32, &tensor);
-    g_autofree gfloat *actual = multiply_stored (queue, pairs[i].type, SORA_PRECISION_FP32, &tensor);
-    g_autofree gfloat *chosen = multiply_stored (queue, SORA_WEIGHT_TYPE_AUTO, SORA_PRECISION_FP32, &tensor);
-
-    sora_test_assert_same (actual, expected, 7 * n, "%s as %s", sora_dtype_name (pairs[i].dtype), sora_weight_type_names[pairs[i].type]);
-    sora_test_assert_same (chosen, expected, 7 * n, "%s as auto", sora_dtype_name (pairs[i].dtype));
-    tensor_clear (&tensor);
+  for (guint width = 4; width <= 16; width *= 2) {
+    device->vector_width = width;
+    check_exact (queue);
   }
+  device->vector_width = native;
+}
+
+/* A stack of 4-bit matrices is one, with more rows than one thread packs; with one of 8 bits among them it is q8, and what a LoRA changes too, which
+ * rounds to 1/254 of a block's largest. */
+static void
+test_stack (gconstpointer kind)
+{
+  g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (kind);
+  SoraTensor tensors[] = { quantised_tensor_new (SORA_DTYPE_Q4_K, 600, 512), quantised_tensor_new (SORA_DTYPE_Q4_0, 501, 512),
+    quantised_tensor_new (SORA_DTYPE_Q6_K, 16, 512) };
+  const SoraTensor *parts[] = { &tensors[0], &tensors[1], &tensors[2] };
+  const SoraTensorPatches patches = { .id = "some" };
+
+  for (guint n_parts = 1; n_parts <= 2; n_parts++) {
+    guint n = n_parts == 1 ? 600 : 1101;
+    g_autoptr (SoraLinear) q4 = sora_linear_new (queue, SORA_WEIGHT_TYPE_AUTO, SORA_PRECISION_FP32, n_parts, parts, NULL, NULL);
+    g_autoptr (SoraLinear) fp32 = sora_linear_new (queue, SORA_WEIGHT_TYPE_FP32, SORA_PRECISION_FP32, n_parts, parts, NULL, NULL);
+    g_autofree gfloat *x = sora_test_random (1, 7 * 512, 1), *actual = NULL, *expected = NULL;
+    cl_mem x_mem = sora_test_upload (queue, x, 7 * 512), y_mem = sora_test_alloc (queue, 7 * n);
+
+    sora_linear_run (queue, q4, SORA_MATRIX (x_mem, 512), SORA_MATRIX (y_mem, n), 7, NULL);
+    actual = sora_test_download (queue, y_mem, 7 * n);
+    sora_linear_run (queue, fp32, SORA_MATRIX (x_mem, 512), SORA_MATRIX (y_mem, n), 7, NULL);
+    expected = sora_test_download (queue, y_mem, 7 * n);
+    sora_test_assert_same (actual, expected, 7 * n, "%u parts", n_parts);
+    g_assert_cmpuint (sora_linear_get_size (q4), <, (n + 32) * (512 / 32 * SORA_Q4_BYTES + sizeof (gfloat)));
+    clReleaseMemObject (x_mem);
+    clReleaseMemObject (y_mem);
+  }
+  g_assert_cmpint (sora_weight_type_for_tensors (SORA_WEIGHT_TYPE_AUTO, 2, parts), ==, SORA_WEIGHT_TYPE_Q4);
+  g_assert_cmpint (sora_weight_type_for_tensors (SORA_WEIGHT_TYPE_AUTO, 3, parts), ==, SORA_WEIGHT_TYPE_Q8);
+  tensors[0].patches = &patches;
+  g_assert_cmpint (sora_weight_type_for_tensors (SORA_WEIGHT_TYPE_AUTO, 2, parts), ==, SORA_WEIGHT_TYPE_Q8);
+  for (guint i = 0; i < G_N_ELEMENTS (tensors); i++)
+    tensor_clear (&tensors[i]);
 }
 
 /* In bf16 against the portable kernel in fp32, with a weight that bf16 has exactly: x is rounded. Of numbers from -1 to 1 that takes
@@ -461,28 +513,28 @@ test_weight_not_finite (gconstpointer kind)
     device_reset (queue);
 }
 
-/* Three weights of different sizes take turns in the two places, more than once around, each with the results that it has on the device. */
+/* Four weights of different sizes take turns in the two places, more than once around, each with the results that it has on the device. */
 static void
 test_streamed (gconstpointer kind)
 {
   static const struct {
     SoraDType dtype;
     guint n, k;
-  } weights[] = { { SORA_DTYPE_Q8_0, 37, 96 }, { SORA_DTYPE_BF16, 190, 33 }, { SORA_DTYPE_F32, 20, 64 } };
+  } weights[] = { { SORA_DTYPE_Q8_0, 37, 96 }, { SORA_DTYPE_BF16, 190, 33 }, { SORA_DTYPE_F32, 20, 64 }, { SORA_DTYPE_Q4_1, 35, 64 } };
   SoraPrecision precision;
   g_autoptr (SoraQueue) queue = queue_new_of_kind (kind, &precision);
   g_autofree gchar *path = g_build_filename (g_getenv ("SORA_TEST_GOLDEN"), "transformer.safetensors", NULL);
   g_autoptr (SoraWeightFile) file = sora_weight_file_open (path, NULL);         /* any, as nothing is read of it */
   g_autofree gfloat *x = sora_test_random (1, 7 * 96, 1);
-  cl_mem x_mem, y_mem[3 * 4];
+  cl_mem x_mem, y_mem[4 * 4];
 
   if (!queue)
     return;
   x_mem = sora_test_upload (queue, x, 7 * 96);
   for (guint i = 0; i < G_N_ELEMENTS (y_mem); i++) {
-    guint n = weights[i % 3].n, k = weights[i % 3].k;
-    SoraTensor tensor = weights[i % 3].dtype == SORA_DTYPE_Q8_0 ? quantised_tensor_new (weights[i % 3].dtype, n, k)
-        : tensor_new ("weight", weights[i % 3].dtype, n, k, 5);
+    guint n = weights[i % 4].n, k = weights[i % 4].k;
+    SoraTensor tensor = weights[i % 4].dtype >= SORA_DTYPE_Q4_0 ? quantised_tensor_new (weights[i % 4].dtype, n, k)
+        : tensor_new ("weight", weights[i % 4].dtype, n, k, 5);
     const SoraTensor *parts[] = { &tensor };
     g_autoptr (SoraLinear) linear = sora_linear_new_streamed (queue, SORA_WEIGHT_TYPE_AUTO, precision, file, 1, parts, NULL, NULL);
     y_mem[i] = sora_test_alloc (queue, 7 * n);
@@ -491,9 +543,9 @@ test_streamed (gconstpointer kind)
     tensor_clear (&tensor);
   }
   for (guint i = 0; i < G_N_ELEMENTS (y_mem); i++) {
-    guint n = weights[i % 3].n, k = weights[i % 3].k;
-    SoraTensor tensor = weights[i % 3].dtype == SORA_DTYPE_Q8_0 ? quantised_tensor_new (weights[i % 3].dtype, n, k)
-        : tensor_new ("weight", weights[i % 3].dtype, n, k, 5);
+    guint n = weights[i % 4].n, k = weights[i % 4].k;
+    SoraTensor tensor = weights[i % 4].dtype >= SORA_DTYPE_Q4_0 ? quantised_tensor_new (weights[i % 4].dtype, n, k)
+        : tensor_new ("weight", weights[i % 4].dtype, n, k, 5);
     g_autofree gfloat *expected = multiply_stored (queue, SORA_WEIGHT_TYPE_AUTO, precision, &tensor);
     g_autofree gfloat *actual = sora_test_download (queue, y_mem[i], 7 * n);
     sora_test_assert_same (actual, expected, 7 * n, "run %u", i);
@@ -636,6 +688,8 @@ main (int argc, char **argv)
   g_test_add_func ("/linear/clblast/slabs", test_slabs);
   g_test_add_data_func ("/linear/packed/exact", "packed", test_exact);
   g_test_add_data_func ("/linear/clblast/exact", "clblast", test_exact);
+  g_test_add_data_func ("/linear/packed/stack", "packed", test_stack);
+  g_test_add_data_func ("/linear/clblast/stack", "clblast", test_stack);
   g_test_add_data_func ("/linear/packed/streamed", "packed", test_streamed);
   g_test_add_data_func ("/linear/clblast/streamed", "clblast", test_streamed);
   g_test_add_data_func ("/linear/packed/weight-not-finite", "packed", test_weight_not_finite);

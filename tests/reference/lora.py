@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Makes the files of tests/golden/lora: the same small LoRA in every dialect of names, another one of everything that a file can hold, and
 tests/golden/lora.safetensors, what diffusers' WanTransformer3DModel and transformers' UMT5EncoderModel give with them merged:
-W + weight · alpha / rank · up · down. The models are those of transformer.safetensors and text-encoder.safetensors; two more LoRAs are for the tiny
+W + weight · alpha / rank · up · down; and of LoHa and LoKr, with LyCORIS's formulas. The models are those of transformer.safetensors and text-encoder.safetensors; two more LoRAs are for the tiny
 model of stream.py."""
 
 import json
@@ -117,6 +117,67 @@ def merge_other(weights, other, weight):
         weights[name] = weights[name] + weight * difference
 
 
+def draw_matrix(rows, columns, size):
+    """Numbers that bf16 holds exactly"""
+    return (torch.randn(rows, columns) * size ** 0.5).bfloat16().float()
+
+
+def draw_loha(weights, layers):
+    """To layer: the four halves, as LyCORIS and peft call them"""
+    halves = {}
+    for layer in layers:
+        rows, columns = weights[f"{layer}.weight"].flatten(1).shape
+        size = (SIZE / columns) ** 0.5 / RANK   # of each product's numbers, SIZE / columns of both together
+        halves[layer] = {"hada_w1_a": draw_matrix(rows, RANK, size), "hada_w1_b": draw_matrix(RANK, columns, 1),
+                         "hada_w2_a": draw_matrix(rows, OTHER_RANK, size), "hada_w2_b": draw_matrix(OTHER_RANK, columns, 1)}
+    return halves
+
+
+def draw_lokr(weights, layers):
+    """To layer: both matrices; each is whole in one layer and in halves in another. The first is 2x4."""
+    halves = {}
+    for i, layer in enumerate(layers):
+        rows, columns = weights[f"{layer}.weight"].flatten(1).shape
+        size = (SIZE / columns) ** 0.5
+        a = {"lokr_w1": draw_matrix(2, 4, size)} if i % 2 == 0 else \
+            {"lokr_w1_a": draw_matrix(2, RANK, size / RANK), "lokr_w1_b": draw_matrix(RANK, 4, 1)}
+        b = {"lokr_w2": draw_matrix(rows // 2, columns // 4, size)} if i // 2 % 2 == 0 else \
+            {"lokr_w2_a": draw_matrix(rows // 2, RANK, size / RANK), "lokr_w2_b": draw_matrix(RANK, columns // 4, 1)}
+        halves[layer] = a | b
+    return halves
+
+
+def whole(halves, name):
+    return halves[name] if name in halves else halves[f"{name}_a"] @ halves[f"{name}_b"]
+
+
+def loha_difference(halves):
+    return ALPHA / RANK * whole(halves, "hada_w1") * whole(halves, "hada_w2")
+
+
+def lokr_difference(halves, scale_whole=1.0):
+    """LyCORIS has no factor for two whole matrices; peft has the same for all."""
+    scale = ALPHA / RANK if any(name.endswith("_b") for name in halves) else scale_whole
+    return scale * torch.kron(whole(halves, "lokr_w1"), whole(halves, "lokr_w2"))
+
+
+def make_lycoris(weights, changes, difference, name):
+    """Two files of the same, as LyCORIS writes them and as peft does, the latter with its configuration beside it. What is merged is LyCORIS's."""
+    ours, peft, merged = {}, {}, dict(weights)
+    for layer, halves in changes.items():
+        spelled = "lycoris_" + LAYERS[layer].replace(".", "_")
+        ours |= {f"{spelled}.{half}": tensor.bfloat16() for half, tensor in halves.items()} | {f"{spelled}.alpha": torch.tensor(ALPHA)}
+        peft |= {f"base_model.model.{layer}.{half}": tensor for half, tensor in halves.items()}
+        weight = weights[f"{layer}.weight"]
+        merged[f"{layer}.weight"] = weight + difference(halves).reshape(weight.shape)
+    write(f"{name}.safetensors", ours)
+    folder = FOLDER.parent / "lora-peft" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({key: tensor.contiguous().clone() for key, tensor in peft.items()}, folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": name.upper(), "r": RANK, "alpha": ALPHA, "alpha_pattern": {}}))
+    return merged
+
+
 def make_bias(weights, pairs):
     """A pair whose upper half has a bias, as peft writes it"""
     layer = "blocks.0.attn1.to_q"
@@ -151,8 +212,12 @@ def make_transformer():
     merge_other(others, other, 1)
     merge(both, pairs, BOTH[0] * ALPHA / RANK)
     merge_other(both, other, BOTH[1])
+    bias = make_bias(dict(weights), pairs)
+    torch.manual_seed(13)
+    loha = make_lycoris(weights, draw_loha(weights, LAYERS), loha_difference, "loha")
+    lokr = make_lycoris(weights, draw_lokr(weights, LAYERS), lokr_difference, "lokr")
     return {"one": run_transformer(model, merged), "other": run_transformer(model, others), "both": run_transformer(model, both),
-            "bias": run_transformer(model, make_bias(dict(weights), pairs))}
+            "bias": run_transformer(model, bias), "loha": run_transformer(model, loha), "lokr": run_transformer(model, lokr)}
 
 
 def make_text_encoder():

@@ -84,6 +84,71 @@ test_sticky (void)
   clReleaseMemObject (x);
 }
 
+/* Waits until some thread has built "simple", which nobody launches meanwhile. */
+static void
+wait_for_simple (SoraDevice *device)
+{
+  gboolean built = FALSE;
+
+  while (!built) {
+    g_usleep (1000);
+    g_mutex_lock (&device->lock);
+    built = g_hash_table_contains (device->programs, "simple|");
+    g_mutex_unlock (&device->lock);
+  }
+}
+
+/* What is expected is built without a launch; what does not build is an error only of who launches it. */
+static void
+test_expect (void)
+{
+  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+  SoraDevice *device = sora_queue_get_device (queue);
+  g_autofree gfloat *before = sora_test_random (3, N, 1), *after = NULL;
+  g_autoptr (GError) error = NULL;
+  cl_mem x = sora_test_upload (queue, before, N);
+
+  g_hash_table_remove_all (device->programs);
+  sora_queue_expect (queue, "missing", NULL);
+  sora_queue_expect (queue, "broken", NULL);
+  sora_queue_expect (queue, "simple", NULL);
+  sora_queue_expect (queue, "simple", "");
+  wait_for_simple (device);
+  g_assert_true (sora_queue_check (queue, NULL));
+  launch (queue, "simple", "scale", x, 2);
+  after = sora_test_download (queue, x, N);
+  for (guint i = 0; i < N; i++)
+    g_assert_cmpfloat (after[i], ==, before[i] * 2);
+  launch (queue, "broken", "broken", x, 1);
+  g_assert_false (sora_queue_check (queue, &error));
+  g_assert_error (error, SORA_DEVICE_ERROR, SORA_DEVICE_ERROR_BUILD);
+  clReleaseMemObject (x);
+}
+
+/* A launch while the program is being built waits for it; a queue that goes does not leave a thread behind. */
+static void
+test_expect_and_go (void)
+{
+  for (guint i = 0; i < 8; i++) {
+    g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+    const gfloat zero = 0;
+    g_autofree gfloat *after = NULL;
+    cl_mem x = i % 2 ? sora_test_upload (queue, &zero, 1) : NULL;
+    const SoraLaunch add = { .program = "simple", .kernel = "add", .dims = 1, .global = { 1 }, .local = { 1 } };
+    cl_float value = i;
+
+    g_hash_table_remove_all (sora_queue_get_device (queue)->programs);
+    sora_queue_expect (queue, "simple", NULL);
+    sora_queue_expect (queue, "broken", NULL);
+    if (!x)
+      continue;
+    SORA_LAUNCH (queue, &add, SORA_ARG (x), SORA_ARG (value));
+    after = sora_test_download (queue, x, 1);
+    g_assert_cmpfloat (after[0], ==, i);
+    clReleaseMemObject (x);
+  }
+}
+
 /* What nobody wrote is not a number. */
 static void
 test_poison (void)
@@ -363,6 +428,8 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/queue/order", test_order);
   g_test_add_func ("/queue/sticky", test_sticky);
+  g_test_add_func ("/queue/expect", test_expect);
+  g_test_add_func ("/queue/expect-and-go", test_expect_and_go);
   g_test_add_func ("/queue/poison", test_poison);
   g_test_add_func ("/queue/errors", test_errors);
   g_test_add_func ("/queue/transfers", test_transfers);

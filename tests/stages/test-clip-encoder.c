@@ -103,7 +103,7 @@ check_encoder (const SoraClipConfig *config, SoraWeightFile *weights, const gcha
   g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (queue));
   g_autoptr (GError) error = NULL;
   SoraClipEncoderState *state = sora_clip_encoder_state_new (config, arena);
-  SoraClipEncoder *encoder = sora_clip_encoder_new (config, weights, SORA_PRECISION_FP32, queue, &error);
+  SoraClipEncoder *encoder = sora_clip_encoder_new (config, weights, SORA_PRECISION_FP32, G_MAXUINT64, queue, &error);
   guint n = sora_clip_config_count_tokens (config) * config->hidden_size;
   cl_mem out = sora_test_alloc (queue, n);
 
@@ -118,6 +118,40 @@ check_encoder (const SoraClipConfig *config, SoraWeightFile *weights, const gcha
   clReleaseMemObject (out);
   sora_clip_encoder_state_free (state);
   sora_clip_encoder_free (encoder);
+}
+
+/* With less and less memory more and more of the weights are streamed, and the embeddings stay as they are, until it is too little for that. */
+static void
+test_memory (gconstpointer linear)
+{
+  SoraClipConfig config;
+  g_autofree gchar *path = draw_weights (&config);
+  g_autoptr (SoraWeightFile) weights = open_weights (path), golden = stage_golden_open ("clip-encoder");
+  guint n = sora_clip_config_count_tokens (&config) * config.hidden_size;
+  guint64 streamed = 0;
+  g_autoptr (GError) error = NULL;
+
+  for (guint64 bytes = 1 << 20; !error; bytes -= bytes / 4) {
+    g_autoptr (SoraQueue) queue = sora_test_queue_new_linear (linear);
+    g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (queue));
+    SoraClipEncoderState *state = sora_clip_encoder_state_new (&config, arena);
+    SoraClipEncoder *encoder = sora_clip_encoder_new (&config, weights, SORA_PRECISION_FP32, bytes, queue, &error);
+    g_autofree guint8 *rgb = draw_picture (pictures[0].width, pictures[0].height);
+
+    if (encoder) {
+      cl_mem out = sora_test_alloc (queue, n);
+      g_autofree gchar *name = g_strconcat (pictures[0].name, ".gelu", NULL);
+      g_assert_true (sora_arena_commit (arena, NULL));
+      sora_clip_encoder_run (encoder, state, queue, rgb, pictures[0].width, pictures[0].height, SORA_MATRIX (out, config.hidden_size));
+      stage_assert_golden (queue, out, 0, n, 1, golden, 0, TOLERANCE, name);
+      streamed = sora_queue_get_stream_size (queue);
+      clReleaseMemObject (out);
+      sora_clip_encoder_free (encoder);
+    }
+    sora_clip_encoder_state_free (state);
+  }
+  g_assert_error (error, SORA_DEVICE_ERROR, SORA_DEVICE_ERROR_NO_MEMORY);
+  g_assert_cmpuint (streamed, >, 0);
 }
 
 static void
@@ -290,6 +324,8 @@ main (int argc, char **argv)
   g_test_add_func ("/clip-encoder/picture", test_picture);
   g_test_add_data_func ("/clip-encoder/packed", "packed", test_encoder);
   g_test_add_data_func ("/clip-encoder/clblast", "clblast", test_encoder);
+  g_test_add_data_func ("/clip-encoder/memory/packed", "packed", test_memory);
+  g_test_add_data_func ("/clip-encoder/memory/clblast", "clblast", test_memory);
   g_test_add_func ("/clip-encoder/wans-names", test_wans_names);
   g_test_add_func ("/clip-encoder/shapes", test_shapes);
   g_test_add_func ("/clip-encoder/no-patches", test_no_patches);

@@ -23,6 +23,7 @@ typedef struct {
   SoraTransformerShape shape;
   SoraWeightType type;          /* of the stored matrices */
   SoraPrecision precision;
+  gdouble share;                /* of the weights, which are on the device; the others are streamed. 0: all are */
   SoraQueue *queue;
   SoraArena *arena;
   SoraTransformer *transformer;
@@ -52,6 +53,13 @@ stream_open (Stream *s, SoraWeightFile *weights, const gchar *linear)
   s->arena = sora_arena_new (sora_queue_get_device (s->queue));
   s->transformer = sora_transformer_new (&s->config, weights, s->type, s->precision, G_MAXUINT64, s->queue, &error);
   g_assert_no_error (error);
+  if (s->share > 0) {
+    guint64 size = sora_transformer_get_size (s->transformer);
+    sora_transformer_free (s->transformer);
+    s->transformer = sora_transformer_new (&s->config, weights, s->type, s->precision, s->share * size, s->queue, &error);
+    g_assert_no_error (error);
+    g_assert_true (sora_transformer_is_streamed (s->transformer));
+  }
   s->state = sora_transformer_state_new (&s->config, &s->shape, s->arena);
   sora_arena_commit (s->arena, &error);
   g_assert_no_error (error);
@@ -194,6 +202,8 @@ test_loras (gconstpointer linear)
     { "one", { "checkpoint.pt" }, { 1 } }, { "one", { "kohya.safetensors", "other.safetensors" }, { 1, 0 } },
     { "one", { "diffusers.safetensors", "bare.safetensors" }, { 1.5, -0.5 } }, { "other", { "other.safetensors" }, { 1 } },
     { "both", { "kohya.safetensors", "other.safetensors" }, { 0.75, -0.5 } }, { "bias", { "bias.safetensors" }, { 1 } },
+    { "loha", { "loha.safetensors" }, { 1 } }, { "lokr", { "lokr.safetensors" }, { 1 } },
+    { "loha", { "loha.safetensors", "lokr.safetensors" }, { 1, 0 } },
   };
   g_autoptr (SoraWeightFile) base = stage_golden_open ("transformer");
   g_autoptr (SoraWeightFile) golden = stage_golden_open ("lora");
@@ -228,13 +238,13 @@ golden_image_config (SoraWeightFile *golden)
 
 /* Given a condition with the latents, and the embeddings of one image or of two; again with one branch only. */
 static void
-check_image (const gchar *linear, guint n_images, const gchar *name)
+check_image (const gchar *linear, guint n_images, gdouble share, const gchar *name)
 {
   static const gdouble timesteps[] = { 50, 700, 312.5, 1000 };
   static const guint rows[] = { 1, 2, 3 };
   g_autoptr (SoraWeightFile) golden = stage_golden_open ("transformer-image");
   guint n_rows = n_images * IMAGE_TOKENS;
-  Stream s = { .config = golden_image_config (golden), .precision = SORA_PRECISION_FP32, .shape = { 2, 3, 3, 4, 6, 512, 4, n_rows, CONDITION } };
+  Stream s = { .config = golden_image_config (golden), .precision = SORA_PRECISION_FP32, .share = share, .shape = { 2, 3, 3, 4, 6, 512, 4, n_rows, CONDITION } };
   gsize n_condition = 3 * 4 * 6 * CONDITION, n_image = n_rows * s.config.image_dim;
   g_autofree gfloat *image = sora_test_random (5, n_image, SCALE), *condition = sora_test_random (4, n_condition, SCALE);
   g_autofree gfloat *latents = sora_test_random (1, 3 * 4 * 6 * 4, SCALE);
@@ -261,8 +271,9 @@ check_image (const gchar *linear, guint n_images, const gchar *name)
 static void
 test_image (gconstpointer linear)
 {
-  check_image (linear, 1, "whole");
-  check_image (linear, 2, "pair");
+  check_image (linear, 1, 0, "whole");
+  check_image (linear, 2, 0, "pair");
+  check_image (linear, 1, 0.7, "whole");
 }
 
 /* Block by block: twice at the noisy timesteps, with the prompt's branch alone and with both, since an evaluation must leave the cache

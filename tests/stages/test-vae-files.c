@@ -167,7 +167,7 @@ encode (Result *result, SoraVae *vae, SoraQueue *queue)
   gsize n = (gsize) N * c->time_scale * HEIGHT * WIDTH * c->spatial_scale * c->spatial_scale * 3;
   g_autofree guint8 *frames = g_malloc (n);
   g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (queue));
-  SoraVaeEncoderState *state = sora_vae_encoder_state_new (vae, HEIGHT, WIDTH, N, FALSE, arena);
+  SoraVaeEncoderState *state = sora_vae_encoder_state_new (vae, HEIGHT, WIDTH, N, FALSE, NULL, arena);
   cl_mem latents = sora_test_alloc (queue, count_latents (c)), rgb = sora_queue_alloc (queue, n);
 
   for (gsize i = 0; i < n; i++)

@@ -204,7 +204,7 @@ encode (Fixture *f, guint piece, guint max_latents)
   gsize latent = (gsize) f->height * f->width * f->config.latent_channels, bytes = f->config.time_scale * frame_bytes (f);
   g_autofree guint8 *frames = draw_frames (f);
   g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (f->queue));
-  SoraVaeEncoderState *state = sora_vae_encoder_state_new (f->vae, f->height, f->width, max_latents, FALSE, arena);
+  SoraVaeEncoderState *state = sora_vae_encoder_state_new (f->vae, f->height, f->width, max_latents, FALSE, NULL, arena);
   cl_mem rgb = sora_queue_alloc (f->queue, piece * bytes), out = sora_test_alloc (f->queue, piece * latent);
   gfloat *result = g_new (gfloat, f->n * latent);
   g_autoptr (GError) error = NULL;

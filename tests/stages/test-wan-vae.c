@@ -133,7 +133,7 @@ run_open_kind (Run *run, Fixture *f, gboolean encodes, const SoraVaeTiling *tili
 
   *run = (Run) { f, sora_arena_new (sora_queue_get_device (f->queue)) };
   if (encodes)
-    run->encoder = sora_vae_encoder_state_new (f->vae, f->height, f->width, max_latents, FALSE, run->arena);
+    run->encoder = sora_vae_encoder_state_new (f->vae, f->height, f->width, max_latents, FALSE, NULL, run->arena);
   else
     run->decoder = sora_vae_decoder_state_new (f->vae, f->height, f->width, max_latents, tiling, run->arena);
   sora_arena_commit (run->arena, &error);
@@ -578,6 +578,84 @@ test_tiles (gconstpointer name)
   fixture_clear (&f);
 }
 
+/* A picture on which tiles of 4 latents lie at the edges and in the middle, with the 6 around them that the encoder sees */
+#define ENCODED_HEIGHT 18
+#define ENCODED_WIDTH 27
+#define ENCODED_CORE 4
+#define ENCODED_LATENTS 3
+
+typedef struct {
+  Fixture *f;
+  cl_mem rgb, latent, latents;
+  gsize latent_bytes;
+} Encoding;
+
+/* Others for each latent; of the last three frames are grey. */
+static guint
+draw_pattern (guint i, gpointer user_data)
+{
+  const Encoding *e = user_data;
+  gsize n = e->f->config.time_scale * frame_bytes (e->f);
+  g_autofree guint8 *bytes = g_malloc (n);
+
+  for (gsize j = 0; j < n; j++)
+    bytes[j] = (j + i * 31) * 7919 % 65521 % 256;
+  sora_queue_write (e->f->queue, e->rgb, 0, n, bytes);
+  return i == 2 ? 3 : 0;
+}
+
+static void
+keep_latent (guint i, gpointer user_data)
+{
+  const Encoding *e = user_data;
+
+  sora_queue_copy (e->f->queue, e->latent, 0, e->latents, i * e->latent_bytes, e->latent_bytes);
+}
+
+/* (transfer full): a video's latents, or a still's, encoded in tiles of @size pixels, or, if that is 0, whole; twice, as the second time must not
+ * know of the first */
+static gfloat *
+encode_tiled (Fixture *f, guint size, gboolean is_still)
+{
+  const SoraVaeTiling tiling = { size, is_still ? 1 : ENCODED_LATENTS };
+  g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (f->queue));
+  SoraVaeEncoderState *state = sora_vae_encoder_state_new (f->vae, f->height, f->width, 1, is_still, &tiling, arena);
+  Encoding e = { f, sora_queue_alloc (f->queue, f->config.time_scale * frame_bytes (f)), sora_test_alloc (f->queue, latent_floats (f)),
+    sora_test_alloc (f->queue, tiling.n_latents * latent_floats (f)), latent_floats (f) * sizeof (gfloat) };
+  const SoraVaeVideo video = { tiling.n_latents, e.rgb, e.latent, draw_pattern, keep_latent, &e };
+  gfloat *latents;
+
+  g_assert_true (sora_arena_commit (arena, NULL));
+  g_assert_true ((sora_vae_encoder_state_get_host_size (state) > 0) == (size > 0));
+  g_test_message ("tiles of %u, %s: %.1f MB", size, is_still ? "still" : "video", sora_arena_get_size (arena) / 1e6);
+  for (guint i = 0; i < 2; i++)
+    sora_vae_encode_video (f->vae, state, f->queue, &video);
+  latents = sora_test_download (f->queue, e.latents, tiling.n_latents * latent_floats (f));
+  sora_vae_encoder_state_free (state);
+  clReleaseMemObject (e.rgb);
+  clReleaseMemObject (e.latent);
+  clReleaseMemObject (e.latents);
+  return latents;
+}
+
+/* The same of the encoder, for a video and for a picture alone. */
+static void
+test_encoder_tiles (gconstpointer name)
+{
+  Fixture f = { .precision = SORA_PRECISION_FP32 };
+
+  fixture_open (&f, name, NULL);
+  f.height = ENCODED_HEIGHT;
+  f.width = ENCODED_WIDTH;
+  for (guint is_still = 0; is_still < 2; is_still++) {
+    gsize n = (is_still ? 1 : ENCODED_LATENTS) * latent_floats (&f);
+    g_autofree gfloat *whole = encode_tiled (&f, 0, is_still), *tiled = encode_tiled (&f, ENCODED_CORE * f.config.spatial_scale, is_still);
+
+    sora_test_assert_same (tiled, whole, n, "latents in tiles");
+  }
+  fixture_clear (&f);
+}
+
 /* A call that is cancelled again and again goes on where it was. */
 static void
 test_tiles_cancelled (gconstpointer name)
@@ -644,6 +722,26 @@ plan (const SoraVaeConfig *config, gboolean decodes, guint width, guint height)
   return size;
 }
 
+/* Likewise of an encoder of 21 latents in tiles of @size */
+static guint64
+plan_encoder_tiles (const SoraVaeConfig *config, guint size, guint width, guint height)
+{
+  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+  g_autoptr (SoraArena) arena = sora_arena_new (sora_queue_get_device (queue));
+  SoraWanVaeEncoderTiles *tiles;
+  SoraWanVaeHalf half;
+  guint64 bytes;
+
+  sora_wan_vae_half_init (&half, config, FALSE, FALSE);
+  tiles = sora_wan_vae_encoder_tiles_new (&half, height / config->spatial_scale, width / config->spatial_scale, 21, FALSE, size, arena);
+  bytes = sora_arena_get_size (arena);
+  g_test_message ("encoding %ux%u pixels in tiles of %u: %.2f GB in all, %.2f GB on the host", width, height, size, bytes / 1e9,
+      sora_wan_vae_encoder_tiles_get_host_size (tiles) / 1e9);
+  sora_wan_vae_encoder_tiles_free (tiles);
+  sora_wan_vae_half_clear (&half);
+  return bytes;
+}
+
 /* Likewise of a decoder in tiles of @size, or of an encoder of one picture */
 static guint64
 plan_less (const SoraVaeConfig *config, guint size, guint width, guint height)
@@ -685,7 +783,8 @@ test_memory (void)
   g_assert_cmpuint (plan (&config, TRUE, 256, 256), <, G_GUINT64_CONSTANT (1000000000));
   g_assert_cmpuint (plan (&config, FALSE, 256, 256), <, G_GUINT64_CONSTANT (1000000000));
   plan (&config, TRUE, 832, 480);
-  plan (&config, FALSE, 832, 480);
+  g_assert_cmpuint (plan_encoder_tiles (&config, 128, 832, 480), <, plan (&config, FALSE, 832, 480) / 2);
+  plan_encoder_tiles (&config, 256, 832, 480);
   plan (&residual, TRUE, 1280, 704);
   plan (&residual, FALSE, 1280, 704);
   for (guint size = 64; size <= 512; size *= 2) {
@@ -707,6 +806,7 @@ add_tests (const gchar *name)
     { "decode", test_decode, TRUE }, { "missing", test_missing, TRUE }, { "encode", test_encode }, { "cancel", test_cancel },
     { "bf16/decode", test_decode_bf16 }, { "bf16/encode", test_encode_bf16 },
     { "original-names", test_original_names }, { "tiles", test_tiles }, { "tiles-cancelled", test_tiles_cancelled },
+    { "encoder-tiles", test_encoder_tiles },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (tests); i++) {

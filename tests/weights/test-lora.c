@@ -93,26 +93,71 @@ test_dialects (void)
   g_assert_cmpuint (n_patched, ==, 9 * G_N_ELEMENTS (others));
 }
 
+static void
+check_parts (SoraWeightFile *merged, const gchar *name)
+{
+  const SoraTensor *tensor = sora_weight_file_peek (merged, name);
+  g_autofree gfloat *all = read_all (tensor), *part = g_new (gfloat, tensor->n_elements);
+
+  g_assert_true (sora_tensor_is_patched (tensor));
+  for (guint64 first = 0; first < MIN (tensor->n_elements, 100); first += 7)
+    for (guint64 count = 0; first + count <= tensor->n_elements; count += 1 + count) {
+      sora_tensor_to_float (tensor, first, count, part);
+      for (guint64 j = 0; j < count; j++)
+        g_assert_cmpfloat_with_epsilon (part[j], all[first + j], 1e-6);
+    }
+}
+
 /* Parts of rows are summed in another order than whole ones. */
 static void
 test_parts (void)
 {
   static const gchar *const names[] = { "blocks.0.attn1.to_q.weight", "blocks.0.attn1.to_k.weight", "blocks.0.attn1.to_q.bias",
     "blocks.1.scale_shift_table" };
+  static const gchar *const layers[] = { "blocks.0.attn1.to_q.weight", "blocks.1.attn1.to_v.weight", "blocks.0.attn1.to_out.0.weight",
+    "blocks.1.attn2.to_k.weight", "patch_embedding.weight" };
   g_autoptr (SoraWeightFile) base = open_golden ("transformer.safetensors");
   g_autoptr (SoraWeightFile) merged = merge_golden (base, "lora/other.safetensors", 1);
+  g_autoptr (SoraWeightFile) loha = merge_golden (base, "lora/loha.safetensors", 1);
+  g_autoptr (SoraWeightFile) lokr = merge_golden (base, "lora/lokr.safetensors", 1);
 
-  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
-    const SoraTensor *tensor = sora_weight_file_peek (merged, names[i]);
-    g_autofree gfloat *all = read_all (tensor), *part = g_new (gfloat, tensor->n_elements);
-    g_assert_true (sora_tensor_is_patched (tensor));
-    for (guint64 first = 0; first < MIN (tensor->n_elements, 100); first += 7)
-      for (guint64 count = 0; first + count <= tensor->n_elements; count += 1 + count) {
-        sora_tensor_to_float (tensor, first, count, part);
-        for (guint64 j = 0; j < count; j++)
-          g_assert_cmpfloat_with_epsilon (part[j], all[first + j], 1e-6);
-      }
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    check_parts (merged, names[i]);
+  for (guint i = 0; i < G_N_ELEMENTS (layers); i++) {
+    check_parts (loha, layers[i]);
+    check_parts (lokr, layers[i]);
   }
+}
+
+/* As peft writes them, with alpha and rank in adapter_config.json: the same but for LoKrs of two whole matrices, for which LyCORIS has no factor. */
+static void
+test_peft (void)
+{
+  static const gchar *const kinds[] = { "loha", "lokr" };
+  g_autoptr (SoraWeightFile) base = open_golden ("transformer.safetensors");
+  g_autoptr (GPtrArray) names = sora_weight_file_get_names (base);
+  guint n_patched = 0, n_halved = 0;
+
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++) {
+    g_autofree gchar *own = g_strdup_printf ("lora/%s.safetensors", kinds[i]);
+    g_autofree gchar *pefts = g_strdup_printf ("lora-peft/%s/adapter_model.safetensors", kinds[i]);
+    g_autoptr (SoraWeightFile) a = merge_golden (base, own, 1), b = merge_golden (base, pefts, 1);
+    for (guint j = 0; j < names->len; j++) {
+      const SoraTensor *plain = sora_weight_file_peek (base, names->pdata[j]), *patched = sora_weight_file_peek (a, names->pdata[j]);
+      g_autofree gfloat *w = read_all (plain), *x = read_all (patched), *y = read_all (sora_weight_file_peek (b, names->pdata[j]));
+      gdouble factor = 1;
+      if (!sora_tensor_is_patched (patched))
+        continue;
+      if (fabs (2 * (y[0] - w[0]) - (x[0] - w[0])) < 1e-3 * fabs (x[0] - w[0]))
+        factor = 0.5;
+      for (guint64 k = 0; k < plain->n_elements; k++)
+        g_assert_cmpfloat_with_epsilon (y[k] - w[k], factor * (x[k] - w[k]), 1e-6);
+      n_patched++;
+      n_halved += factor < 1;
+    }
+  }
+  g_assert_cmpuint (n_patched, ==, 2 * 9);
+  g_assert_cmpuint (n_halved, ==, 3);   /* of LoKr's layers the first, and every fourth after it */
 }
 
 static SoraTensor
@@ -143,7 +188,7 @@ test_products (void)
     g_autofree gfloat *weights = make_floats (n * k), *ups = make_floats (n * rank), *downs = make_floats (rank * k), *out = g_new (gfloat, n * k);
     g_autofree gdouble *expected = g_new (gdouble, n * k);
     const SoraTensor up = make_tensor (ups, n, rank), down = make_tensor (downs, rank, k);
-    const SoraTensorPatch patch = { &up, &down, 0.5 };
+    const SoraTensorPatch patch = { .a = { &up, &down }, .factor = 0.5 };
     const SoraTensorPatches patches = { "", &patch, 1 };
     SoraTensor tensor = make_tensor (weights, n, k);
 
@@ -216,7 +261,21 @@ static const Fault faults[] = {
   { "only-alpha", Q ".alpha", "lora_A and lora_B", { F32 (Q ".alpha", "[]", 1) } },
   { "only-bias", Q ".lora_B.bias", "lora_A and lora_B", { F32 (Q ".lora_B.bias", "[4]", 4) } },
   { "other-suffix", Q ".lora_C.weight", "not a key", { DOWN, UP, F32 (Q ".lora_C.weight", "[2,6]", 12) } },
-  { "lokr", Q ".lokr_w1", "not a key", { F32 (Q ".lokr_w1", "[2,6]", 12) } },
+  { "lokr-one", Q ".lokr_w1", "lokr_w2", { F32 (Q ".lokr_w1", "[2,6]", 12) } },
+  { "lokr-half", Q ".lokr_w1", "_a and _b", { F32 (Q ".lokr_w1", "[2,2]", 4), F32 (Q ".lokr_w2_a", "[2,1]", 2) } },
+  { "lokr-twice", Q ".lokr_w1", "twice", { F32 (Q ".lokr_w1", "[2,2]", 4), F32 (Q ".lokr_w1_a", "[2,1]", 2), F32 (Q ".lokr_w2", "[2,3]", 6) } },
+  { "lokr-size", Q ".lokr_w1", "[2, 2] with [2, 2] does not fit", { F32 (Q ".lokr_w1", "[2,2]", 4), F32 (Q ".lokr_w2", "[2,2]", 4) } },
+  { "lokr-vector", Q ".lokr_w2", "a matrix", { F32 (Q ".lokr_w1", "[2,2]", 4), F32 (Q ".lokr_w2", "[6]", 6) } },
+  { "lokr-empty", Q ".lokr_w1", "a matrix", { F32 (Q ".lokr_w1", "[0,2]", 0), F32 (Q ".lokr_w2", "[2,3]", 6) } },
+  { "loha-half", Q ".hada_w1_b", "hada_w2_a",
+    { F32 (Q ".hada_w1_a", "[4,2]", 8), F32 (Q ".hada_w1_b", "[2,6]", 12), F32 (Q ".hada_w2_b", "[2,6]", 12) } },
+  { "loha-ranks", Q ".hada_w2_a", "3 columns", { F32 (Q ".hada_w1_a", "[4,2]", 8), F32 (Q ".hada_w1_b", "[2,6]", 12),
+    F32 (Q ".hada_w2_a", "[4,2]", 8), F32 (Q ".hada_w2_b", "[3,6]", 18) } },
+  { "loha-size", Q ".hada_w1_b", "does not fit", { F32 (Q ".hada_w1_a", "[4,2]", 8), F32 (Q ".hada_w1_b", "[2,6]", 12),
+    F32 (Q ".hada_w2_a", "[4,2]", 8), F32 (Q ".hada_w2_b", "[2,5]", 10) } },
+  { "two-forms", Q ".lokr_w1", "another kind than " Q ".lora_A.weight",
+    { DOWN, UP, F32 (Q ".lokr_w1", "[2,2]", 4), F32 (Q ".lokr_w2", "[2,3]", 6) } },
+  { "tucker", Q ".hada_t1", "not a key", { F32 (Q ".hada_t1", "[2,2,1,1]", 4) } },
   { "dora", Q ".lora_magnitude_vector", "not a key", { DOWN, UP, F32 (Q ".lora_magnitude_vector", "[4]", 4) } },
   { "model", Q ".weight", "not a key", { F32 (Q ".weight", "[4,6]", 24) } },
   { "down-bias", Q ".lora_A.bias", "not a key", { DOWN, UP, F32 (Q ".lora_A.bias", "[2]", 2) } },
@@ -294,6 +353,9 @@ test_sound (void)
   static const WeightTestTensor sound[][MAX_TENSORS] = {
     { DOWN, UP }, { DOWN, UP, F32 (Q ".alpha", "[1]", 1), F32 (Q ".lora_B.bias", "[4]", 4), F32 (Q ".diff", "[4,6]", 24) },
     { F32 (Q ".diff", "[1,4,6]", 24), F32 (Q ".alpha", "[]", 1) }, { F32 (Q ".diff_b", "[4]", 4) },
+    { F32 (Q ".lokr_w1", "[2,2]", 4), F32 (Q ".lokr_w2", "[2,3]", 6), F32 (Q ".alpha", "[]", 1), F32 (Q ".diff_b", "[4]", 4) },
+    { F32 (Q ".lokr_w1_a", "[2,1]", 2), F32 (Q ".lokr_w1_b", "[1,2]", 2), F32 (Q ".lokr_w2_a", "[2,1]", 2), F32 (Q ".lokr_w2_b", "[1,3]", 3) },
+    { F32 (Q ".hada_w1_a", "[4,2]", 8), F32 (Q ".hada_w1_b", "[2,6]", 12), F32 (Q ".hada_w2_a", "[4,3]", 12), F32 (Q ".hada_w2_b", "[3,6]", 18) },
     { F32 ("head.diff_m", "[1,2,4]", 8) }, { F32 ("blocks.0.norm3.diff", "[4]", 4) }, { F32 ("lora_unet_blocks_0_norm3.diff", "[4]", 4) },
     { F32 ("base_model.model.model.diffusion_model.blocks.0._orig_mod.self_attn.q.lora_A.x.weight", "[2,6]", 12),
       F32 ("base_model.model.model.diffusion_model.blocks.0._orig_mod.self_attn.q.lora_B.x.weight", "[4,2]", 8) },
@@ -436,6 +498,8 @@ test_describe (void)
     { "lora/checkpoint.pt", { "9 layers", "generator_lora.base_model.model." } },
     { "lora/encoder-bare.safetensors", { "text encoder  4 layers, rank 2\n" } },
     { "lora/bias.safetensors", { "1 layer, rank 2, alpha 1\n" } },
+    { "lora/loha.safetensors", { "9 layers, LoHa, rank 2, alpha 1\n", "after \"lycoris_\"" } },
+    { "lora-peft/lokr/adapter_model.safetensors", { "9 layers, LoKr, rank 2, alpha 1\n" } },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (table); i++) {
@@ -472,6 +536,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/lora/dialects", test_dialects);
   g_test_add_func ("/lora/parts", test_parts);
+  g_test_add_func ("/lora/peft", test_peft);
   g_test_add_func ("/lora/products", test_products);
   g_test_add_func ("/lora/weights", test_weights);
   for (guint i = 0; i < G_N_ELEMENTS (faults); i++) {

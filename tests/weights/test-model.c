@@ -319,7 +319,7 @@ typedef struct {
 static gpointer
 load_weights (gpointer data)
 {
-  const SoraWeightRequest request = { .precision = SORA_PRECISION_FP32, .max_memory = G_MAXUINT64, .max_bytes = G_MAXUINT64 };
+  const SoraWeightRequest request = { .precision = SORA_PRECISION_FP32, .max_memory = G_MAXUINT64, .limits = { .max_bytes = G_MAXUINT64, .max_new_bytes = G_MAXUINT64 } };
   Load *load = data;
   g_autoptr (GError) error = NULL;
 
@@ -348,7 +348,7 @@ test_shared_weights (void)
   GThread *threads[2];
   SoraResident *parts[SORA_PART_TRANSFORMER + 1];
   guint n_progress = 0;
-  SoraWeightRequest request = { .precision = SORA_PRECISION_FP32, .max_memory = G_MAXUINT64, .max_bytes = G_MAXUINT64, .progress = count_progress,
+  SoraWeightRequest request = { .precision = SORA_PRECISION_FP32, .max_memory = G_MAXUINT64, .limits = { .max_bytes = G_MAXUINT64, .max_new_bytes = G_MAXUINT64 }, .progress = count_progress,
     .progress_data = &n_progress };
 
   for (guint i = 0; i < 2; i++) {

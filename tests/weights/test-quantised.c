@@ -6,6 +6,7 @@
 
 #include "test-support.h"
 #include "weight-support.h"
+#include "weights/half.h"
 
 static SoraWeightFile *golden;
 
@@ -58,10 +59,42 @@ test_parts (gconstpointer type)
     }
 }
 
+static gfloat
+half_at (const guint8 *in)
+{
+  guint16 half;
+
+  memcpy (&half, in, sizeof half);
+  return sora_f16_to_float (half);
+}
+
+/* As blocks of q4 the numbers are the same. */
+static void
+test_q4 (gconstpointer type)
+{
+  SoraTensor tensor = *find (type, "blocks");
+  g_autofree gfloat *expected = values_of (find (type, "values")), *actual = g_new (gfloat, tensor.n_elements);
+  guint64 n_blocks = tensor.n_elements / SORA_BLOCK_VALUES;
+  g_autofree guint8 *blocks = g_malloc (n_blocks * SORA_Q4_BYTES);
+
+  g_assert_true (sora_tensor_has_q4 (&tensor));
+  sora_tensor_get_q4 (&tensor, 0, n_blocks, blocks);
+  for (guint64 i = 0; i < tensor.n_elements; i++) {
+    const guint8 *block = blocks + i / SORA_BLOCK_VALUES * SORA_Q4_BYTES;
+    guint value = block[6 + i % SORA_BLOCK_VALUES / 2] >> (i % 2 * 4) & 15;
+    actual[i] = half_at (block) * block[4] * value - half_at (block + 2) * block[5];
+  }
+  for (guint64 i = 0; i < tensor.n_elements; i++)
+    g_assert_cmpfloat (actual[i], ==, expected[i]);     /* zeros may differ in their signs */
+  tensor.is_scaled = TRUE;
+  g_assert_false (sora_tensor_has_q4 (&tensor));
+}
+
 int
 main (int argc, char **argv)
 {
   static const gchar *const types[] = { "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K" };
+  static const gchar *const q4_types[] = { "Q4_0", "Q4_1", "Q4_K" };
   g_autofree gchar *path = weight_test_golden ("quantised.gguf");
   g_autoptr (GError) error = NULL;
   int status;
@@ -75,6 +108,11 @@ main (int argc, char **argv)
     g_test_add_data_func (name, types[i], test_values);
     g_test_add_data_func (parts, types[i], test_parts);
   }
+  for (guint i = 0; i < G_N_ELEMENTS (q4_types); i++) {
+    g_autofree gchar *name = g_strconcat ("/quantised/q4/", q4_types[i], NULL);
+    g_test_add_data_func (name, q4_types[i], test_q4);
+  }
+  g_assert_false (sora_tensor_has_q4 (find ("Q5_0", "blocks")));
   status = g_test_run ();
   sora_weight_file_free (golden);
   return status;

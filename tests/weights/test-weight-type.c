@@ -43,10 +43,11 @@ test_tensors (void)
   static const SoraWeightType expected[SORA_N_DTYPES] = {
     [SORA_DTYPE_F32] = SORA_WEIGHT_TYPE_FP32, [SORA_DTYPE_F16] = SORA_WEIGHT_TYPE_FP16, [SORA_DTYPE_BF16] = SORA_WEIGHT_TYPE_BF16,
     [SORA_DTYPE_F8_E4M3] = SORA_WEIGHT_TYPE_BF16, [SORA_DTYPE_F8_E5M2] = SORA_WEIGHT_TYPE_BF16,
+    [SORA_DTYPE_Q4_0] = SORA_WEIGHT_TYPE_Q4, [SORA_DTYPE_Q4_1] = SORA_WEIGHT_TYPE_Q4, [SORA_DTYPE_Q4_K] = SORA_WEIGHT_TYPE_Q4,
   };
 
   for (guint dtype = 0; dtype < SORA_N_DTYPES; dtype++) {
-    const SoraTensor tensor = { .dtype = dtype }, other = { .dtype = SORA_DTYPE_F32 };
+    const SoraTensor tensor = { .dtype = dtype, .n_dims = 2, .shape = { 2, 256 }, .n_elements = 512 }, other = { .dtype = SORA_DTYPE_F32 };
     const SoraTensor *alike[] = { &tensor, &tensor }, *mixed[] = { &tensor, &other };
     SoraWeightType type = expected[dtype] ? expected[dtype] : SORA_WEIGHT_TYPE_Q8;
 
@@ -73,6 +74,9 @@ test_precision (void)
     g_assert_true (sora_precision_wants_bf16 (SORA_PRECISION_AUTO, SORA_WEIGHT_TYPE_BF16, 2, mixed));
     g_assert_false (sora_precision_wants_bf16 (SORA_PRECISION_FP32, SORA_WEIGHT_TYPE_BF16, 2, alike));
     g_assert_true (sora_precision_wants_bf16 (SORA_PRECISION_BF16, SORA_WEIGHT_TYPE_Q8, 2, mixed));
+    g_assert_cmpint (sora_weight_type_with_unit (SORA_WEIGHT_TYPE_FP32, SORA_PRECISION_AUTO, TRUE, 2, alike), ==,
+        exact ? SORA_WEIGHT_TYPE_BF16 : SORA_WEIGHT_TYPE_FP32);
+    g_assert_cmpint (sora_weight_type_with_unit (SORA_WEIGHT_TYPE_FP32, SORA_PRECISION_AUTO, FALSE, 2, alike), ==, SORA_WEIGHT_TYPE_FP32);
   }
 }
 

@@ -2,6 +2,8 @@
 /* The resident weight of a linear: checked, packed for the device's kind of kernel, uploaded; and the packed kernel's launch. */
 #include "ops/linear-private.h"
 
+#include <math.h>
+
 #include "ops/pack.h"
 #include "runtime/matrix-unit.h"
 #include "runtime/tune.h"
@@ -9,8 +11,14 @@
 
 /* Rows of the tile that linear.cl computes where a full one does not fit */
 #define REST_ROWS 4
-#define SPAN 8
-#define ITEMS_PER_UNIT 32
+/* Rows of the tile for AVX-512; tiles that a work-item multiplies by one panel at most, and work-items that each compute unit should have, so that
+ * they share evenly */
+#define WIDE_TILE 12
+#define WIDE_SPAN 8
+#define WIDE_ITEMS_PER_UNIT 32
+/* The same of smaller tiles, which are a quarter of the work; the tiles are counted times panels. */
+#define SPAN 64
+#define ITEMS_PER_UNIT 8
 /* Of linear-bf16.cl: rows of a block for each unit; blocks of rows times panels that a work-item has at most, panels of them, and work-items that each
  * compute unit should have. Many panels are good, as a work-item rounds its rows for all of them, and their part that is used at a time fits
  * the second cache. */
@@ -35,7 +43,7 @@ typedef struct {
 
 /* tile · panel / vector_width accumulators, and three more, in the 32 registers of AVX-512 or the 16 of others */
 static const Tile tiles[] = {
-  { 16, 12, 32, "-DWIDTH=16 -DTILE_M=12" },
+  { 16, WIDE_TILE, 32, "-DWIDTH=16 -DTILE_M=12" },
   { 8, 6, 16, "-DWIDTH=8 -DTILE_M=6" },
   { 0, 6, 8, "-DWIDTH=4 -DTILE_M=6" },
 };
@@ -505,29 +513,42 @@ sora_linear_get_size (const SoraLinear *linear)
   return linear->size;
 }
 
-/* Tiles that a work-item computes one after the other: up to SPAN, as long as each compute unit has work-items enough to share evenly. */
-static cl_uint
-choose_span (SoraDevice *device, gsize tiles_m, gsize panels)
+/* Tiles and panels of a work-item. Of small tiles twice as many as panels, as a panel is in the first cache for all its tiles. */
+static void
+choose_spans (SoraDevice *device, const SoraLinear *linear, gsize tiles, gsize panels, cl_uint *span, cl_uint *panel_span)
 {
-  return CLAMP (tiles_m * panels / (ITEMS_PER_UNIT * device->compute_units), 1, SPAN);
+  gsize all = tiles * panels, share, spans;
+
+  if (linear->tile == WIDE_TILE) {
+    *span = CLAMP (all / (WIDE_ITEMS_PER_UNIT * device->compute_units), 1, WIDE_SPAN);
+    *panel_span = 1;
+    return;
+  }
+  share = CLAMP (all / (ITEMS_PER_UNIT * device->compute_units), 1, SPAN);
+  spans = ceil (tiles / sqrt (2 * share));
+  *span = (tiles + spans - 1) / spans;
+  spans = ceil ((gdouble) panels * *span / share);
+  *panel_span = (panels + spans - 1) / spans;
 }
 
-/* Global size: (spans of tiles of rows, panels). */
+/* Global size: (spans of tiles of rows, spans of panels). */
 static void
 packed_run (SoraQueue *queue, const SoraLinear *linear, SoraMatrix x, SoraMatrix y, cl_uint m,
     const SoraEpilogueArgs *epilogue)
 {
   gsize tiles_m = m / linear->tile + (m % linear->tile + REST_ROWS - 1) / REST_ROWS, panels = padded_n (linear) / linear->panel;
-  cl_uint span = choose_span (sora_queue_get_device (queue), tiles_m, panels);
   SoraLaunch launch = {
     .program = linear->program, .options = linear->options, .kernel = "linear",
-    .dims = 2, .global = { (tiles_m + span - 1) / span, panels }, .local = { 1, 1 },
-    .flops = (guint64) 2 * m * linear->n * linear->k,
+    .dims = 2, .local = { 1, 1 }, .flops = (guint64) 2 * m * linear->n * linear->k,
   };
+  cl_uint span, panel_span;
 
+  choose_spans (sora_queue_get_device (queue), linear, tiles_m, panels, &span, &panel_span);
+  launch.global[0] = (tiles_m + span - 1) / span;
+  launch.global[1] = (panels + panel_span - 1) / panel_span;
   SORA_LAUNCH (queue, &launch, SORA_ARG (x.mem), SORA_ARG (x.offset), SORA_ARG (x.stride), SORA_ARG (linear->weight),
-      SORA_ARG (linear->bias), SORA_ARG (m), SORA_ARG (linear->n), SORA_ARG (linear->k), SORA_ARG (span), SORA_ARG (y.mem),
-      SORA_ARG (y.offset), SORA_ARG (y.stride), SORA_EPILOGUE_ARGS (*epilogue));
+      SORA_ARG (linear->bias), SORA_ARG (m), SORA_ARG (linear->n), SORA_ARG (linear->k), SORA_ARG (span), SORA_ARG (panel_span),
+      SORA_ARG (y.mem), SORA_ARG (y.offset), SORA_ARG (y.stride), SORA_EPILOGUE_ARGS (*epilogue));
 }
 
 /* Blocks of rows and panels of a work-item, shared evenly by all work-items */

@@ -5,6 +5,7 @@
 #include <json-glib/json-glib.h>
 #include <string.h>
 
+#include "bench-openblas.h"
 #include "runtime/peak.h"
 
 /* To add a benchmark: its file, its function in bench.h, its row here. */
@@ -205,6 +206,7 @@ main (int argc, char **argv)
 
   if (argc == 4 && g_str_equal (argv[1], BENCH_CHILD))
     return bench_child_main (argc, argv);
+  bench_openblas_choose_core (argv);
   g_option_context_add_main_entries (context, options, NULL);
   ok = g_option_context_parse (context, &argc, &argv, &error) && check_names (names, &error)
       && (bench.device = sora_device_open (selector, &error)) && (bench.queue = sora_queue_new (bench.device, FALSE, &error))

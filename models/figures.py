@@ -35,13 +35,19 @@ def ssim(a, b):
 
 
 class Subject:
-    """The model that is looked at: its parts, its sora.json, its tokenizer."""
+    """The model that is looked at: its parts, its sora.json, its tokenizer; with `tool`, the sora command, its directory too."""
 
-    def __init__(self, parts, sora, words):
-        self.parts, self.sora, self.words = parts, sora, words
+    def __init__(self, parts, sora, words, directory=None, tool=None):
+        self.parts, self.sora, self.words, self.directory, self.tool = parts, sora, words, directory, tool
 
     def clips(self, texts, seed, batch=16, **more):
-        """Yields frames (B, 29, 3, H, W) in 0..1 for the texts, a batch at a time."""
+        """Yields frames (B, 29, 3, H, W) in 0..1 for the texts, a batch at a time; by the engine where there is one, one by one."""
+        if self.tool and not more:
+            options = ["--steps", str(self.sora["steps"]), "--guidance-scale", str(self.sora["guidance_scale"])]
+            for k, text in enumerate(texts):
+                frames = engine_frames(self.tool, self.directory, text, judging.CLIP_FRAMES, seed=seed + k, options=options)
+                yield to_frames(np.stack(list(frames)))[None]
+            return
         for begin in range(0, len(texts), batch):
             latents = sampler.generate(self.parts, self.words, texts[begin:begin + batch], self.sora, LATENTS, seed=seed + begin, **more)
             yield sampler.decode(self.parts["vae"], latents).cpu()
@@ -58,12 +64,12 @@ class Prompts:
 
     def drawn(self):
         """What the judge sees of the scenes as drawn."""
-        return torch.stack([judging.pick_moments(to_frames(s.frames(judging.CLIP_FRAMES))).half() for s in self.scenes])
+        return torch.stack([judging.pick_moments(to_frames(s.frames(judging.CLIP_FRAMES))) for s in self.scenes])
 
 
 def judged(judge, subject, prompts, seed):
-    """What the judge sees of the clips that the subject makes for the prompts, in half precision."""
-    return torch.cat([judging.pick_moments(frames).half() for frames in subject.clips(prompts.texts, seed)])
+    """What the judge sees of the clips that the subject makes for the prompts."""
+    return torch.cat([judging.pick_moments(frames) for frames in subject.clips(prompts.texts, seed)])
 
 
 def share(count):
@@ -72,14 +78,14 @@ def share(count):
 
 def compare(judge, seen, drawn, labels):
     """{question: (right on these clips, right on the drawn ones)}, shares."""
-    mine, best = (judging.score(judge, x.float(), labels) for x in (seen, drawn))
+    mine, best = (judging.score(judge, x, labels) for x in (seen, drawn))
     return {q: (share(mine[q]), share(best[q])) for q in mine if best.get(q, (0, 0))[1] >= 5}
 
 
 @torch.no_grad()
 def features(judge, seen, batch=32):
     """One vector a clip (N, width), for distances between sets of clips."""
-    return torch.cat([F.relu(judge.features(part.float())).mean((1, 3, 4)) for part in seen.split(batch)])
+    return torch.cat([judge.features(part)[0].mean((1, 3, 4)) for part in seen.split(batch)])
 
 
 def frechet(a, b):
@@ -171,7 +177,7 @@ def changed_prompts(judge, subject, count=64, batch=16):
         both = [p.texts[begin:begin + batch] for p in (before, after)]
         latents = sampler.generate(subject.parts, subject.words, both[0], subject.sora, total, seed=61 + begin, later=(change, both[1]))
         frames = sampler.decode(subject.parts["vae"], latents).cpu()[:, -judging.CLIP_FRAMES:]
-        seen.append(judging.pick_moments(frames).half())
+        seen.append(judging.pick_moments(frames))
     return compare(judge, torch.cat(seen), after.drawn(), after.labels)
 
 
@@ -190,22 +196,22 @@ def first_frames(judge, subject, count=64, batch=16):
         frames = sampler.decode(vae, latents).cpu()
         made.append(train_vae.psnr(frames[:, :1], pictures))
         own.append(train_vae.psnr(vae.decode_video(raw).cpu(), pictures))
-        seen.append(judging.pick_moments(frames).half())
+        seen.append(judging.pick_moments(frames))
     result = compare(judge, torch.cat(seen), prompts.drawn(), prompts.labels)
     return float(np.mean(made)), float(np.mean(own)), result.get("motion", (float("nan"),) * 2)
 
 
-def stream_frames(sora_tool, model, prompt, seconds, rate=16, side=256):
-    """Frames of one long stream of the engine, (H, W, 3) uint8 one by one."""
-    command = [sora_tool, "generate", "--quiet", "--model", str(model), "--prompt", prompt, "--frames", str(int(seconds * rate)),
-               "--size", f"{side}x{side}", "--chroma", "444", "--output", "-"]
+def engine_frames(tool, model, prompt, count, seed=0, options=(), side=256):
+    """Frames that the engine makes, (H, W, 3) uint8 one by one."""
+    command = [tool, "generate", "--quiet", "--model", str(model), "--prompt", prompt, "--frames", str(count), "--seed", str(seed),
+               "--size", f"{side}x{side}", "--chroma", "444", "--output", "-", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         while process.stdout.readline().startswith(b"FRAME"):
             planes = np.frombuffer(process.stdout.read(3 * side * side), np.uint8).reshape(3, side, side).astype(np.float32)
             yield _rgb(planes)
     if process.returncode:
-        raise RuntimeError(f"{sora_tool} ended with {process.returncode}")
+        raise RuntimeError(f"{tool} ended with {process.returncode}")
 
 
 def _rgb(planes):
@@ -221,7 +227,7 @@ def long_stream(judge, sora_tool, model, prompt, seconds=600, window=10, rate=16
     Returns ({figure: worst |ratio - 1|}, probability of the prompt's thing in the last 30 s over that in the first).
     """
     marks, ends, kept = [], [[], []], []
-    for i, frame in enumerate(stream_frames(sora_tool, model, prompt, seconds, rate)):
+    for i, frame in enumerate(engine_frames(sora_tool, model, prompt, int(seconds * rate))):
         if i % 4 == 0:
             grey = frame.mean(-1) / 255
             marks.append((grey.mean(), grey.std(), np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean()))

@@ -50,12 +50,12 @@ class Team:
             dist.barrier()
 
 
-def add_arguments(parser, minutes, save_every):
-    """What every stage can be told."""
+def add_arguments(parser, minutes, save_every, start="an exported model directory"):
+    """What every stage can be told; start: what --from-model names."""
     parser.add_argument("--minutes", type=float, default=minutes, help="of the whole stage, earlier runs of it counted in")
     parser.add_argument("--until", type=float, default=math.inf, help="seconds since 1970 at which this run stops; the stage can go on later")
     parser.add_argument("--save-every", type=float, default=save_every, help="minutes")
-    parser.add_argument("--from-model", help="start from an exported model directory")
+    parser.add_argument("--from-model", help=f"start from {start}")
     parser.add_argument("--device", choices=("cpu", "cuda"), default=default_device())
     parser.add_argument("--workers", type=int, help="processes of one thread that learn on the CPU (default 2); on CUDA one learns")
     parser.add_argument("--drawers", type=int, help="processes that draw ahead (default: none on the CPU, with CUDA all cores but one)")

@@ -73,6 +73,10 @@ class Scene:
 
     def boxes(self, seconds):
         """(left, top, right, bottom) in heights of every body on the picture."""
+        return [box for _, box in self.named_boxes(seconds)]
+
+    def named_boxes(self, seconds):
+        """(the thing's name, its box) of every body."""
         if self.abstract:
             return []
         view = self.view(seconds)
@@ -80,7 +84,7 @@ class Scene:
         for body in self.bodies(seconds, view, None):
             zoom, x, y = _seen(view, body.depth, self.aspect)
             box = body.box()
-            out.append((zoom * box[0] + x, zoom * box[1] + y, zoom * box[2] + x, zoom * box[3] + y))
+            out.append((body.actor.thing.name, (zoom * box[0] + x, zoom * box[1] + y, zoom * box[2] + x, zoom * box[3] + y)))
         return out
 
     # geometry

@@ -408,7 +408,6 @@ class Stage:
         self.muon.step(self.args.muon_rate * rate)
         self.step += 1
 
-
     def check(self, held):
         """Its answers on drawn clips that it does not learn from."""
         self.judge.eval()

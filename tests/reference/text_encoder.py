@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Makes tests/golden/text-encoder.safetensors, and text-encoder-embedded.safetensors for the model directory named on the
-command line, with transformers' UMT5EncoderModel and its padding mask."""
+command line in double precision, with transformers' UMT5EncoderModel and its padding mask."""
 
 import json
 import sys
@@ -50,13 +50,13 @@ def random_model():
 
 
 def embedded_model(directory):
-    model = UMT5EncoderModel.from_pretrained(directory, dtype=torch.float32).eval()
+    model = UMT5EncoderModel.from_pretrained(directory, dtype=torch.float64).eval()
     length = json.loads((directory.parent / "sora.json").read_text())["text_length"]
     numbers = {"fingerprint": fingerprint(directory / "model.safetensors")}
     for n in EMBEDDED_N_TOKENS:
         tokens = ids(n, n, model.config.vocab_size)
         numbers[f"tokens.{n}"] = tokens
-        numbers[f"embeddings.{n}"] = encode(model, tokens, length).flatten()[::EMBEDDED_STRIDE]
+        numbers[f"embeddings.{n}"] = encode(model, tokens, length).flatten()[::EMBEDDED_STRIDE].float()
     save("text-encoder-embedded", numbers)
 
 

@@ -6,12 +6,12 @@
 
 #include "stage-support.h"
 
-/* Of max |a - b| over the reference's rms. Both sides compute in single precision, in different orders: 1e-6 to 2e-6 was seen
- * on random weights. Trained ones have large scores, which UMT5 does not scale and whose rounding the softmax multiplies: at 60 tokens
- * transformers' own result in single precision is up to 8e-5 away from its own in double. The smallest mistake (a bucket, a
- * padding row seen, GELU's other form) gives 5e-4 and more. */
+/* Of max |a - b| over the reference's rms. On random weights both sides compute in single precision, in different orders: 1e-6 to 2e-6 was seen.
+ * Trained ones have large scores, which UMT5 does not scale and whose rounding the softmax multiplies; their reference is in double precision. At
+ * 60 tokens transformers' own result in single precision is 7e-5 away from it, ours 8e-5 with CLBlast's linears and 1.3e-4 with packed ones. The
+ * smallest mistake (a bucket, a padding row seen, GELU's other form) gives 5e-4 and more. */
 #define RANDOM_TOLERANCE 3e-5
-#define TRAINED_TOLERANCE 1e-4
+#define TRAINED_TOLERANCE 2e-4
 
 static SoraTextEncoderConfig
 golden_config (SoraWeightFile *golden)

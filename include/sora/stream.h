@@ -215,7 +215,7 @@ SORA_API void sora_stream_get_size (SoraStream *stream, guint *width, guint *hei
 /* (transfer full): a table of calls, time, GFLOP/s and share of the device's peak per kernel since the start; %NULL unless profiling was
  * asked for */
 SORA_API gchar *sora_stream_get_profile (SoraStream *stream);
-/* bytes on the device that this stream holds (arena, caches, what streamed weights go through), and that its model's weights hold now */
+/* bytes on the device that this stream holds (arena, caches, scratch, what streamed weights go through), and that its model's weights hold now */
 SORA_API void sora_stream_get_memory (SoraStream *stream, guint64 *stream_bytes, guint64 *weight_bytes);
 /* The side of the VAE's tiles in pixels, at most; 0: it decodes the whole picture at once */
 SORA_API guint sora_stream_get_vae_tile (SoraStream *stream);

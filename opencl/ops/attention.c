@@ -11,10 +11,10 @@
 /* the least: heads of 1024 then take 25 kB of local memory */
 #define MIN_QUERIES 4
 #define MIN_KEYS 2
-/* Of attention-bf16.cl: columns that its vectors take at a time, floats of the sums that a work-item keeps for each query of a vector pair, and
- * work-items that each compute unit should have */
-#define BF16_STEP 32
-#define BF16_MAX_SUMS 1024
+/* Of attention-bf16.cl: queries of a tile, of which heads' columns are a multiple; columns of all tiles that a work-item has at most; and work-items
+ * that each compute unit should have */
+#define BF16_TILE 32
+#define BF16_MAX_COLUMNS 1024
 #define BF16_ITEMS_PER_UNIT 8
 /* work of one launch: some 40 ms of a CPU core or GPU unit, which bounds how long a cancellation waits */
 #define LAUNCH_FLOPS (G_GUINT64_CONSTANT (4000000000))
@@ -37,12 +37,12 @@ plan_vector (SoraDevice *device, guint head_dim)
   return (Plan) { "vector+attention-vector", g_intern_string (options), "attention", 2 * width, 1, 1 };
 }
 
-/* Tiles (AMX) have no kernel here yet, and where they are vdpbf16ps gains nothing. */
+/* With AMX the kernel has not been measured yet, and vdpbf16ps gains nothing where that is. */
 gboolean
 sora_attention_has_bf16 (SoraDevice *device, guint head_dim)
 {
-  return device->linear_kind == SORA_LINEAR_PACKED && sora_vector_width (device) == BF16_STEP / 2 && head_dim % BF16_STEP == 0
-      && head_dim <= BF16_MAX_SUMS / 4 && sora_matrix_unit_get (device) == SORA_MATRIX_UNIT_AVX512_BF16;
+  return device->linear_kind == SORA_LINEAR_PACKED && sora_vector_width (device) == 16 && head_dim % BF16_TILE == 0
+      && head_dim <= BF16_MAX_COLUMNS / 4 && sora_matrix_unit_get (device) == SORA_MATRIX_UNIT_AVX512_BF16;
 }
 
 static Plan
@@ -51,8 +51,8 @@ plan_bf16 (guint head_dim)
   gchar options[64];
 
   g_snprintf (options, sizeof options, "-DUNIT=%d -DWIDTH=16 -DGROUP=1 -DHEAD_DIM=%u", SORA_MATRIX_UNIT_AVX512_BF16, head_dim);
-  return (Plan) { "bf16+product-bf16+vector+attention-vector+attention-bf16", g_intern_string (options), "attention_bf16", BF16_STEP,
-    BF16_MAX_SUMS / head_dim, 1 };
+  return (Plan) { "bf16+product-bf16+vector+attention-vector+attention-bf16", g_intern_string (options), "attention_bf16", BF16_TILE,
+    BF16_MAX_COLUMNS / head_dim, 1 };
 }
 
 /* bytes of local memory that attention-group.cl declares */

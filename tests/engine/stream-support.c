@@ -207,22 +207,6 @@ copy_model (void)
 }
 
 void
-remove_copy (const gchar *path)
-{
-  static const gchar *folders[] = { "tokenizer", "text_encoder", "transformer", "scheduler", "vae", "." };
-
-  for (guint i = 0; i < G_N_ELEMENTS (model_files); i++) {
-    g_autofree gchar *file = g_build_filename (path, model_files[i], NULL);
-    g_unlink (file);
-  }
-  for (guint i = 0; i < G_N_ELEMENTS (folders); i++) {
-    g_autofree gchar *folder = g_build_filename (path, folders[i], NULL);
-    g_rmdir (folder);
-  }
-  g_rmdir (path);
-}
-
-void
 remove_tree (const gchar *path)
 {
   g_autoptr (GDir) dir = g_file_test (path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open (path, 0, NULL);
@@ -233,6 +217,12 @@ remove_tree (const gchar *path)
     remove_tree (inner);
   }
   g_remove (path);
+}
+
+void
+remove_copy (const gchar *path)
+{
+  remove_tree (path);
 }
 
 void

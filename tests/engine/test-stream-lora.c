@@ -229,18 +229,6 @@ make_experts (void)
   return copy;
 }
 
-static void
-remove_experts (const gchar *path)
-{
-  static const gchar *const files[] = { "config.json", "diffusion_pytorch_model.safetensors", "." };
-
-  for (guint i = 0; i < G_N_ELEMENTS (files); i++) {
-    g_autofree gchar *file = g_build_filename (path, "transformer_2", files[i], NULL);
-    g_remove (file);
-  }
-  remove_copy (path);
-}
-
 /* The LoRA in the file @path against experts that it was merged into: the first, the second, or both */
 static void
 check_experts (const gchar *path, gboolean in_first, gboolean in_second)
@@ -270,8 +258,8 @@ check_experts (const gchar *path, gboolean in_first, gboolean in_second)
   sora_test_assert_close (actual.data, expected.data, actual.n, TOLERANCE, "two experts, %d %d", in_first, in_second);
   g_free (expected.data);
   g_free (actual.data);
-  remove_experts (copy);
-  remove_experts (merged_copy);
+  remove_copy (copy);
+  remove_copy (merged_copy);
 }
 
 /* A LoRA changes both, unless its file is called after one. */

@@ -22,8 +22,11 @@ encode_prompt (SoraStream *stream, guint branch, const gchar *prompt, GError **e
   g_autofree gint32 *tokens = sora_tokenizer_encode (stream->model->tokenizer, prompt, stream->model->streaming.text_length,
       &n_tokens, error);
 
-  if (!tokens)
+  if (!tokens) {
+    if (branch > 0)
+      g_prefix_error (error, "negative prompt: ");
     return FALSE;
+  }
   sora_text_encoder_run (stream->text_encoder->text_encoder, stream->text_state, stream->queue, tokens, n_tokens,
       sora_stream_embeddings_of (stream, branch));
   stream->n_tokens[branch] = n_tokens;

@@ -145,6 +145,21 @@ test_bad_prompt (void)
   assert_same_blocks (a, b, 2);
 }
 
+/* The error says which of the two prompts it is. */
+static void
+test_bad_negative_prompt (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraDevice) device = open_device ();
+  g_autoptr (SoraStreamOptions) options = default_options ();
+
+  sora_stream_options_set_negative_prompt (options, "\xff\xfe");
+  g_assert_null (sora_stream_new (model, device, options, NULL, NULL, NULL, &error));
+  g_assert_error (error, SORA_STREAM_ERROR, SORA_STREAM_ERROR_PROMPT);
+  g_assert_true (g_str_has_prefix (error->message, "negative prompt: "));
+}
+
 /* --- cancellation ---------------------------------------------------------------------------------------------- */
 
 /* Wherever a cancellation hits, the call repeated gives the frames that an undisturbed stream gives. */
@@ -696,6 +711,7 @@ main (int argc, char **argv)
   g_test_add_func ("/stream/seed", test_seed);
   g_test_add_func ("/stream/prompt-change", test_prompt_change);
   g_test_add_func ("/stream/bad-prompt", test_bad_prompt);
+  g_test_add_func ("/stream/bad-negative-prompt", test_bad_negative_prompt);
   g_test_add_func ("/stream/cancel", test_cancel);
   g_test_add_func ("/stream/cancel-restart", test_cancel_restart);
   g_test_add_func ("/stream/cancel-decoding", test_cancel_decoding);

@@ -145,8 +145,8 @@ sora_device_list (GError **error)
   g_autoptr (GPtrArray) devices = g_ptr_array_new_with_free_func ((GDestroyNotify) sora_device_unref);
   g_autofree cl_platform_id *platforms = NULL;
   cl_uint n = 0;
+  gboolean has_cache = sora_pocl_cache_ensure ();
 
-  sora_pocl_cache_ensure ();
   if (clGetPlatformIDs (0, NULL, &n) != CL_SUCCESS || n == 0) {
     g_set_error (error, SORA_DEVICE_ERROR, SORA_DEVICE_ERROR_NO_DRIVER,
         "no OpenCL driver is installed; install one of the packages %s", DRIVER_PACKAGES);
@@ -158,8 +158,8 @@ sora_device_list (GError **error)
     list_platform (platforms[i], devices);
   if (devices->len == 0) {
     g_set_error (error, SORA_DEVICE_ERROR, SORA_DEVICE_ERROR_NO_DRIVER,
-        "the installed OpenCL drivers (%u) show no usable device; for this machine's processor and graphics install one of the "
-        "packages %s", n, DRIVER_PACKAGES);
+        "the installed OpenCL drivers (%u) show no usable device; %sfor this machine's processor and graphics install one of the "
+        "packages %s", n, has_cache ? "" : "PoCL needs a folder to write to, which POCL_CACHE_DIR may name; ", DRIVER_PACKAGES);
     return NULL;
   }
   return g_steal_pointer (&devices);

@@ -64,23 +64,23 @@ ensure_once (gpointer data)
   g_autoptr (GError) error = NULL;
 
   if (can_write (dir))
-    return NULL;
+    return GINT_TO_POINTER (TRUE);
   private_dir = g_dir_make_tmp ("sora-pocl-XXXXXX", &error);
   if (!private_dir) {
     g_info ("no private kernel cache for PoCL: %s", error->message);
-    return NULL;
+    return GINT_TO_POINTER (FALSE);
   }
   g_info ("%s is not writable; PoCL's kernel cache is %s", dir, private_dir);
   g_setenv ("POCL_CACHE_DIR", private_dir, TRUE);
   private_dir_owner = getpid ();
   atexit (remove_private_dir);
-  return NULL;
+  return GINT_TO_POINTER (TRUE);
 }
 
-void
+gboolean
 sora_pocl_cache_ensure (void)
 {
   static GOnce once = G_ONCE_INIT;
 
-  g_once (&once, ensure_once, NULL);
+  return GPOINTER_TO_INT (g_once (&once, ensure_once, NULL));
 }

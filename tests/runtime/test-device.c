@@ -228,6 +228,34 @@ test_no_home (void)
   run_on (device);
 }
 
+/* Where nothing at all can be written PoCL shows no device, and the error says why. */
+static void
+test_no_place (void)
+{
+  g_autoptr (GPtrArray) devices = NULL;
+  g_autoptr (GError) error = NULL;
+
+  if (!g_test_subprocess ()) {
+    devices = sora_device_list (&error);
+    g_assert_no_error (error);
+    if (devices->len > 1 || !find_pocl (devices)) {
+      g_test_skip ("PoCL's is not the only device");
+      return;
+    }
+    g_setenv ("TMPDIR", "/nonexistent", TRUE);
+    g_test_trap_subprocess (NULL, 0, G_TEST_SUBPROCESS_INHERIT_STDERR);
+    g_unsetenv ("TMPDIR");
+    g_test_trap_assert_passed ();
+    return;
+  }
+  become_nobody ();
+  devices = sora_device_list (&error);
+  if (!devices) {       /* newer versions need no such folder */
+    g_assert_error (error, SORA_DEVICE_ERROR, SORA_DEVICE_ERROR_NO_DRIVER);
+    g_assert_nonnull (strstr (error->message, "POCL_CACHE_DIR"));
+  }
+}
+
 /* PoCL shows as many devices as it is asked for. */
 static void
 test_two_devices (void)
@@ -300,6 +328,7 @@ main (int argc, char **argv)
   g_test_add_func ("/device/environment", test_environment);
   g_test_add_func ("/device/no-driver", test_no_driver);
   g_test_add_func ("/device/no-home", test_no_home);
+  g_test_add_func ("/device/no-place", test_no_place);
   g_test_add_func ("/device/two-devices", test_two_devices);
   g_test_add_func ("/device/two-platforms", test_two_platforms);
   return g_test_run ();

@@ -54,6 +54,23 @@ set_rate (GstSoraSrc *self)
     gst_sora_timeline_align (&self->content);
 }
 
+/* The base class only says that caps were not negotiated, not why. */
+static gboolean
+parse_caps (GstSoraSrc *self, GstCaps *caps, GstVideoInfo *info)
+{
+  if (!gst_video_info_from_caps (info, caps)) {
+    GST_ELEMENT_ERROR (self, CORE, NEGOTIATION, ("No frames can be made of the size and format that downstream asks for."),
+        ("%" GST_PTR_FORMAT, caps));
+    return FALSE;
+  }
+  if (GST_VIDEO_INFO_INTERLACE_MODE (info) != GST_VIDEO_INTERLACE_MODE_PROGRESSIVE) {
+    GST_ELEMENT_ERROR (self, CORE, NEGOTIATION, ("Only progressive video can be made; let downstream ask for interlace-mode=progressive."),
+        ("%" GST_PTR_FORMAT, caps));
+    return FALSE;
+  }
+  return TRUE;
+}
+
 static gboolean
 gst_sora_src_set_caps (GstBaseSrc *src, GstCaps *caps)
 {
@@ -61,12 +78,11 @@ gst_sora_src_set_caps (GstBaseSrc *src, GstCaps *caps)
   gboolean first = GST_VIDEO_INFO_FORMAT (&self->info) == GST_VIDEO_FORMAT_UNKNOWN;
   GstVideoInfo info;
 
-  if (!gst_video_info_from_caps (&info, caps)
-      || GST_VIDEO_INFO_INTERLACE_MODE (&info) != GST_VIDEO_INTERLACE_MODE_PROGRESSIVE) {
-    GST_WARNING_OBJECT (self, "only progressive raw video can be made, not %" GST_PTR_FORMAT, caps);
+  if (!parse_caps (self, caps, &info))
     return FALSE;
-  }
+  g_mutex_lock (&self->lock);
   self->info = info;
+  g_mutex_unlock (&self->lock);
   g_clear_pointer (&self->convert, gst_sora_convert_free);
   gst_clear_buffer (&self->last);
   set_rate (self);
@@ -186,12 +202,27 @@ gst_sora_src_send_event (GstElement *element, GstEvent *event)
   return GST_ELEMENT_CLASS (gst_sora_src_parent_class)->send_event (element, event);
 }
 
+/* Queries come in any thread. FALSE: nothing is negotiated. */
+static gboolean
+copy_info (GstSoraSrc *self, GstVideoInfo *info)
+{
+  g_mutex_lock (&self->lock);
+  *info = self->info;
+  g_mutex_unlock (&self->lock);
+  return GST_VIDEO_INFO_FORMAT (info) != GST_VIDEO_FORMAT_UNKNOWN;
+}
+
 static gboolean
 query_duration (GstSoraSrc *self, GstQuery *query)
 {
+  GstVideoInfo info;
   GstFormat format;
-  gint n = GST_VIDEO_INFO_FPS_N (&self->info), d = GST_VIDEO_INFO_FPS_D (&self->info);
+  gint n, d;
 
+  if (!copy_info (self, &info))
+    return FALSE;
+  n = GST_VIDEO_INFO_FPS_N (&info);
+  d = GST_VIDEO_INFO_FPS_D (&info);
   gst_query_parse_duration (query, &format, NULL);
   if (format != GST_FORMAT_DEFAULT || n <= 0 || !GST_CLOCK_TIME_IS_VALID (self->end))
     return FALSE;
@@ -202,11 +233,12 @@ query_duration (GstSoraSrc *self, GstQuery *query)
 static gboolean
 query_convert (GstSoraSrc *self, GstQuery *query)
 {
+  GstVideoInfo info;
   GstFormat from, to;
   gint64 value, result;
 
   gst_query_parse_convert (query, &from, &value, &to, NULL);
-  if (!gst_video_info_convert (&self->info, from, value, to, &result))
+  if (!copy_info (self, &info) || !gst_video_info_convert (&info, from, value, to, &result))
     return FALSE;
   gst_query_set_convert (query, from, value, to, result);
   return TRUE;
@@ -217,11 +249,12 @@ query_convert (GstSoraSrc *self, GstQuery *query)
 static gboolean
 query_latency (GstSoraSrc *self, GstQuery *query)
 {
-  gint n = GST_VIDEO_INFO_FPS_N (&self->info), d = GST_VIDEO_INFO_FPS_D (&self->info);
+  GstVideoInfo info;
+  gint n = self->rate_n, d = self->rate_d;
 
-  if (n <= 0) {
-    n = self->rate_n;
-    d = self->rate_d;
+  if (copy_info (self, &info) && GST_VIDEO_INFO_FPS_N (&info) > 0) {
+    n = GST_VIDEO_INFO_FPS_N (&info);
+    d = GST_VIDEO_INFO_FPS_D (&info);
   }
   if (!gst_base_src_is_live (GST_BASE_SRC (self)) || n <= 0)
     return FALSE;

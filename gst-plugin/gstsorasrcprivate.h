@@ -58,7 +58,7 @@ struct _GstSoraSrc
   GstClockTime end;            /* ns; GST_CLOCK_TIME_NONE: endless */
 
   /* the streaming thread's */
-  GstVideoInfo info;
+  GstVideoInfo info;           /* of format unknown before the first caps; changed with the lock, so that queries can read it */
   gboolean variable_rate;
   GstSoraTimeline content;     /* what time of the generated video each buffer shows */
   GstSoraTimeline line;        /* live: the buffers' running times */

@@ -95,7 +95,9 @@ open_files_and_device (GstSoraSrc *self)
 void
 gst_sora_src_reset_stream (GstSoraSrc *self)
 {
+  g_mutex_lock (&self->lock);
   gst_video_info_init (&self->info);
+  g_mutex_unlock (&self->lock);
   self->content = self->line = (GstSoraTimeline) { 0, 1, 0, 0, 0 };
   self->line_started = self->variable_rate = FALSE;
   self->frame = G_MAXUINT64;

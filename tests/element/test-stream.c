@@ -144,6 +144,22 @@ GST_START_TEST (test_queries)
 }
 GST_END_TEST;
 
+/* Nothing is known yet, and nothing is said; a critical would end the test. */
+GST_START_TEST (test_early_queries)
+{
+  GstElement *element = gst_element_factory_make ("sorasrc", NULL);
+  gint64 value;
+
+  for (GstState state = GST_STATE_NULL; state <= GST_STATE_PAUSED; state++) {
+    fail_if (gst_element_set_state (element, state) == GST_STATE_CHANGE_FAILURE);
+    fail_if (gst_element_query_convert (element, GST_FORMAT_DEFAULT, 48, GST_FORMAT_TIME, &value));
+    fail_if (gst_element_query_convert (element, GST_FORMAT_BYTES, 48, GST_FORMAT_TIME, &value));
+  }
+  gst_element_set_state (element, GST_STATE_NULL);
+  gst_object_unref (element);
+}
+GST_END_TEST;
+
 GST_START_TEST (test_endless_queries)
 {
   GstHarness *harness = element_test_harness (NULL, NULL);
@@ -360,6 +376,7 @@ main (int argc, char **argv)
   tcase_add_loop_test (tcase, test_ends, 0, G_N_ELEMENTS (ends));
   tcase_add_test (tcase, test_duration_zero);
   tcase_add_test (tcase, test_queries);
+  tcase_add_test (tcase, test_early_queries);
   tcase_add_test (tcase, test_endless_queries);
   tcase_add_loop_test (tcase, test_seek, 0, G_N_ELEMENTS (seeks));
   tcase_add_test (tcase, test_seek_storm);

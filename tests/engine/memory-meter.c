@@ -9,6 +9,7 @@ cl_mem __wrap_clCreateBuffer (cl_context context, cl_mem_flags flags, size_t siz
 
 static GMutex lock;
 static guint64 bytes, peak, limit = G_MAXUINT64;
+static guint made;
 
 /* Called by the driver when nothing uses the buffer any more. */
 static void CL_CALLBACK
@@ -26,8 +27,10 @@ count_in (gsize size)
 
   g_mutex_lock (&lock);
   fits = bytes + size <= limit;
-  if (fits)
+  if (fits) {
     bytes += size;
+    made++;
+  }
   peak = MAX (peak, bytes);
   g_mutex_unlock (&lock);
   return fits;
@@ -57,6 +60,17 @@ memory_meter_get_bytes (void)
 
   g_mutex_lock (&lock);
   now = bytes;
+  g_mutex_unlock (&lock);
+  return now;
+}
+
+guint
+memory_meter_get_made (void)
+{
+  guint now;
+
+  g_mutex_lock (&lock);
+  now = made;
   g_mutex_unlock (&lock);
   return now;
 }

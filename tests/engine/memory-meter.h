@@ -7,9 +7,11 @@
 
 G_BEGIN_DECLS
 
-/* Buffers that there are now */
+/* Bytes of the buffers that there are now */
 guint64 memory_meter_get_bytes (void);
-/* The most that there were at a time since the last call */
+/* How many were made since the program began, those that are freed again too */
+guint memory_meter_get_made (void);
+/* The most bytes that there were at a time since the last call */
 guint64 memory_meter_take_peak (void);
 /* Waits until there is no buffer, where all were freed: a driver's thread may hold on to one for a moment after the last kernel that used it. */
 void memory_meter_wait (void);

@@ -314,6 +314,34 @@ test_tap (void)
   g_assert_cmpuint (g_hash_table_size (seen), ==, 0);
 }
 
+/* While blocks are generated no device memory is allocated, the window filling up and full, with either kind of linear. */
+static void
+test_no_allocation (void)
+{
+  static const SoraLinearKind kinds[] = { SORA_LINEAR_PACKED, SORA_LINEAR_CLBLAST };
+  g_autoptr (SoraDevice) device = open_device ();
+
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++) {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (SoraDevice) forced = sora_device_force_linear (device, kinds[i], &error);
+    g_autoptr (SoraModel) model = open_tiny_model ();
+    g_autoptr (SoraStreamOptions) options = default_options ();
+    g_autoptr (SoraStream) stream = NULL;
+    guint made;
+
+    g_assert_no_error (error);
+    stream = sora_stream_new (model, forced, options, NULL, NULL, NULL, &error);
+    g_assert_no_error (error);
+    made = memory_meter_get_made ();
+    g_assert_cmpuint (made, >, 0);
+    for (guint block = 0; block < 6; block++) {
+      g_autoptr (SoraBlock) done = pull (stream);
+      g_assert_cmpuint (sora_block_get_index (done), ==, block);
+      g_assert_cmpuint (memory_meter_get_made (), ==, made);
+    }
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -323,6 +351,7 @@ main (int argc, char **argv)
   g_test_add_func ("/stream-memory/precision", test_precision);
   g_test_add_func ("/stream-memory/limit", test_limit);
   g_test_add_func ("/stream-memory/bound", test_bound);
+  g_test_add_func ("/stream-memory/no-allocation", test_no_allocation);
   g_test_add_func ("/stream-memory/options", test_options);
   g_test_add_func ("/stream-memory/policy", test_policy);
   g_test_add_func ("/stream-memory/cancelled", test_cancelled);

@@ -18,10 +18,12 @@ check () {      # check DESCRIPTION COMMAND...
   if "$@"; then echo "ok $n - $description"; else echo "not ok $n - $description"; failures=1; fi
 }
 
+# What the headers declare and what the library shows are the same.
 only_public_symbols () {
-  hidden=$(nm -D --defined-only "$lib/libsora.so.0" | awk '$2 ~ /[A-Z]/ && $3 !~ /^sora_(catalogue|device|lora|model|stream|block)_/ { print $3 }' | tr '\n' ' ')
-  [ -z "$hidden" ] || { echo "# not public: $hidden"; return 1; }
-  nm -D --defined-only "$lib/libsora.so.0" | grep -q ' sora_stream_new$'
+  grep -ohE '^SORA_API .*\bsora_[a-z0-9_]+ \(' "$root/$includedir"/sora/*.h | grep -oE 'sora_[a-z0-9_]+ \($' | tr -d ' (' | sort > "$stage/declared"
+  nm -D --defined-only "$lib/libsora.so.0" | awk '{ print $3 }' | sort > "$stage/shown"
+  grep -qx sora_stream_new "$stage/shown" || return 1
+  diff "$stage/declared" "$stage/shown" > "$stage/difference" || { sed 's/^/# /' "$stage/difference"; return 1; }
 }
 
 plugin_in_place () {
@@ -29,7 +31,7 @@ plugin_in_place () {
 }
 
 headers_in_place () {
-  for header in sora error catalogue device lora model sampler stream; do
+  for header in sora error catalogue device lora model sampler stream weights; do
     [ -f "$root/$includedir/sora/$header.h" ] || return 1
   done
 }

@@ -17,8 +17,8 @@ G_BEGIN_DECLS
  *
  * prompt ""; negative prompt ""; guidance scale -1 (the model's own; 1 = off), in the interval 0 to 1 (every step); sampler
  * %SORA_SAMPLER_DEFAULT, steps 0 and shift -1 (the model's own); seed 0; size 0x0 (the model's first choice); length 0 (endless if causal,
- * else the model's own clip); no image; no LoRAs; weight type and text encoder policy auto; max memory 0 (nearly all of the device's); VAE tile -1 (by
- * the memory).
+ * else the model's own clip); no image; no LoRAs; weight type, precision and text encoder policy auto; max memory 0 (nine tenths of the device's);
+ * VAE tile -1 (by the memory); no profile, no times of stages.
  */
 typedef struct _SoraStreamOptions SoraStreamOptions;
 

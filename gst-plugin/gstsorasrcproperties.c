@@ -97,14 +97,14 @@ set_loras (GstSoraSrc *self, const GValue *value)
     gst_sora_worker_set_loras (self->worker, wanted);
 }
 
-/* Takes a prompt from @value; a text that is not UTF-8 changes nothing but posts a warning. */
+/* Takes the property @name, a prompt, from @value; a text that is not UTF-8 changes nothing but posts a warning. */
 static void
-set_text (GstSoraSrc *self, gchar **text, const GValue *value, GstSoraWorker **worker)
+set_text (GstSoraSrc *self, const gchar *name, gchar **text, const GValue *value, GstSoraWorker **worker)
 {
   const gchar *wanted = g_value_get_string (value) ? g_value_get_string (value) : "";
 
   if (!g_utf8_validate (wanted, -1, NULL)) {
-    GST_ELEMENT_WARNING (self, LIBRARY, SETTINGS, ("The prompt is not UTF-8 text; the one before is kept."), (NULL));
+    GST_ELEMENT_WARNING (self, LIBRARY, SETTINGS, ("The new %s is not UTF-8 text; the one before is kept.", name), (NULL));
     return;
   }
   g_mutex_lock (&self->lock);
@@ -151,10 +151,10 @@ gst_sora_src_set_property (GObject *object, guint id, const GValue *value, GPara
   gchar **name = find_name (settings, id);
 
   if (id == PROP_PROMPT) {
-    set_text (self, &settings->prompt, value, &self->worker);
+    set_text (self, pspec->name, &settings->prompt, value, &self->worker);
     return;
   } else if (id == PROP_NEGATIVE_PROMPT) {
-    set_text (self, &settings->negative_prompt, value, NULL);
+    set_text (self, pspec->name, &settings->negative_prompt, value, NULL);
     return;
   } else if (id == PROP_IS_LIVE) {
     gst_base_src_set_live (GST_BASE_SRC (self), g_value_get_boolean (value));

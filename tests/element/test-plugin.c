@@ -182,16 +182,20 @@ GST_START_TEST (test_prompts)
 {
   GstElement *pipeline = make_pipeline ("");
   g_autoptr (GstElement) source = gst_bin_get_by_name (GST_BIN (pipeline), "source");
-  g_autofree gchar *megabyte = g_strnfill (1 << 20, 'a');
+  g_autofree gchar *megabyte = g_strnfill (1 << 20, 'a'), *kept = NULL;
   const gchar *prompts[] = { "", megabyte, "\xff\xff", "ein rotes Fahrrad \xf0\x9f\x9a\xb2" };
   GstClockTime time;
 
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
   for (guint i = 0; i < 4 * 16; i++) {
+    g_autofree gchar *hash = NULL;
     if (i % 16 == 1)
       g_object_set (source, "prompt", prompts[i / 16], NULL);
-    g_free (pull (pipeline, &time));
+    hash = pull (pipeline, &time);
+    fail_unless (hash != NULL);
   }
+  g_object_get (source, "prompt", &kept, NULL);
+  fail_unless_equals_string (kept, prompts[3]);
   stop (pipeline);
 }
 GST_END_TEST;
@@ -365,7 +369,11 @@ GST_START_TEST (test_truncated_model)
 
   if (g_str_equal (name, "tokenizer_config.json") || g_str_equal (name, "scheduler_config.json")) {
     GstElement *pipeline = make_pipeline (property);
-    gst_element_set_state (pipeline, GST_STATE_PAUSED);
+    g_autofree gchar *hash = NULL;
+    GstClockTime time;
+    fail_if (gst_element_set_state (pipeline, GST_STATE_PLAYING) == GST_STATE_CHANGE_FAILURE);
+    hash = pull (pipeline, &time);
+    fail_unless (hash != NULL);
     stop (pipeline);
   } else {
     assert_fails_to_start (make_pipeline (property), GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_READ, name);

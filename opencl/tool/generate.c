@@ -29,7 +29,7 @@ typedef struct {
   SoraPrecision precision;
   SoraTextEncoderPolicy policy;
   guint64 max_memory;
-  gint64 seed, frames;
+  gint64 seed, frames;          /* frames, steps: -1 where not given */
   gint steps, vae_tile;
   gdouble guidance_scale, guidance_scale_2, guidance_begin, guidance_end, shift;
   gboolean save_steps, profile, stats, quiet;
@@ -206,7 +206,7 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
       "auto, release (its weights are on the device only while a prompt is encoded) or keep (default: auto, released if large)", "POLICY" },
     { "max-memory", 0, 0, G_OPTION_ARG_STRING, &args->max_memory_text,
       "bytes of the device's memory to use, as in 6G; weights beyond are streamed (default: nine tenths of what it has)", "SIZE" },
-    { "seed", 's', 0, G_OPTION_ARG_INT64, &args->seed, "same seed, same frames (default: 0)", "N" },
+    { "seed", 's', 0, G_OPTION_ARG_INT64, &args->seed, "same seed, same frames: 0 or more (default: 0)", "N" },
     { "frames", 'f', 0, G_OPTION_ARG_INT64, &args->frames, "length (default: the model's clip, or 3 seconds)", "N" },
     { "size", 0, 0, G_OPTION_ARG_STRING, &args->size, "pixels (default: the model's, the one nearest to the image if there is one)", "WIDTHxHEIGHT" },
     { "sampler", 0, 0, G_OPTION_ARG_STRING, &args->sampler_name, "default (the model's own), euler, unipc, dpmpp-2m or renoise", "NAME" },
@@ -239,9 +239,11 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
     return fail (error, "--output is missing");
   if (args->save_steps && !args->save_tensors)
     return fail (error, "--save-steps needs --save-tensors");
-  if (args->frames < 0 || args->frames > G_MAXUINT32)
+  if (args->seed < 0)
+    return fail (error, "--seed must be 0 or more");
+  if (args->frames != -1 && (args->frames < 1 || args->frames > G_MAXUINT32))
     return fail (error, "--frames must be from 1 to 4294967295");
-  if (args->steps < 0)
+  if (args->steps != -1 && args->steps < 1)
     return fail (error, "--steps must be from 1 to 1000");
   if (args->chroma && !g_str_equal (args->chroma, "420") && !g_str_equal (args->chroma, "444"))
     return fail (error, "--chroma must be 420 or 444");
@@ -341,7 +343,7 @@ set_options (Generation *generation, GError **error)
   if (args->negative_prompt)
     sora_stream_options_set_negative_prompt (options, args->negative_prompt);
   sora_stream_options_set_seed (options, args->seed);
-  sora_stream_options_set_steps (options, args->steps);
+  sora_stream_options_set_steps (options, MAX (args->steps, 0));
   sora_stream_options_set_guidance_scale (options, args->guidance_scale);
   sora_stream_options_set_guidance_scale_2 (options, args->guidance_scale_2);
   sora_stream_options_set_guidance_interval (options, args->guidance_begin, args->guidance_end);
@@ -525,7 +527,7 @@ print_reports (Generation *generation)
 gboolean
 sora_command_generate (gint argc, gchar **argv, GError **error)
 {
-  g_auto (Generation) generation = { .args = { .guidance_scale = -1, .guidance_scale_2 = -1, .guidance_end = 1, .shift = -1 } };
+  g_auto (Generation) generation = { .args = { .frames = -1, .steps = -1, .guidance_scale = -1, .guidance_scale_2 = -1, .guidance_end = 1, .shift = -1 } };
   gboolean success;
 
   if (!parse (&generation.args, argc, argv, error))

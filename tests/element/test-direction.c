@@ -90,6 +90,27 @@ GST_START_TEST (test_change_in_replay)
 }
 GST_END_TEST;
 
+/* One that the stream had before the seek back: it holds from block 0 too, where the stream begins with its first prompt. */
+GST_START_TEST (test_same_prompt_after_restart)
+{
+  ElementTest fixture = element_test_play ("prompt=one");
+
+  for (guint frame = 0; frame < 40; frame++) {
+    element_test_pull_mood (&fixture);
+    if (frame == 10)
+      g_object_set (fixture.source, "prompt", "two", NULL);
+  }
+  /* the queue is full, so neither is taken before the seek */
+  g_usleep (SETTLE_US);
+  g_object_set (fixture.source, "prompt", "three", NULL);
+  g_object_set (fixture.source, "prompt", "two", NULL);
+  fail_unless (gst_element_seek_simple (fixture.pipeline, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH, 0));
+  for (guint frame = 0; frame < 30; frame++)
+    fail_unless_equals_int (element_test_pull_mood (&fixture), mood_of ("two"));
+  element_test_end (&fixture);
+}
+GST_END_TEST;
+
 /* Set while the model loads: it holds from block 0. */
 GST_START_TEST (test_prompt_while_loading)
 {
@@ -279,6 +300,7 @@ main (int argc, char **argv)
   tcase_add_test (tcase, test_prompt_while_playing);
   tcase_add_test (tcase, test_replay);
   tcase_add_test (tcase, test_change_in_replay);
+  tcase_add_test (tcase, test_same_prompt_after_restart);
   tcase_add_test (tcase, test_prompt_while_loading);
   tcase_add_test (tcase, test_bad_prompt_while_playing);
   tcase_add_test (tcase, test_bad_prompt_before_start);

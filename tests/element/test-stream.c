@@ -224,6 +224,7 @@ static const struct {
 GST_START_TEST (test_seek)
 {
   GstElement *pipeline = seek_pipeline ("seed=5 prompt=abc");
+  g_autoptr (GstElement) source = gst_bin_get_by_name (GST_BIN (pipeline), "source");
 
   for (guint i = 0; i < seeks[__i__].before; i++)
     pull_frame (pipeline, i);
@@ -231,6 +232,8 @@ GST_START_TEST (test_seek)
   for (guint frame = seeks[__i__].frame; frame < seeks[__i__].frame + 20; frame++)
     fail_unless_equals_int (pull_frame (pipeline, frame), fake_sora_colour (frame, 5, "abc", -1));
   fail_unless_equals_int (fake_sora_calls.restarts, seeks[__i__].restarts);
+  /* what a seek passes over was not dropped */
+  fail_unless_equals_uint64 (get_stat (source, "dropped"), 0);
   element_test_stop (pipeline);
   element_test_assert_all_freed ();
 }
@@ -365,6 +368,39 @@ GST_START_TEST (test_stats)
 }
 GST_END_TEST;
 
+/* Counts begin anew with each start. */
+GST_START_TEST (test_stats_of_second_run)
+{
+  GstElement *pipeline = element_test_pipeline ("sorasrc name=source duration=1000000000 ! video/x-raw,framerate=24/1 ! fakesink");
+  g_autoptr (GstElement) source = gst_bin_get_by_name (GST_BIN (pipeline), "source");
+
+  for (guint i = 0; i < 2; i++) {
+    gst_element_set_state (pipeline, GST_STATE_PLAYING);
+    gst_message_unref (element_test_wait (pipeline, GST_MESSAGE_EOS, 5));
+    fail_unless_equals_uint64 (get_stat (source, "frames"), 16);
+    fail_unless_equals_uint64 (get_stat (source, "buffers"), 24);
+    fail_unless_equals_uint64 (get_stat (source, "repeated"), 8);
+    gst_element_set_state (pipeline, GST_STATE_READY);
+  }
+  element_test_stop (pipeline);
+}
+GST_END_TEST;
+
+/* A buffer whose frame is not sent again is downstream's alone, which may write to it in place. */
+GST_START_TEST (test_writable)
+{
+  static const gchar *const caps[] = { "video/x-raw,format=RGB,framerate=16/1", "video/x-raw,format=RGB,framerate=0/1" };
+  GstHarness *harness = element_test_harness (NULL, caps[__i__]);
+
+  for (guint i = 0; i < 10; i++) {
+    GstBuffer *buffer = gst_harness_pull (harness);
+    fail_unless (gst_buffer_is_writable (buffer) && gst_buffer_is_all_memory_writable (buffer));
+    gst_buffer_unref (buffer);
+  }
+  gst_harness_teardown (harness);
+}
+GST_END_TEST;
+
 int
 main (int argc, char **argv)
 {
@@ -386,5 +422,7 @@ main (int argc, char **argv)
   tcase_add_test (tcase, test_flush);
   tcase_add_loop_test (tcase, test_queue_bound, 0, 3);
   tcase_add_test (tcase, test_stats);
+  tcase_add_test (tcase, test_stats_of_second_run);
+  tcase_add_loop_test (tcase, test_writable, 0, 2);
   return element_test_run (&argc, &argv, suite);
 }

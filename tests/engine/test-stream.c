@@ -108,6 +108,40 @@ test_seed (void)
   g_assert_false (same_frames (x, y));
 }
 
+/* "noise" is [channels, latents, height, width], and drawn as [latents, height, width, channels] */
+static void
+on_noise (const gchar *name, const gfloat *data, const gint64 *shape, guint n_dims, gpointer user_data)
+{
+  guint64 *block = user_data;
+  gsize n_channels = shape[0], n_rows = shape[1] * shape[2] * shape[3];
+  g_autofree gfloat *drawn = NULL;
+
+  if (!g_str_equal (name, "noise"))
+    return;
+  drawn = g_new (gfloat, n_channels * n_rows);
+  sora_noise_fill (SEED, (*block)++, 0, n_channels * n_rows, drawn);
+  for (gsize i = 0; i < n_channels * n_rows; i++)
+    g_assert_cmpfloat (data[i % n_channels * n_rows + i / n_channels], ==, drawn[i]);
+}
+
+/* A block's noise is that of the seed and its number, after a restart too. */
+static void
+test_noise (void)
+{
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  g_autoptr (SoraStream) stream = open_stream (model, options);
+
+  for (guint i = 0; i < 2; i++) {
+    guint64 block = 0;
+    sora_stream_set_tap (stream, on_noise, &block);
+    for (guint j = 0; j < 3; j++)
+      sora_block_unref (pull (stream));
+    g_assert_cmpuint (block, ==, 3);
+    sora_stream_restart (stream);
+  }
+}
+
 static void
 test_prompt_change (void)
 {
@@ -709,6 +743,7 @@ main (int argc, char **argv)
   g_test_add_func ("/stream/golden", test_golden);
   g_test_add_func ("/stream/repeatable", test_repeatable);
   g_test_add_func ("/stream/seed", test_seed);
+  g_test_add_func ("/stream/noise", test_noise);
   g_test_add_func ("/stream/prompt-change", test_prompt_change);
   g_test_add_func ("/stream/bad-prompt", test_bad_prompt);
   g_test_add_func ("/stream/bad-negative-prompt", test_bad_negative_prompt);

@@ -105,7 +105,9 @@ test_places (void)
   g_assert_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_NOT_FOUND);
   g_assert_nonnull (strstr (error->message, "/nonexistent/embedded"));
   g_assert_nonnull (strstr (error->message, home));
-  g_assert_nonnull (strstr (error->message, "gst-sora/models/embedded"));
+  /* in the order in which they are looked in */
+  g_assert_true (strstr (error->message, "/nonexistent/embedded") < strstr (error->message, home));
+  g_assert_nonnull (strstr (strstr (error->message, home), "gst-sora/models/embedded"));
 
   copy_model (inside);
   copy_model (home);

@@ -204,7 +204,7 @@ SORA_API gboolean sora_stream_set_loras (SoraStream *stream, const gchar *const 
 /**
  * sora_stream_restart:
  *
- * Goes back to block 0 with the prompt, LoRAs and image of sora_stream_new(), the same seed and so the same frames.
+ * Goes back to block 0 with the prompt, guidance scale, LoRAs and image of sora_stream_new(), the same seed and so the same frames.
  */
 SORA_API void sora_stream_restart (SoraStream *stream);
 

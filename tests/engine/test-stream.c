@@ -165,6 +165,27 @@ test_prompt_change (void)
   assert_same_blocks (changed, steady, 2);
 }
 
+/* The same for the guidance scale */
+static void
+test_guidance_change (void)
+{
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  g_autoptr (SoraStream) changed = open_stream (model, options);
+  g_autoptr (SoraStream) steady = open_stream (model, options);
+  g_autoptr (SoraBlock) x = NULL, y = NULL;
+
+  assert_same_blocks (changed, steady, 2);
+  sora_stream_set_guidance_scale (changed, 9);
+  x = pull (changed);
+  y = pull (steady);
+  g_assert_false (same_frames (x, y));
+
+  sora_stream_restart (changed);
+  sora_stream_restart (steady);
+  assert_same_blocks (changed, steady, 2);
+}
+
 static void
 test_bad_prompt (void)
 {
@@ -745,6 +766,7 @@ main (int argc, char **argv)
   g_test_add_func ("/stream/seed", test_seed);
   g_test_add_func ("/stream/noise", test_noise);
   g_test_add_func ("/stream/prompt-change", test_prompt_change);
+  g_test_add_func ("/stream/guidance-change", test_guidance_change);
   g_test_add_func ("/stream/bad-prompt", test_bad_prompt);
   g_test_add_func ("/stream/bad-negative-prompt", test_bad_negative_prompt);
   g_test_add_func ("/stream/cancel", test_cancel);

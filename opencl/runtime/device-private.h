@@ -49,6 +49,9 @@ struct _SoraDevice {
   GHashTable *linear_shapes;    /* set of (n << 32 | k): every linear that was asked about */
 };
 
+/* (transfer none) (nullable): the one of @devices, at least one, that @selector names, without spaces around it and a kind of linear. Any thread. */
+SoraDevice *sora_device_find (GPtrArray *devices, const gchar *selector);
+
 /* (transfer full): the same device with the kind of linear forced. Any thread. */
 SoraDevice *sora_device_force_linear (SoraDevice *device, SoraLinearKind kind, GError **error);
 

@@ -214,8 +214,8 @@ find_name (GPtrArray *devices, const gchar *part)
   return NULL;
 }
 
-static SoraDevice *
-find_device (GPtrArray *devices, const gchar *selector)
+SoraDevice *
+sora_device_find (GPtrArray *devices, const gchar *selector)
 {
   if (*selector == '\0')
     return find_default (devices);
@@ -338,7 +338,7 @@ sora_device_open (const gchar *selector, GError **error)
   if (!devices)
     return NULL;
   forced = parse_linear_kind (wanted, &kind);
-  device = find_device (devices, g_strstrip (wanted));
+  device = sora_device_find (devices, g_strstrip (wanted));
   if (!device) {
     set_not_found (error, wanted, devices);
     return NULL;

@@ -78,6 +78,34 @@ test_selectors (void)
   }
 }
 
+/* Which of made-up devices a selector finds */
+static void
+test_choice (void)
+{
+  SoraDevice accelerator = { .platform_name = "First", .name = "Card 7", .type = CL_DEVICE_TYPE_ACCELERATOR };
+  SoraDevice cpu = { .platform_name = "First", .name = "Slow", .type = CL_DEVICE_TYPE_CPU };
+  SoraDevice gpu = { .platform_name = "Second", .name = "Quick", .type = CL_DEVICE_TYPE_GPU };
+  SoraDevice gpu_2 = { .platform_name = "Second", .name = "Quicker", .type = CL_DEVICE_TYPE_GPU };
+  SoraDevice *all[] = { &accelerator, &cpu, &gpu, &gpu_2 };
+  const struct {
+    guint n;                    /* of all are there */
+    const gchar *selector;
+    SoraDevice *found;
+  } table[] = {
+    { 4, "", &gpu }, { 2, "", &cpu }, { 1, "", &accelerator },
+    { 4, "gpu", &gpu }, { 4, "CPU", &cpu }, { 4, "accelerator", &accelerator }, { 2, "gpu", NULL },
+    { 4, "0", &accelerator }, { 4, "3", &gpu_2 }, { 4, "4", NULL }, { 4, "99999999999999999999", NULL },
+    { 4, "quick", &gpu }, { 4, "QUICKER", &gpu_2 }, { 4, "second: q", &gpu }, { 4, "first", &accelerator }, { 4, "third", NULL },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (table); i++) {
+    g_autoptr (GPtrArray) devices = g_ptr_array_new ();
+    for (guint j = 0; j < table[i].n; j++)
+      g_ptr_array_add (devices, all[j]);
+    g_assert_true (sora_device_find (devices, table[i].selector) == table[i].found);
+  }
+}
+
 static void
 test_default (void)
 {
@@ -322,6 +350,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/device/selectors", test_selectors);
+  g_test_add_func ("/device/choice", test_choice);
   g_test_add_func ("/device/default", test_default);
   g_test_add_func ("/device/not-found", test_not_found);
   g_test_add_func ("/device/shared-context", test_shared_context);

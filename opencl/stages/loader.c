@@ -72,9 +72,9 @@ sora_loader_limit (SoraLoader *loader, const SoraLoader *needed, const SoraStage
 {
   guint64 scratch = sora_queue_predict_scratch (loader->queue, needed->scratch), all = needed->bytes + scratch;
   guint64 places = PLACES * needed->largest, there = sora_queue_get_stream_size (loader->queue);
-  guint64 least = scratch + needed->bytes - needed->weight_bytes + places - MIN (places, there);
+  guint64 fixed = needed->bytes - needed->weight_bytes, least = scratch + fixed + places - MIN (places, there);
 
-  loader->least = least;
+  loader->least = fixed + places;
   if (all - needed->shared_bytes > limits->max_new_bytes)
     return fail_memory (loader, all - needed->shared_bytes, limits->max_new_bytes, error);
   if (all > limits->max_bytes && least > limits->max_bytes)

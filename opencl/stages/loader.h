@@ -37,7 +37,7 @@ typedef struct {
   gsize scratch[SORA_N_SCRATCHES];      /* bytes that one linear or another takes with so many */
   gboolean is_limited;          /* only so many bytes of linears' weights are put on the device; the rest is streamed: */
   guint64 weight_budget;
-  guint64 least;                /* bytes that the stage takes if all of them are streamed, the places included */
+  guint64 least;                /* bytes that the stage takes if all of them are streamed: with the places for them, without scratch, which stays */
   GPtrArray *others;            /* (element-type SoraLinearTable) (nullable): of stages on the same device, to share linears with */
   SoraLinearTable *linears;     /* of what is loaded; NULL: nobody asks */
 } SoraLoader;

@@ -21,7 +21,7 @@ struct _SoraTextEncoder {
   SoraTextEncoderConfig config;
   guint inner;
   guint64 size;                 /* bytes on the device */
-  guint64 least;                /* bytes that it could do with, if all matrices were streamed */
+  guint64 least;                /* bytes that it could do with beside scratch memory, if all matrices were streamed */
   const SoraTensor *embedding;  /* [vocab_size, d_model], mapped */
   SoraTextEncoderLayer *layers;
   cl_mem final_norm;            /* [d_model] */

@@ -285,11 +285,17 @@ def make_text_encoder():
 
 
 def make_tiny():
-    """Two LoRAs for tests/golden/tiny-model, without numbers: its frames with them differ from each other."""
+    """Three LoRAs for tests/golden/tiny-model, without numbers, the last with magnitudes: its frames with them differ from each other."""
     weights = load_file(GOLDEN / "tiny-model" / "transformer" / "diffusion_pytorch_model.safetensors")
     for seed, (name, layers) in enumerate({"tiny-style": ("blocks.0.attn1.to_v", "proj_out"), "tiny-motion": ("blocks.1.ffn.net.2",)}.items()):
         torch.manual_seed(seed)
         write(f"{name}.safetensors", spell(draw(weights, layers, RANK), {}, "transformer.{layer}.{half}.weight", ("lora_A", "lora_B")))
+    torch.manual_seed(2)
+    layer = "blocks.1.ffn.net.2"    # the last one that is loaded, and the first that is streamed
+    norms = torch.linalg.norm(weights[f"{layer}.weight"].float(), dim=1)
+    magnitudes = {f"transformer.{layer}.lora_magnitude_vector": norms * (1 + SIZE * torch.randn(len(norms)))}
+    pair = spell(draw(weights, (layer,), RANK), {}, "transformer.{layer}.{half}.weight", ("lora_A", "lora_B"))
+    write("tiny-magnitudes.safetensors", pair | magnitudes)
 
 
 def main():

@@ -36,7 +36,7 @@ typedef enum {
  * @SORA_PRECISION_FP32: all in fp32
  * @SORA_PRECISION_BF16: all in bf16, for which weights are rounded that are more precise
  *
- * What the matrices of a model, and its VAE's convolutions, are multiplied in, on a device that has instructions for bf16 (sora_device_get_matrix_unit()); on others it is
+ * What the matrices of a model, its transformer's attention, and its VAE's convolutions, are multiplied in, on a device that has instructions for bf16 (sora_device_get_matrix_unit()); on others it is
  * fp32 always. In bf16 what a matrix is multiplied with is rounded to 8 bits of mantissa, as PyTorch does; sums, and all that is not a product of
  * matrices, are in single precision.
  */

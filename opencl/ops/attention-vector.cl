@@ -48,16 +48,20 @@ exp2_negative (vec x)
   return p * AS_FLOAT (AS_INT (shifted) << 23);
 }
 
-/* WIDTH x WIDTH: interleaving the halves of the list log2 (WIDTH) times transposes it. */
+/* WIDTH x WIDTH: interleaving the halves of the list log2 (WIDTH) times transposes it. Only where all loops over the list are unrolled, here and
+ * where it is filled and emptied, is it in registers. */
 static inline void
 transpose (vec *r)
 {
   vec t[WIDTH];
+#pragma unroll
   for (int part = WIDTH; part > 1; part >>= 1) {
+#pragma unroll
     for (int i = 0; i < WIDTH / 2; i++) {
       t[2 * i] = LOW (r[i], r[i + WIDTH / 2]);
       t[2 * i + 1] = HIGH (r[i], r[i + WIDTH / 2]);
     }
+#pragma unroll
     for (int i = 0; i < WIDTH; i++)
       r[i] = t[i];
   }
@@ -71,9 +75,11 @@ load_queries (global const float *q, uint stride, int count, float scale, float 
 #pragma unroll 1
   for (int part = 0; part < 2; part++) {
     for (int d = 0; d + WIDTH <= HEAD_DIM; d += WIDTH) {
+#pragma unroll
       for (int i = 0; i < WIDTH; i++)
         r[i] = LOAD (0, q + (size_t) min (part * WIDTH + i, count - 1) * stride + d) * scale;
       transpose (r);
+#pragma unroll
       for (int i = 0; i < WIDTH; i++)
         STORE (r[i], part, qt + (d + i) * QUERIES);
     }
@@ -92,11 +98,14 @@ store_output (const float *o, vec sum0, vec sum1, global float *out, uint stride
   for (int part = 0; part < 2; part++) {
     const vec inverse = 1.0f / (part ? sum1 : sum0);
     for (int d = 0; d + WIDTH <= HEAD_DIM; d += WIDTH) {
+#pragma unroll
       for (int i = 0; i < WIDTH; i++)
         r[i] = LOAD (part, o + (d + i) * QUERIES) * inverse;
       transpose (r);
-      for (int i = 0; i < WIDTH && part * WIDTH + i < count; i++)
-        STORE (r[i], 0, out + (size_t) (part * WIDTH + i) * stride + d);
+#pragma unroll
+      for (int i = 0; i < WIDTH; i++)
+        if (part * WIDTH + i < count)
+          STORE (r[i], 0, out + (size_t) (part * WIDTH + i) * stride + d);
     }
     float scale[WIDTH];
     STORE (inverse, 0, scale);

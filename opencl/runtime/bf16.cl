@@ -7,6 +7,19 @@
 #define AVX512_BF16 1
 #define AMX_BF16 2
 
+/* Of memory at a multiple of 64 bytes, vector @index: PoCL makes four stores of vstore16(). */
+static inline void
+store_floats (float16 vector, ulong index, float *to)
+{
+  ((float16 *) to)[index] = vector;
+}
+
+static inline void
+store_pairs (int16 vector, ulong index, int *to)
+{
+  ((int16 *) to)[index] = vector;
+}
+
 /* @sums + for each of 16 columns its pair of @b times that of @a */
 static inline float16
 multiply_pairs (float16 sums, int16 a, int16 b)
@@ -23,6 +36,18 @@ round_to_bf16 (float16 low, float16 high)
 
   __asm__ ("vcvtne2ps2bf16 %2, %1, %0" : "=v" (rounded) : "v" (high), "v" (low));
   return rounded;
+}
+
+/* 16 pairs of an even and an odd number, rounded likewise */
+static inline int16
+round_to_pairs (float16 even, float16 odd)
+{
+  /* words i and 16 + i */
+  const int16 places = (int16) (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15) * 0x10001 + 0x100000;
+  int16 pairs;
+
+  __asm__ ("vpermw %2, %1, %0" : "=v" (pairs) : "v" (places), "v" (round_to_bf16 (even, odd)));
+  return pairs;
 }
 
 #if UNIT == AMX_BF16

@@ -153,7 +153,7 @@ void
 sora_text_encoder_expect (const SoraTextEncoderConfig *config, SoraQueue *queue)
 {
   sora_rows_expect (queue);
-  sora_attention_expect (queue, config->d_kv);
+  sora_attention_expect (queue, config->d_kv, FALSE);
 }
 
 void

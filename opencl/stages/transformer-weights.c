@@ -168,8 +168,11 @@ load (const SoraTransformerConfig *config, SoraLoader *loader, GError **error)
   loader->n_rows = MAX (loader->rows.tokens, MAX (loader->rows.text, loader->rows.image));
   ok = check_config (config, sora_weight_file_get_path (loader->file), error) && load_ends (t, loader, error)
       && load_tables (t, loader, error);
-  for (guint i = 0; ok && i < config->num_layers; i++)
+  for (guint i = 0; ok && i < config->num_layers; i++) {
     ok = load_layer (t, i, loader, error);
+    if (ok && i == 0 && loader->queue)
+      sora_attention_expect (loader->queue, config->attention_head_dim, sora_linear_is_bf16 (t->layers[0].self.q));
+  }
   t->size = loader->bytes;
   t->is_streamed = loader->is_limited;
   if (!ok)
@@ -225,7 +228,6 @@ sora_transformer_new_sharing (const SoraTransformerConfig *config, SoraWeightFil
   if (!counted)
     return NULL;
   sora_transformer_free (counted);
-  sora_attention_expect (queue, config->attention_head_dim);
   return sora_loader_limit (&loader, &needed, limits, error) ? load (config, &loader, error) : NULL;
 }
 

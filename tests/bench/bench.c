@@ -16,6 +16,7 @@ static const BenchEntry entries[] = {
   { "linear-large-bf16", bench_linear_large_bf16 },
   { "linear-embedded-bf16", bench_linear_embedded_bf16 },
   { "attention", bench_attention },
+  { "attention-bf16", bench_attention_bf16 },
   { "convolution", bench_convolution },
   { "convolution-bf16", bench_convolution_bf16 },
   { "embedded-realtime", bench_embedded_realtime },

@@ -38,6 +38,7 @@ gboolean bench_linear_embedded (Bench *bench, GError **error);
 gboolean bench_linear_large_bf16 (Bench *bench, GError **error);
 gboolean bench_linear_embedded_bf16 (Bench *bench, GError **error);
 gboolean bench_attention (Bench *bench, GError **error);
+gboolean bench_attention_bf16 (Bench *bench, GError **error);
 gboolean bench_convolution (Bench *bench, GError **error);
 gboolean bench_convolution_bf16 (Bench *bench, GError **error);
 gboolean bench_embedded_realtime (Bench *bench, GError **error);

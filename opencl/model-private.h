@@ -115,6 +115,9 @@ typedef struct {
  *   sora_model_release(); or %NULL with @error. Any thread: a second caller waits for the first.
  */
 SoraResident *sora_model_take (SoraModel *model, SoraPartType type, SoraQueue *queue, const SoraWeightRequest *request, GError **error);
+/* Bytes of @queue's scratch memory once products of all parts but the VAE have been run with the rows of @request: of the largest, not of all together.
+ * Any thread. */
+guint64 sora_model_predict_scratch (SoraModel *model, SoraQueue *queue, const SoraWeightRequest *request);
 /* What was enqueued with it has ended. The memory is freed with the last user. Takes %NULL. */
 void sora_model_release (SoraModel *model, SoraResident *resident);
 /* bytes on the device; 0 for %NULL */

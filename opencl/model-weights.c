@@ -22,6 +22,20 @@ concerning (SoraModelLoras *loras, SoraPartType type)
   return loras && loras->files[type] ? loras : NULL;
 }
 
+/* With what @loras add to it */
+static SoraWeightFile *
+get_merged_file (SoraModel *model, SoraModelLoras *loras, SoraPartType type)
+{
+  return concerning (loras, type) ? loras->files[type] : get_file (model, type);
+}
+
+/* What a part's matrices are stored as; auto: each by its own numbers */
+static SoraWeightType
+choose_weight_type (SoraModel *model, SoraPartType type, const SoraWeightRequest *request)
+{
+  return type == SORA_PART_VAE ? SORA_WEIGHT_TYPE_AUTO : sora_weight_type_for_file (request->type, get_file (model, type), request->max_memory);
+}
+
 /* Progress counts bytes of files, in the order in which a stream that is made asks for them. */
 static void
 report (SoraModel *model, const SoraWeightRequest *request, SoraPartType type)
@@ -79,7 +93,7 @@ list_parts (const GPtrArray *residents)
 static gboolean
 upload (SoraResident *resident, SoraModel *model, const GPtrArray *others, const SoraStageLimits *limits, SoraQueue *queue, GError **error)
 {
-  SoraWeightFile *file = resident->loras ? resident->loras->files[resident->type] : get_file (model, resident->type);
+  SoraWeightFile *file = get_merged_file (model, resident->loras, resident->type);
   g_autoptr (GPtrArray) parts = list_parts (others);
 
   switch (resident->type) {
@@ -159,8 +173,7 @@ find (SoraModel *model, SoraPartType type, SoraWeightType weight_type, const Sor
 SoraResident *
 sora_model_take (SoraModel *model, SoraPartType type, SoraQueue *queue, const SoraWeightRequest *request, GError **error)
 {
-  SoraWeightType weight_type = type == SORA_PART_VAE ? SORA_WEIGHT_TYPE_AUTO
-      : sora_weight_type_for_file (request->type, get_file (model, type), request->max_memory);
+  SoraWeightType weight_type = choose_weight_type (model, type, request);
   SoraResident *resident = NULL;
 
   g_mutex_lock (&model->lock);
@@ -173,6 +186,23 @@ sora_model_take (SoraModel *model, SoraPartType type, SoraQueue *queue, const So
   }
   g_mutex_unlock (&model->lock);
   return resident;
+}
+
+guint64
+sora_model_predict_scratch (SoraModel *model, SoraQueue *queue, const SoraWeightRequest *request)
+{
+  gsize sizes[SORA_N_SCRATCHES] = { 0 };
+
+  for (SoraPartType type = SORA_PART_TEXT_ENCODER; type < SORA_N_PARTS; type++) {
+    SoraWeightFile *file = get_merged_file (model, request->loras, type);
+    SoraWeightType weight_type = file ? choose_weight_type (model, type, request) : SORA_WEIGHT_TYPE_AUTO;
+    if (file && type == SORA_PART_TEXT_ENCODER)
+      sora_text_encoder_predict_scratch (&model->text_encoder, file, weight_type, request->precision, request->limits.rows, queue, sizes);
+    else if (file)
+      sora_transformer_predict_scratch (type == SORA_PART_TRANSFORMER ? &model->transformer : &model->transformer_2, file, weight_type,
+          request->precision, request->limits.rows, queue, sizes);
+  }
+  return sora_queue_get_scratch_size (queue) + sora_queue_predict_scratch (queue, sizes);
 }
 
 void

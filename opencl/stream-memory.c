@@ -2,6 +2,8 @@
 /* The memory of a stream: every stage states what it needs, tiles of the VAE are chosen so that it fits, then one arena is allocated. */
 #include "stream-memory.h"
 
+#include "stream-parts.h"
+
 /* Latents that the VAE decodes a call, if not in tiles: the activations of more would only take memory. */
 #define MAX_DECODED_LATENTS 2
 
@@ -125,13 +127,22 @@ room_for_weights (SoraStream *stream)
   return MAX (MIN (bytes, sora_stream_max_memory (stream) / 2), count_encoder_bytes (stream));
 }
 
-/* Whether what was declared goes into the memory beside the weights, and the VAE's largest map into one piece of it. */
+/* What products take beside the weights. It depends on what was declared, but not on the VAE's tiles. */
+static guint64
+count_scratch (SoraStream *stream)
+{
+  SoraWeightRequest request = sora_stream_request_weights (stream, NULL);
+
+  return sora_model_predict_scratch (stream->model, stream->queue, &request);
+}
+
+/* Whether what was declared goes into the memory beside the weights and @scratch bytes, and the VAE's largest map into one piece of it. */
 static gboolean
-fits_memory (SoraStream *stream)
+fits_memory (SoraStream *stream, guint64 scratch)
 {
   SoraDevice *device = sora_queue_get_device (stream->queue);
   guint64 largest = sora_vae_decoder_state_get_largest (stream->decoder_state);
-  guint64 bytes = sora_arena_get_size (stream->arena) + sora_stream_count_weight_bytes (stream) + room_for_weights (stream);
+  guint64 bytes = sora_arena_get_size (stream->arena) + sora_stream_count_weight_bytes (stream) + room_for_weights (stream) + scratch;
   guint64 host = sora_vae_decoder_state_get_host_size (stream->decoder_state);
 
   if (stream->image) {
@@ -157,12 +168,13 @@ static void
 plan_with_best_tile (SoraStream *stream)
 {
   static const guint tiles[] = { 0, 512, 384, 256, 192, 128, 96, 64 };
-  guint64 least = G_MAXUINT64;
+  guint64 least = G_MAXUINT64, scratch = 0;
   guint best = 0;
 
   for (guint i = 0; i < G_N_ELEMENTS (tiles); i++) {
     plan_with_tile (stream, tiles[i]);
-    if (fits_memory (stream))
+    scratch = i == 0 ? count_scratch (stream) : scratch;
+    if (fits_memory (stream, scratch))
       return;
     if (sora_arena_get_size (stream->arena) < least) {
       least = sora_arena_get_size (stream->arena);

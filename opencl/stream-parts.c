@@ -5,9 +5,8 @@
 #include "stream-memory.h"
 #include "weights/weight-type.h"
 
-/* For what comes next: the rest of the memory may be taken. */
-static SoraWeightRequest
-weight_request (SoraStream *stream, GCancellable *cancellable)
+SoraWeightRequest
+sora_stream_request_weights (SoraStream *stream, GCancellable *cancellable)
 {
   guint64 taken = sora_stream_count_weight_bytes (stream) + sora_stream_count_own_bytes (stream);
   guint64 all = sora_stream_max_memory (stream);
@@ -26,7 +25,7 @@ weight_request (SoraStream *stream, GCancellable *cancellable)
 gboolean
 sora_stream_load_weights (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
-  SoraWeightRequest request = weight_request (stream, cancellable);
+  SoraWeightRequest request = sora_stream_request_weights (stream, cancellable);
   gint64 start = g_get_monotonic_time ();
 
   stream->vae = sora_model_take (stream->model, SORA_PART_VAE, stream->queue, &request, error);
@@ -49,7 +48,7 @@ keeps_text_encoder (SoraStream *stream)
 gboolean
 sora_stream_take_text_encoder (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
-  SoraWeightRequest request = weight_request (stream, cancellable);
+  SoraWeightRequest request = sora_stream_request_weights (stream, cancellable);
   gint64 start = g_get_monotonic_time ();
 
   if (stream->text_encoder)
@@ -86,7 +85,7 @@ sora_stream_release_text_encoder (SoraStream *stream, GError **error)
 static SoraWeightRequest
 expert_request (SoraStream *stream, GCancellable *cancellable)
 {
-  SoraWeightRequest request = weight_request (stream, cancellable);
+  SoraWeightRequest request = sora_stream_request_weights (stream, cancellable);
 
   request.limits.max_bytes -= MIN (request.limits.max_bytes, stream->text_bytes);
   return request;
@@ -259,7 +258,7 @@ changes_texts (const SoraModelLoras *a, const SoraModelLoras *b)
 static gboolean
 change_loras (SoraStream *stream, SoraModelLoras *loras, GCancellable *cancellable, GError **error)
 {
-  SoraWeightRequest request = weight_request (stream, cancellable);
+  SoraWeightRequest request = sora_stream_request_weights (stream, cancellable);
 
   request.loras = loras;
   if (!replace_parts (stream, &request, error))

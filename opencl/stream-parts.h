@@ -6,6 +6,9 @@
 
 G_BEGIN_DECLS
 
+/* For what comes next: the rest of the memory may be taken. */
+SoraWeightRequest sora_stream_request_weights (SoraStream *stream, GCancellable *cancellable);
+
 /* The weights that the stream needs in the beginning: the VAE's, and those that encode an image. */
 gboolean sora_stream_load_weights (SoraStream *stream, GCancellable *cancellable, GError **error);
 

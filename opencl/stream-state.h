@@ -70,10 +70,10 @@ struct _SoraStream {
   gpointer tap_data;
 };
 
-static inline guint
+static inline gsize
 sora_stream_latent_floats (SoraStream *stream, guint n_latents)
 {
-  return n_latents * stream->latent_height * stream->latent_width * stream->model->vae.latent_channels;
+  return (gsize) n_latents * stream->latent_height * stream->latent_width * stream->model->vae.latent_channels;
 }
 
 /* Whether the image is block 0's first latent; else the model is given it with the noise. */

@@ -140,7 +140,7 @@ sora_linear_clblast_run (SoraQueue *queue, const SoraLinear *linear, SoraMatrix 
 {
   gsize group = get_group (queue);
   SoraLaunch launch = {
-    .program = "linear-epilogue", .kernel = "linear_epilogue",
+    .program = "epilogue+linear-epilogue", .kernel = "linear_epilogue",
     .dims = 2, .global = { (linear->n + group - 1) / group * group, m }, .local = { group, 1 },
   };
   Part part = { .weight = linear->weight, .n = linear->n };

@@ -1,16 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What follows a matrix product made by CLBlast: bias, activation, multiplier, gate and residual, one element a work-item. */
-
-/* in the order of SoraActivation */
-#define SILU 1
-#define GELU 2
-#define GELU_TANH 3
-#define RELU 4
-#define GELU_QUICK 5
-/* operands that are there */
-#define HAS_MULTIPLIER 1
-#define HAS_GATE 2
-#define HAS_RESIDUAL 4
+/* What follows a matrix product made by CLBlast: bias, activation, multiplier, gate and residual, one element a work-item. Behind
+ * epilogue.cl. */
 
 static float
 activate (float v, uint activation)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What follows the products of linear on a CPU device: activation, multiplier, gate and residual of one row of a panel after the other. Put
- * before linear.cl or linear-bf16.cl. */
+ * behind epilogue.cl, and before linear.cl or linear-bf16.cl. */
 
 /* Compiled with -DWIDTH: floats in a native vector, 16, 8 or 4. A panel is two vectors of columns. */
 
@@ -10,17 +10,6 @@
 #define LOAD CONCAT (vload, WIDTH)
 #define STORE CONCAT (vstore, WIDTH)
 #define PANEL (2 * WIDTH)
-
-/* in the order of SoraActivation */
-#define SILU 1
-#define GELU 2
-#define GELU_TANH 3
-#define RELU 4
-#define GELU_QUICK 5
-/* operands of the epilogue that are there */
-#define HAS_MULTIPLIER 1
-#define HAS_GATE 2
-#define HAS_RESIDUAL 4
 
 /* erf (v) to 1.5e-7, absolutely: Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26 */
 static VECTOR

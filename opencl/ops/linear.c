@@ -342,7 +342,7 @@ choose_program (SoraLinear *linear, SoraDevice *device, const Tile *tile)
   SoraMatrixUnit unit = sora_matrix_unit_peek (device);
   gboolean shared = linear->unit || (unit && tile == tiles && linear->type == SORA_WEIGHT_TYPE_FP32);
 
-  linear->program = shared ? SORA_MATRIX_UNIT_PROGRAM : "linear-finish+linear";
+  linear->program = shared ? SORA_MATRIX_UNIT_PROGRAM : "epilogue+linear-finish+linear";
   linear->options = shared ? sora_matrix_unit_option (unit) : program_options (tile, linear->type);
 }
 

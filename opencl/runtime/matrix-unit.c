@@ -257,17 +257,17 @@ get_limit (void)
 
 /* Vectors that are asked for are used whether they gain or not. */
 static gboolean
-is_wanted (SoraMatrixUnit unit)
+is_wanted (SoraMatrixUnit unit, SoraMatrixUnit limit)
 {
-  return unit != SORA_MATRIX_UNIT_AVX512_BF16 || get_limit () == unit || gains_by_vectors ();
+  return unit != SORA_MATRIX_UNIT_AVX512_BF16 || limit == unit || gains_by_vectors ();
 }
 
 SoraMatrixUnit
 sora_matrix_unit_expect (void)
 {
-  SoraMatrixUnit unit = MIN (get_limit (), ask_processor ());
+  SoraMatrixUnit limit = get_limit (), unit = MIN (limit, ask_processor ());
 
-  return is_wanted (unit) ? unit : SORA_MATRIX_UNIT_NONE;
+  return is_wanted (unit, limit) ? unit : SORA_MATRIX_UNIT_NONE;
 }
 
 static SoraMatrixUnit
@@ -282,7 +282,7 @@ probe (SoraDevice *device)
     unit = SORA_MATRIX_UNIT_AVX512_BF16;
   if (unit != SORA_MATRIX_UNIT_AVX512_BF16)
     return unit;
-  return is_wanted (unit) && prove (device, unit) ? unit : SORA_MATRIX_UNIT_NONE;
+  return is_wanted (unit, limit) && prove (device, unit) ? unit : SORA_MATRIX_UNIT_NONE;
 }
 
 /* not the device's, which is taken to build a program */

@@ -8,7 +8,7 @@ G_BEGIN_DECLS
 
 /* The program that has the proof, and all linears of a device that has a unit: a program of its own would cost the first frame the 0.1 s that
  * PoCL takes for each */
-#define SORA_MATRIX_UNIT_PROGRAM "bf16+product-bf16+matrix-unit+linear-finish+linear+linear-bf16"
+#define SORA_MATRIX_UNIT_PROGRAM "bf16+product-bf16+matrix-unit+epilogue+linear-finish+linear+linear-bf16"
 
 /* "none", "avx512-bf16", "amx-bf16", in the order of SoraMatrixUnit; NULL-terminated */
 extern const gchar *const sora_matrix_unit_names[];

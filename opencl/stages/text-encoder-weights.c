@@ -107,6 +107,17 @@ sora_text_encoder_validate (const SoraTextEncoderConfig *config, SoraWeightFile 
   return TRUE;
 }
 
+void
+sora_text_encoder_predict_scratch (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraWeightType type, SoraPrecision precision,
+    SoraRows rows, SoraQueue *queue, gsize sizes[SORA_N_SCRATCHES])
+{
+  SoraLoader needed = { .file = file, .counts_for = queue, .type = type, .precision = precision, .rows = rows };
+
+  sora_text_encoder_free (load (config, &needed, NULL));
+  for (guint i = 0; i < SORA_N_SCRATCHES; i++)
+    sizes[i] = MAX (sizes[i], needed.scratch[i]);
+}
+
 SoraTextEncoder *
 sora_text_encoder_new (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraWeightType type,
     SoraPrecision precision, guint64 max_bytes, SoraQueue *queue, GError **error)

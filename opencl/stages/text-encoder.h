@@ -22,6 +22,9 @@ SoraTextEncoder *sora_text_encoder_new (const SoraTextEncoderConfig *config, Sor
  * same type and precision, and differ in what LoRAs add to the same files. */
 SoraTextEncoder *sora_text_encoder_new_sharing (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraWeightType type,
     SoraPrecision precision, const SoraStageLimits *limits, const GPtrArray *others, SoraQueue *queue, GError **error);
+/* Raises @sizes to the scratch memory that its products take of @queue with so many @rows. Nothing is read but names and shapes. */
+void sora_text_encoder_predict_scratch (const SoraTextEncoderConfig *config, SoraWeightFile *file, SoraWeightType type, SoraPrecision precision,
+    SoraRows rows, SoraQueue *queue, gsize sizes[SORA_N_SCRATCHES]);
 void sora_text_encoder_free (SoraTextEncoder *encoder);
 /* Builds the programs meanwhile that do not depend on the weights: see sora_queue_expect(). */
 void sora_text_encoder_expect (const SoraTextEncoderConfig *config, SoraQueue *queue);

@@ -192,6 +192,17 @@ sora_transformer_validate (const SoraTransformerConfig *config, SoraWeightFile *
   return TRUE;
 }
 
+void
+sora_transformer_predict_scratch (const SoraTransformerConfig *config, SoraWeightFile *file, SoraWeightType type, SoraPrecision precision,
+    SoraRows rows, SoraQueue *queue, gsize sizes[SORA_N_SCRATCHES])
+{
+  SoraLoader needed = { .file = file, .counts_for = queue, .type = type, .precision = precision, .rows = rows };
+
+  sora_transformer_free (load (config, &needed, NULL));
+  for (guint i = 0; i < SORA_N_SCRATCHES; i++)
+    sizes[i] = MAX (sizes[i], needed.scratch[i]);
+}
+
 SoraTransformer *
 sora_transformer_new (const SoraTransformerConfig *config, SoraWeightFile *file, SoraWeightType type,
     SoraPrecision precision, guint64 max_bytes, SoraQueue *queue, GError **error)

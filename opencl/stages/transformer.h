@@ -21,6 +21,9 @@ SoraTransformer *sora_transformer_new (const SoraTransformerConfig *config, Sora
  * same type and precision, and differ in what LoRAs add to the same files. */
 SoraTransformer *sora_transformer_new_sharing (const SoraTransformerConfig *config, SoraWeightFile *file, SoraWeightType type,
     SoraPrecision precision, const SoraStageLimits *limits, const GPtrArray *others, SoraQueue *queue, GError **error);
+/* Raises @sizes to the scratch memory that its products take of @queue with so many @rows. Nothing is read but names and shapes. */
+void sora_transformer_predict_scratch (const SoraTransformerConfig *config, SoraWeightFile *file, SoraWeightType type, SoraPrecision precision,
+    SoraRows rows, SoraQueue *queue, gsize sizes[SORA_N_SCRATCHES]);
 void sora_transformer_free (SoraTransformer *transformer);
 guint64 sora_transformer_get_size (SoraTransformer *transformer);
 /* Whether some of its weights are read from the file whenever they are used, for want of memory. */

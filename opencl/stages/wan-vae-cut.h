@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How one side of a picture is cut into overlapping tiles. */
+/* How a picture is cut into overlapping tiles, and the map between whole and cut layers, which is kept on the host. */
 #pragma once
 
 #include <glib.h>
 
 G_BEGIN_DECLS
 
-/* In pixels of the map that is cut. Tiles have one size; where each begins is a multiple of the unit. */
+/* One side of the picture, in pixels of the map that is cut. Tiles have one size; where each begins is a multiple of the unit. */
 typedef struct {
   guint n, total;               /* tiles; pixels of the whole */
   guint core, size;             /* pixels that a tile gives, the last one perhaps fewer, and that it works on */
@@ -26,19 +26,39 @@ sora_cut_make (guint total, guint core, guint context, guint unit)
   return cut;
 }
 
-/* Where tile @i's pixels begin that count, and where those that it works on do */
-static inline void
-sora_cut_locate (const SoraCut *cut, guint i, guint *core, guint *origin)
-{
-  *core = i * cut->core;
-  *origin = MIN (MAX (*core, cut->context) - cut->context, cut->total - cut->size);
-}
+/* The map of all latents of a call */
+typedef struct {
+  SoraCut columns, rows;
+  guint channels, frames;       /* of a pixel; of a latent, the stream's first but */
+  guint max_latents;
+  gfloat *whole;                /* [max_latents, frames, rows.total, columns.total, channels]; NULL until needed, as the next two */
+  gfloat *tile;                 /* [frames, rows.size, columns.size, channels]: the one at hand */
+  guint *n_frames;              /* [max_latents]: of each latent that is there */
+} SoraCutMap;
 
-/* Of tile @i's pixels, how many count */
-static inline guint
-sora_cut_get_width (const SoraCut *cut, guint i)
-{
-  return MIN (cut->core, cut->total - i * cut->core);
-}
+/* A tile's pixels */
+typedef struct {
+  guint x, y, width, height;    /* those that count */
+  guint left, top;              /* where those that it works on begin */
+} SoraCutTile;
+
+void sora_cut_map_clear (SoraCutMap *map);
+/* Allocates what is not there. */
+void sora_cut_map_prepare (SoraCutMap *map);
+/* Host bytes of the whole */
+guint64 sora_cut_map_get_size (const SoraCutMap *map);
+
+guint sora_cut_map_count_tiles (const SoraCutMap *map);
+/* Tiles are numbered row after row. */
+SoraCutTile sora_cut_map_find_tile (const SoraCutMap *map, guint index);
+
+/* Floats of one frame of the whole, and of the tile */
+gsize sora_cut_map_whole_frame (const SoraCutMap *map);
+gsize sora_cut_map_tile_frame (const SoraCutMap *map);
+/* Frames of @latent of the whole */
+gfloat *sora_cut_map_get_latent (const SoraCutMap *map, guint latent);
+/* Copies all that @tile works on from @latent of the whole; and what counts of it to there. */
+void sora_cut_map_gather (SoraCutMap *map, const SoraCutTile *tile, guint latent);
+void sora_cut_map_place (SoraCutMap *map, const SoraCutTile *tile, guint latent);
 
 G_END_DECLS

@@ -4,22 +4,15 @@
 #include "stages/wan-vae-cut.h"
 #include "stages/wan-vae-private.h"
 
-#include <string.h>
-
 /* Latents that are worked on at once: what lies between the two parts of the layers is kept for so many. */
 #define MAX_LATENTS 32
 
 struct _SoraWanVaeTiles {
   const SoraVaeConfig *config;
   SoraWanVaeState *whole, *tile;        /* the first layers on all of the picture, the others on a tile */
-  SoraCut columns, rows;
-  guint scale;                  /* pixels of frames for one of the map that is cut */
-  guint channels, frames;       /* of that map for a latent, the stream's first but */
-  guint max_latents;
+  SoraCutMap between;           /* what the first layers give for each latent of a call */
+  guint scale;                  /* pixels of frames for one of that map */
   guint64 n_latents;            /* of the stream; 0: without end */
-  gfloat *between;              /* [max_latents, frames, rows.total, columns.total, channels] on the host; NULL until needed, as the next */
-  gfloat *input;                /* [frames, rows.size, columns.size, channels] on the host */
-  guint n_frames[MAX_LATENTS];  /* of each latent between */
   gfloat **saved;               /* [tiles]: what each remembers from one call to the next; NULL: nothing */
   guint64 n_before;             /* latents of the calls before */
   /* how far the call at hand is */
@@ -82,26 +75,25 @@ sora_wan_vae_tiles_new (const SoraWanVaeHalf *half, guint height, guint width, g
     return NULL;
   tiles = g_new0 (SoraWanVaeTiles, 1);
   tiles->config = half->config;
-  tiles->columns = columns;
-  tiles->rows = rows;
   tiles->scale = scale;
-  tiles->max_latents = MIN (max_latents, MAX_LATENTS);
   tiles->n_latents = n_latents;
   tiles->saved = g_new0 (gfloat *, columns.n * rows.n);
   tiles->whole = sora_wan_vae_part_new (half, 0, first, &latent, 1, FALSE, arena);
   map = *sora_wan_vae_state_get_features (tiles->whole);
-  tiles->frames = sora_wan_vae_state_get_n_frames (tiles->whole);
-  tiles->channels = map.channels;
+  tiles->between = (SoraCutMap) {
+    .columns = columns, .rows = rows, .channels = map.channels, .frames = sora_wan_vae_state_get_n_frames (tiles->whole),
+    .max_latents = MIN (max_latents, MAX_LATENTS),
+  };
   map.height = rows.size;
   map.width = columns.size;
-  tiles->tile = sora_wan_vae_part_new (half, first, half->n_layers, &map, tiles->frames, FALSE, arena);
+  tiles->tile = sora_wan_vae_part_new (half, first, half->n_layers, &map, tiles->between.frames, FALSE, arena);
   return tiles;
 }
 
 static void
 forget (SoraWanVaeTiles *tiles)
 {
-  for (guint i = 0; i < tiles->columns.n * tiles->rows.n; i++)
+  for (guint i = 0; i < sora_cut_map_count_tiles (&tiles->between); i++)
     g_clear_pointer (&tiles->saved[i], g_free);
 }
 
@@ -113,8 +105,7 @@ sora_wan_vae_tiles_free (SoraWanVaeTiles *tiles)
   forget (tiles);
   sora_wan_vae_state_free (tiles->whole);
   sora_wan_vae_state_free (tiles->tile);
-  g_free (tiles->between);
-  g_free (tiles->input);
+  sora_cut_map_clear (&tiles->between);
   g_free (tiles->saved);
   g_free (tiles);
 }
@@ -138,7 +129,7 @@ sora_wan_vae_tiles_reset (SoraWanVaeTiles *tiles, SoraQueue *queue)
 guint
 sora_wan_vae_tiles_get_chunk (const SoraWanVaeTiles *tiles)
 {
-  return tiles->max_latents;
+  return tiles->between.max_latents;
 }
 
 guint64
@@ -147,34 +138,21 @@ sora_wan_vae_tiles_get_largest (const SoraWanVaeTiles *tiles)
   return MAX (sora_wan_vae_state_get_largest (tiles->whole), sora_wan_vae_state_get_largest (tiles->tile));
 }
 
-/* floats of one frame of the map that is cut */
-static gsize
-frame_floats (const SoraWanVaeTiles *tiles)
-{
-  return (gsize) tiles->rows.total * tiles->columns.total * tiles->channels;
-}
-
 guint64
 sora_wan_vae_tiles_get_host_size (const SoraWanVaeTiles *tiles)
 {
-  gboolean goes_on = tiles->n_latents == 0 || tiles->n_latents > tiles->max_latents;
-  guint64 n = tiles->max_latents * tiles->frames * frame_floats (tiles);
+  gboolean goes_on = tiles->n_latents == 0 || tiles->n_latents > tiles->between.max_latents;
+  guint64 past = sora_wan_vae_state_get_cache_floats (tiles->tile) * sizeof (gfloat);
 
-  if (goes_on)
-    n += (guint64) tiles->columns.n * tiles->rows.n * sora_wan_vae_state_get_cache_floats (tiles->tile);
-  return n * sizeof (gfloat);
-}
-
-static gfloat *
-between_of (SoraWanVaeTiles *tiles, guint latent)
-{
-  return tiles->between + latent * tiles->frames * frame_floats (tiles);
+  return sora_cut_map_get_size (&tiles->between) + (goes_on ? sora_cut_map_count_tiles (&tiles->between) * past : 0);
 }
 
 /* The next latent through the first layers, and to the host. FALSE: the queue has failed, and the same is to be done again */
 static gboolean
 pass_first_layers (SoraWanVaeTiles *tiles, SoraQueue *queue, cl_mem latents)
 {
+  SoraCutMap *between = &tiles->between;
+  guint n_frames;
   GError *error = NULL;
 
   if (!tiles->is_computed)
@@ -182,9 +160,9 @@ pass_first_layers (SoraWanVaeTiles *tiles, SoraQueue *queue, cl_mem latents)
   if (sora_queue_has_failed (queue))
     return FALSE;
   tiles->is_computed = TRUE;
-  tiles->n_frames[tiles->n_between] = sora_wan_vae_state_get_n_frames (tiles->whole);
+  n_frames = between->n_frames[tiles->n_between] = sora_wan_vae_state_get_n_frames (tiles->whole);
   if (!sora_queue_read (queue, sora_wan_vae_state_get_features (tiles->whole)->mem, 0,
-          tiles->n_frames[tiles->n_between] * frame_floats (tiles) * sizeof (gfloat), between_of (tiles, tiles->n_between), &error)) {
+          n_frames * sora_cut_map_whole_frame (between) * sizeof (gfloat), sora_cut_map_get_latent (between, tiles->n_between), &error)) {
     sora_queue_fail (queue, error);
     return FALSE;
   }
@@ -193,38 +171,23 @@ pass_first_layers (SoraWanVaeTiles *tiles, SoraQueue *queue, cl_mem latents)
   return TRUE;
 }
 
-/* A tile's part of what the first layers gave for a latent, into the input */
-static void
-gather (SoraWanVaeTiles *tiles, guint latent, guint top, guint left)
-{
-  const gfloat *source = between_of (tiles, latent) + ((gsize) top * tiles->columns.total + left) * tiles->channels;
-  gsize row = (gsize) tiles->columns.size * tiles->channels, source_row = (gsize) tiles->columns.total * tiles->channels;
-  gfloat *target = tiles->input;
-
-  for (guint frame = 0; frame < tiles->n_frames[latent]; frame++)
-    for (guint y = 0; y < tiles->rows.size; y++, target += row)
-      memcpy (target, source + frame * frame_floats (tiles) + y * source_row, row * sizeof (gfloat));
-}
-
 /* Latent number @latent of the call through the other layers, of the tile at hand */
 static void
 run_tile (SoraWanVaeTiles *tiles, SoraQueue *queue, guint latent, cl_mem rgb)
 {
   const SoraVaeConfig *c = tiles->config;
-  const SoraCut *columns = &tiles->columns, *rows = &tiles->rows;
-  guint x, left, y, top, scale = tiles->scale;
+  SoraCutMap *between = &tiles->between;
+  SoraCutTile tile = sora_cut_map_find_tile (between, tiles->n_tiles);
+  guint scale = tiles->scale;
   SoraByteFrames frames = { rgb, latent * c->time_scale, c->image_channels, c->patch_size, -1 };
 
-  sora_cut_locate (columns, tiles->n_tiles % columns->n, &x, &left);
-  sora_cut_locate (rows, tiles->n_tiles / columns->n, &y, &top);
   frames.window = (SoraByteWindow) {
-    .x = (x - left) * scale, .y = (y - top) * scale,
-    .width = sora_cut_get_width (columns, tiles->n_tiles % columns->n) * scale,
-    .height = sora_cut_get_width (rows, tiles->n_tiles / columns->n) * scale,
-    .left = x * scale, .top = y * scale, .frame_width = columns->total * scale, .frame_height = rows->total * scale,
+    .x = (tile.x - tile.left) * scale, .y = (tile.y - tile.top) * scale, .width = tile.width * scale, .height = tile.height * scale,
+    .left = tile.x * scale, .top = tile.y * scale,
+    .frame_width = between->columns.total * scale, .frame_height = between->rows.total * scale,
   };
-  gather (tiles, latent, top, left);
-  sora_wan_vae_part_run (tiles->tile, queue, tiles->input, tiles->channels, tiles->n_frames[latent], &frames);
+  sora_cut_map_gather (between, &tile, latent);
+  sora_wan_vae_part_run (tiles->tile, queue, between->tile, between->channels, between->n_frames[latent], &frames);
 }
 
 /* Keeps what the tile at hand remembers, unless the stream ends with this call's @n_latents. */
@@ -262,27 +225,16 @@ pass_tile (SoraWanVaeTiles *tiles, SoraQueue *queue, guint n_latents, cl_mem rgb
   return TRUE;
 }
 
-static void
-allocate (SoraWanVaeTiles *tiles)
-{
-  gsize tile = (gsize) tiles->rows.size * tiles->columns.size * tiles->channels;
-
-  if (tiles->between != NULL)
-    return;
-  tiles->between = g_new (gfloat, tiles->max_latents * tiles->frames * frame_floats (tiles));
-  tiles->input = g_new (gfloat, tiles->frames * tile);
-}
-
 void
 sora_wan_vae_tiles_decode (SoraWanVaeTiles *tiles, SoraQueue *queue, cl_mem latents, guint n_latents, cl_mem rgb)
 {
-  g_return_if_fail (n_latents <= tiles->max_latents);
+  g_return_if_fail (n_latents <= tiles->between.max_latents);
 
-  allocate (tiles);
+  sora_cut_map_prepare (&tiles->between);
   while (tiles->n_between < n_latents)
     if (!pass_first_layers (tiles, queue, latents))
       return;
-  while (tiles->n_tiles < tiles->columns.n * tiles->rows.n)
+  while (tiles->n_tiles < sora_cut_map_count_tiles (&tiles->between))
     if (!pass_tile (tiles, queue, n_latents, rgb))
       return;
   tiles->n_before += n_latents;

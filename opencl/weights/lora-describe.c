@@ -74,7 +74,7 @@ static void
 append_part (GString *text, SoraLora *lora, SoraLoraPart part, const gchar *what)
 {
   g_autoptr (GArray) ranks = g_array_new (FALSE, FALSE, sizeof (gdouble)), alphas = g_array_new (FALSE, FALSE, sizeof (gdouble));
-  guint n = 0, n_differences = 0, n_forms[SORA_LORA_LOKR + 1] = { 0 };
+  guint n = 0, n_differences = 0, n_magnitudes = 0, n_forms[SORA_LORA_LOKR + 1] = { 0 };
 
   for (guint i = 0; i < lora->layers->len; i++) {
     const SoraLoraLayer *layer = lora->layers->pdata[i];
@@ -83,6 +83,7 @@ append_part (GString *text, SoraLora *lora, SoraLoraPart part, const gchar *what
     n++;
     for (guint role = SORA_LORA_DIFFERENCE; role <= SORA_LORA_TABLE_DIFFERENCE; role++)
       n_differences += layer->keys[role] != NULL;
+    n_magnitudes += layer->keys[SORA_LORA_MAGNITUDE] != NULL;
     n_forms[layer->form]++;
     if (layer->rank > 0) {
       gdouble rank = layer->rank;
@@ -98,6 +99,8 @@ append_part (GString *text, SoraLora *lora, SoraLoraPart part, const gchar *what
     g_string_append (text, ", LoHa");
   if (n_forms[SORA_LORA_LOKR] > 0)
     g_string_append (text, ", LoKr");
+  if (n_magnitudes > 0)
+    g_string_append (text, ", DoRA");
   append_range (text, "rank", ranks);
   append_range (text, "alpha", alphas);
   if (n_differences > 0)

@@ -108,6 +108,16 @@ check_rest (SoraLora *lora, const SoraLoraLayer *layer, GError **error)
       "the file lacks what belongs to it: %s of the same layer", forms[SORA_LORA_PAIR].keys);
 }
 
+/* Magnitudes are of rows that a form changes. */
+static gboolean
+check_magnitudes (SoraLora *lora, const SoraLoraLayer *layer, GError **error)
+{
+  const gchar *key = layer->keys[SORA_LORA_MAGNITUDE];
+
+  return !key || layer->form || sora_weight_file_fail_tensor (lora->file, error, SORA_MODEL_ERROR_WEIGHT, key,
+      "the file lacks what belongs to it: %s of the same layer, or the keys of a LoHa or LoKr", forms[SORA_LORA_PAIR].keys);
+}
+
 /* One form, or none. FALSE with an error if keys of several are there */
 static gboolean
 find_form (SoraLora *lora, SoraLoraLayer *layer, GError **error)
@@ -137,7 +147,7 @@ sora_lora_layer_check (SoraLora *lora, SoraLoraLayer *layer, GError **error)
     if (!check_matrix (lora, layer, m, error))
       return FALSE;
   }
-  if (!check_rest (lora, layer, error))
+  if (!check_rest (lora, layer, error) || !check_magnitudes (lora, layer, error))
     return FALSE;
   layer->rank = find_rank (layer);
   layer->has_alpha = layer->keys[SORA_LORA_ALPHA] != NULL;

@@ -31,9 +31,9 @@ static const struct {
 /* What PyTorch puts anywhere into names while it trains */
 static const gchar *const wrappers[] = { "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "_orig_mod." };
 
-/* A half of a pair may have the name of its adapter in it, which is "default" if nobody gave it one. */
-#define SUFFIX "^(.+?)\\.(?:lora[_.](A|B|down|up)(?:\\.[^.]+)?\\.(weight|bias)|(alpha|diff|diff_b|diff_m" \
-  "|hada_w[12]_[ab]|lokr_w[12](?:_[ab])?))$"
+/* A half of a pair, and DoRA's magnitudes in peft's words, may have the name of their adapter in them, which is "default" if nobody gave it one. */
+#define SUFFIX "^(.+?)\\.(?|lora[_.](A|B|down|up)(?:\\.[^.]+)?\\.(weight|bias)|(alpha|diff|diff_b|diff_m" \
+  "|hada_w[12]_[ab]|lokr_w[12](?:_[ab])?|dora_scale)|(lora_magnitude_vector)(?:\\.[^.]+){0,2})$"
 
 static const struct {
   const gchar *word, *leaf;
@@ -48,6 +48,7 @@ static const struct {
   { "hada_w2_a", "", SORA_LORA_HADA_W2_A }, { "hada_w2_b", "", SORA_LORA_HADA_W2_B },
   { "lokr_w1", "", SORA_LORA_LOKR_W1 }, { "lokr_w1_a", "", SORA_LORA_LOKR_W1_A }, { "lokr_w1_b", "", SORA_LORA_LOKR_W1_B },
   { "lokr_w2", "", SORA_LORA_LOKR_W2 }, { "lokr_w2_a", "", SORA_LORA_LOKR_W2_A }, { "lokr_w2_b", "", SORA_LORA_LOKR_W2_B },
+  { "dora_scale", "", SORA_LORA_MAGNITUDE }, { "lora_magnitude_vector", "", SORA_LORA_MAGNITUDE },
 };
 
 static const GRegex *
@@ -104,16 +105,15 @@ gboolean
 sora_lora_key_parse (SoraLoraKey *parsed, const gchar *key)
 {
   g_autoptr (GMatchInfo) match = NULL;
-  g_autofree gchar *name = NULL, *half = NULL, *leaf = NULL, *rest = NULL;
+  g_autofree gchar *name = NULL, *word = NULL, *leaf = NULL;
 
   *parsed = (SoraLoraKey) { 0 };
   if (!g_regex_match (get_suffix_regex (), key, 0, &match))
     return FALSE;
   name = g_match_info_fetch (match, 1);
-  half = g_match_info_fetch (match, 2);
+  word = g_match_info_fetch (match, 2);
   leaf = g_match_info_fetch (match, 3);
-  rest = g_match_info_fetch (match, 4);
-  if (!find_role (parsed, rest && *rest ? rest : half, leaf ? leaf : ""))
+  if (!find_role (parsed, word, leaf ? leaf : ""))
     return FALSE;
   strip (parsed, name);
   return TRUE;

@@ -260,6 +260,25 @@ check_shape (const Addition *addition, const gchar *key, const SoraTensorPatch *
       "which has %s: the LoRA is for another one", a, b ? " with " : "", b ? b : "", target->name, wanted);
 }
 
+/* One magnitude a row: [n], ones behind it or, of peft's convolutions, around it. Those of columns, [1, k], would take the whole matrix for each row. */
+static gboolean
+check_magnitudes (const Addition *addition, const gchar *key, const SoraTensor *magnitudes, const SoraTensor *target, GError **error)
+{
+  guint64 n = target->shape[0];
+  g_autofree gchar *shape = NULL, *wanted = NULL;
+
+  if (magnitudes->n_elements == n && (magnitudes->n_dims == 1 || magnitudes->shape[0] == n
+          || (magnitudes->n_dims > 2 && magnitudes->shape[1] == n)))
+    return TRUE;
+  shape = sora_shape_format (magnitudes->shape, magnitudes->n_dims, "0");
+  if (magnitudes->n_dims == 2 && magnitudes->shape[0] == 1)
+    return sora_weight_file_fail_tensor (addition->lora->file, error, SORA_MODEL_ERROR_UNSUPPORTED, key, "its shape %s is that of the magnitudes of "
+        "inputs, but only those of outputs, [n] or [n, 1], are understood: they are what training gives on the output axis (LyCORIS: wd_on_output)", shape);
+  wanted = sora_shape_format (target->shape, target->n_dims, "0");
+  return sora_weight_file_fail_tensor (addition->lora->file, error, SORA_MODEL_ERROR_WEIGHT, key, "its shape %s is not one number for each row of the "
+      "model's \"%s\", which has %s: the LoRA is for another one", shape, target->name, wanted);
+}
+
 /* Two keys for one tensor, in two dialects say, would count twice. A pair and a difference may both be there. */
 static gboolean
 take_target (Addition *addition, const Target *target, SoraLoraRole role, const gchar *key, GError **error)
@@ -291,15 +310,20 @@ add_patch (const Addition *addition, const Target *target, const SoraTensorPatch
   g_string_append_printf (patched->id, "%s*%a;", addition->lora->id, addition->weight);
 }
 
-/* Adds @patch, which is what @layer has for @role; its factor is without the LoRA's weight. */
+/* Adds @patch, which is what @layer has for @role; its factor is without the LoRA's weight. With magnitudes it stays so, as the difference is to make
+ * the rows that were trained, to which the weight is the way. */
 static gboolean
 add_change (Addition *addition, const SoraLoraLayer *layer, SoraLoraRole role, SoraTensorPatch patch, GError **error)
 {
   g_auto (Target) target = { 0 };
 
-  patch.factor *= addition->weight;
+  patch.weight = addition->weight;
+  if (!patch.magnitudes)
+    patch.factor *= addition->weight;
   if (!find_target (addition, &target, layer, role, error) || !check_shape (addition, layer->keys[role], &patch, target.tensor, error)
       || !take_target (addition, &target, role, layer->keys[role], error))
+    return FALSE;
+  if (patch.magnitudes && !check_magnitudes (addition, layer->keys[SORA_LORA_MAGNITUDE], patch.magnitudes, target.tensor, error))
     return FALSE;
   add_patch (addition, &target, &patch);
   return TRUE;
@@ -326,7 +350,7 @@ get_matrix (const SoraLoraLayer *layer, SoraLoraRole whole, SoraLoraRole up, Sor
 static gboolean
 add_form (Addition *addition, const SoraLoraLayer *layer, gdouble scale, GError **error)
 {
-  SoraTensorPatch patch = { .factor = scale };
+  SoraTensorPatch patch = { .factor = scale, .magnitudes = layer->tensors[SORA_LORA_MAGNITUDE] };
   SoraLoraRole role = SORA_LORA_DOWN;   /* that errors name */
 
   switch (layer->form) {

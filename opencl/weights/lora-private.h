@@ -29,6 +29,7 @@ typedef enum {
   SORA_LORA_LOKR_W2,            /* [n / a, k / b...], or the next two */
   SORA_LORA_LOKR_W2_A,
   SORA_LORA_LOKR_W2_B,
+  SORA_LORA_MAGNITUDE,          /* dora_scale or lora_magnitude_vector: [n], ones around it */
   SORA_LORA_N_ROLES
 } SoraLoraRole;
 

@@ -101,8 +101,8 @@ read_keys (SoraLora *lora, GError **error)
       continue;
     if (!sora_lora_key_parse (&parsed, key + strlen (folder)))
       return sora_weight_file_fail_tensor (lora->file, error, SORA_MODEL_ERROR_UNSUPPORTED, key, "not a key of a LoRA that is understood: those "
-          "end in lora_A.weight and lora_B.weight, lora_down.weight and lora_up.weight, hada_w1_a to hada_w2_b, lokr_w1 to lokr_w2_b, alpha, diff, "
-          "diff_b or diff_m");
+          "end in lora_A.weight and lora_B.weight, lora_down.weight and lora_up.weight, hada_w1_a to hada_w2_b, lokr_w1 to lokr_w2_b, dora_scale, "
+          "alpha, diff, diff_b or diff_m");
     if (!take_key (lora, get_layer (lora, layers, &parsed, folder), parsed.role, key, error))
       return FALSE;
   }

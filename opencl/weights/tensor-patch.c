@@ -3,6 +3,8 @@
 
 #include "weights/tensor-private.h"
 
+#include <math.h>
+
 /* Rows of a tile, and rows of the lower factor that are added to them in one walk: each of both is loaded a quarter as often */
 #define TILE 4
 /* Columns that are gone over at a time: with a tile's rows, those of the lower factor stay in the first cache. */
@@ -204,17 +206,63 @@ add_made (const SoraTensor *tensor, const SoraTensorPatch *patch, guint64 first,
   add_row (out, rows + first % k, count, patch->factor);
 }
 
+static void
+add_patch (const SoraTensor *tensor, const SoraTensorPatch *patch, guint64 first, guint64 count, gfloat *out)
+{
+  if (patch->product != SORA_TENSOR_ONE)
+    add_made (tensor, patch, first, count, out);
+  else if (patch->a.up)
+    add_pair (tensor, patch, first, count, out);
+  else
+    add_difference (patch, first, count, out);
+}
+
+/* What makes a row as long as @magnitude; a row of zeros, which has no direction, stays one. */
+static gfloat
+find_stretch (const gfloat *row, guint64 k, gfloat magnitude)
+{
+  gdouble sum = 0;
+
+  for (guint64 i = 0; i < k; i++)
+    sum += (gdouble) row[i] * row[i];
+  return sum > 0 ? magnitude / sqrt (sum) : 0;
+}
+
+/* Whole rows: out += weight · (magnitude · (out + difference) / |out + difference| - out) */
+static void
+decompose (const SoraTensor *tensor, const SoraTensorPatch *patch, guint64 first, guint64 count, gfloat *out)
+{
+  guint64 k = tensor->n_elements / tensor->shape[0], n = count / k;
+  g_autofree gfloat *changed = g_memdup2 (out, count * sizeof (gfloat)), *magnitudes = g_new (gfloat, n);
+
+  add_patch (tensor, patch, first, count, changed);
+  sora_tensor_to_float (patch->magnitudes, first / k, n, magnitudes);
+  for (guint64 row = 0; row < n; row++) {
+    gfloat stretch = find_stretch (changed + row * k, k, magnitudes[row]);
+    for (guint64 i = row * k; i < (row + 1) * k; i++)
+      out[i] += patch->weight * (stretch * changed[i] - out[i]);
+  }
+}
+
+gboolean
+sora_tensor_needs_rows (const SoraTensor *tensor)
+{
+  for (guint i = 0; tensor->patches && i < tensor->patches->n; i++) {
+    if (tensor->patches->items[i].magnitudes)
+      return TRUE;
+  }
+  return FALSE;
+}
+
 void
 sora_tensor_add_patches (const SoraTensor *tensor, guint64 first, guint64 count, gfloat *out)
 {
   for (guint i = 0; i < tensor->patches->n && count > 0; i++) {
     const SoraTensorPatch *patch = &tensor->patches->items[i];
 
-    if (patch->product != SORA_TENSOR_ONE)
-      add_made (tensor, patch, first, count, out);
-    else if (patch->a.up)
-      add_pair (tensor, patch, first, count, out);
+    if (patch->magnitudes)
+      decompose (tensor, patch, first, count, out);
     else
-      add_difference (patch, first, count, out);
+      add_patch (tensor, patch, first, count, out);
   }
 }

@@ -15,7 +15,9 @@ void sora_q4_from_q4_0 (const guint8 *in, guint group, guint8 *out);
 void sora_q4_from_q4_1 (const guint8 *in, guint group, guint8 *out);
 void sora_q4_from_q4_k (const guint8 *in, guint group, guint8 *out);
 
-/* Adds what @tensor's patches say to its elements @first ... @first + @count - 1 at @out. */
+/* Whether the patches change a number by what else is in its row, so that only whole rows can be patched. */
+gboolean sora_tensor_needs_rows (const SoraTensor *tensor);
+/* Adds what @tensor's patches say to its elements @first ... @first + @count - 1 at @out, which are whole rows if it needs them. */
 void sora_tensor_add_patches (const SoraTensor *tensor, guint64 first, guint64 count, gfloat *out);
 
 void sora_float_from_f16 (const guint8 *restrict in, guint64 n, gfloat *restrict out);

@@ -133,9 +133,27 @@ convert (const SoraTensor *tensor, guint64 first, guint64 count, gfloat *out)
     convert_part (type, block + n_blocks * type->bytes, 0, count % type->elements, out + n_blocks * type->elements);
 }
 
+/* Elements of rows that are read whole */
+static void
+copy_from_rows (const SoraTensor *tensor, guint64 first, guint64 count, gfloat *out)
+{
+  guint64 k = tensor->n_elements / tensor->shape[0], row = first / k, n = (first + count + k - 1) / k - row;
+  g_autofree gfloat *rows = g_new (gfloat, n * k);
+
+  sora_tensor_to_float (tensor, row * k, n * k, rows);
+  memcpy (out, rows + first % k, count * sizeof (gfloat));
+}
+
 void
 sora_tensor_to_float (const SoraTensor *tensor, guint64 first, guint64 count, gfloat *out)
 {
+  if (count > 0 && sora_tensor_needs_rows (tensor)) {
+    guint64 k = tensor->n_elements / tensor->shape[0];
+    if (first % k > 0 || count % k > 0) {
+      copy_from_rows (tensor, first, count, out);
+      return;
+    }
+  }
   convert (tensor, first, count, out);
   for (guint64 i = 0; tensor->is_scaled && i < count; i++)
     out[i] *= tensor->scale;

@@ -58,11 +58,14 @@ typedef enum {
   SORA_TENSOR_KRONECKER,        /* each number of the first times all of the second, [n, k]: row i, column j is a[i / n, j / k] b[i % n, j % k] */
 } SoraTensorProduct;
 
-/* Added to a tensor [n, k...], times the factor: matrix a; or a and b together. */
+/* Added to a tensor [n, k...], times the factor: matrix a; or a and b together. With magnitudes (DoRA) each row of the sum is then given the length
+ * of its magnitude, and of what the row has changed in all, weight times is added. */
 typedef struct {
   SoraTensorMatrix a, b;
   gfloat factor;
   SoraTensorProduct product;
+  const SoraTensor *magnitudes; /* n numbers; NULL: rows keep their lengths */
+  gfloat weight;                /* counts with magnitudes only */
 } SoraTensorPatch;
 
 struct _SoraTensorPatches {

@@ -10,6 +10,8 @@
 
 /* Prompts of Wan's pipelines are padded to so many rows. */
 #define TEXT_LENGTH 512
+/* Pixels, as of a stream */
+#define MAX_SIDE 16384
 
 typedef struct {
   gchar *selector, *precision_name;     /* (nullable) */
@@ -38,11 +40,11 @@ processor_seconds (void)
   return usage.ru_utime.tv_sec + usage.ru_stime.tv_sec + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-/* Prints a line of JSON. */
+/* Prints a line of JSON. What products took beside the weights, which is there since the first run, counts as the stage's. */
 static void
 report (Bench *bench, gdouble first, gdouble best, gdouble processor)
 {
-  guint64 memory = sora_arena_get_size (bench->arena) + bench->host_bytes;
+  guint64 memory = sora_arena_get_size (bench->arena) + sora_queue_get_scratch_size (bench->queue) + bench->host_bytes;
 
   g_print ("{\"device\": \"%s\", \"first_seconds\": %.4f, \"seconds\": %.4f, \"processor_seconds\": %.4f, \"memory\": %" G_GUINT64_FORMAT
       ", \"weights\": %" G_GUINT64_FORMAT "}\n", sora_device_get_name (bench->device), first, best, processor, memory,
@@ -221,13 +223,27 @@ parse_precision (Bench *bench, GError **error)
   return FALSE;
 }
 
+/* What the model makes no latents of is refused, as a stream does. */
+static gboolean
+check_size (Bench *bench, GError **error)
+{
+  const SoraVaeConfig *vae = &bench->model->vae;
+  guint unit_x = vae->spatial_scale * bench->model->transformer.patch_size[2], unit_y = vae->spatial_scale * bench->model->transformer.patch_size[1];
+
+  if (bench->width % unit_x == 0 && bench->height % unit_y == 0 && (bench->frames - 1) % vae->time_scale == 0)
+    return TRUE;
+  g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "of this model, --width must be a multiple of %u, --height of %u, and --frames 1 more "
+      "than a multiple of %u", unit_x, unit_y, vae->time_scale);
+  return FALSE;
+}
+
 static gboolean
 open_model (Bench *bench, const gchar *path, GError **error)
 {
   bench->model = sora_model_open (path, error);
   bench->device = bench->model ? sora_device_open (bench->selector, error) : NULL;
   bench->queue = bench->device ? sora_queue_new (bench->device, bench->profile, error) : NULL;
-  if (!bench->queue)
+  if (!bench->queue || !check_size (bench, error))
     return FALSE;
   bench->arena = sora_arena_new (bench->device);
   bench->latents = (bench->frames - 1) / bench->model->vae.time_scale + 1;
@@ -271,9 +287,10 @@ main (int argc, char **argv)
   g_option_context_add_main_entries (context, entries, NULL);
   if (g_option_context_parse (context, &argc, &argv, &error) && argc != 3)
     g_set_error_literal (&error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "give a model and a stage; --help says which");
-  if (!error && (bench.runs < 1 || bench.tokens < 1 || bench.tokens > TEXT_LENGTH || bench.width < 16 || bench.height < 16 || bench.frames < 1))
-    g_set_error (&error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "runs, frames and tokens must be 1 or more, tokens %d at most, and a side 16 pixels",
-        TEXT_LENGTH);
+  if (!error && (bench.runs < 1 || bench.tokens < 1 || bench.tokens > TEXT_LENGTH || bench.width < 1 || bench.width > MAX_SIDE || bench.height < 1
+          || bench.height > MAX_SIDE || bench.frames < 1))
+    g_set_error (&error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "runs, frames and tokens must be 1 or more, tokens %d at most, and a side 1 to %d "
+        "pixels", TEXT_LENGTH, MAX_SIDE);
   if (!error && parse_precision (&bench, &error) && open_model (&bench, argv[1], &error) && run_stage (&bench, argv[2], &error))
     profile = sora_queue_format_profile (bench.queue);
   if (profile)

@@ -36,13 +36,19 @@ def file_of(args, stage):
     return os.path.join(args.models, FILES[stage])
 
 
+def last_line(text):
+    return (text.strip().splitlines() or ["no word"])[-1]
+
+
 def run_json(command):
     """The line of JSON that a stage's program prints: "seconds", "processor_seconds" and "memory" (bytes)"""
     result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
     if result.returncode != 0:
-        last = result.stderr.strip().splitlines()[-1:] or ["no word"]
-        raise Failure(f"{os.path.basename(command[0])} ended with {result.returncode}: {last[0][:300]}")
-    return json.loads(result.stdout.splitlines()[-1])
+        raise Failure(f"{os.path.basename(command[0])} ended with {result.returncode}: {last_line(result.stderr)[:300]}")
+    try:
+        return json.loads(last_line(result.stdout))
+    except ValueError:
+        raise Failure(f"{os.path.basename(command[0])} printed no result, but: {last_line(result.stdout)[:300]}") from None
 
 
 class Ours:
@@ -104,7 +110,7 @@ class StableDiffusionCpp:
 
     def watch(self, stage, process):
         begin, end = self.LINES[stage]
-        found, last, started = {}, "no word", 0
+        found, last, started = {}, "no word", None
         for line in process.stdout:
             last = line.strip() or last
             if re.search(begin, line):
@@ -113,7 +119,8 @@ class StableDiffusionCpp:
                 found["memory"] = 2**20 * float(match[1])
             if match := re.search(end, line):
                 steps = self.STEPS if stage == "transformer" else 1
-                found["processor_seconds"] = (processor_seconds(process.pid) - started) / steps
+                if started is not None:
+                    found["processor_seconds"] = (processor_seconds(process.pid) - started) / steps
                 return {**found, "seconds": float(match[1]) / steps}
         raise Failure(f"{self.name} ended before it had run the {stage}: {last[:300]}")
 
@@ -125,7 +132,7 @@ def processor_seconds(pid):
 
 
 def compare(ours, peers, stage):
-    """Rows of a stage: seconds and, of the decoder, working memory"""
+    """Rows of a stage: seconds, and processor time and working memory where the peer says them"""
     for peer in peers:
         mine = ours.run(stage)
         note(f"{stage}, ours: {mine}")

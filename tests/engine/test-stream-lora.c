@@ -499,6 +499,31 @@ test_memory (void)
   }
 }
 
+/* DoRA's rows are made anew wherever weights are, floats or q8: streamed they are as they are when they stay. */
+static void
+test_magnitudes (void)
+{
+  static const SoraWeightType types[] = { SORA_WEIGHT_TYPE_FP32, SORA_WEIGHT_TYPE_Q8 };
+  g_autofree gchar *path = golden_path ("lora/tiny-magnitudes.safetensors");
+  const gchar *const loras[] = { path, NULL };
+  const gdouble weights[] = { 0.75 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (types); i++) {
+    g_autoptr (SoraModel) model = open_tiny_model (), plain_model = open_tiny_model (), streamed_model = open_tiny_model ();
+    g_autoptr (SoraStreamOptions) options = default_options ();
+    sora_stream_options_set_weight_type (options, types[i]);
+    g_autoptr (SoraStream) plain = open_stream (plain_model, options);
+    sora_stream_options_set_loras (options, loras, weights);
+    g_autoptr (SoraStream) whole = open_stream (model, options);
+    limit_to_streaming (options);
+    g_autoptr (SoraStream) streamed = open_stream (streamed_model, options);
+
+    assert_same_blocks (whole, streamed, 2);
+    sora_stream_restart (whole);
+    assert_differ (plain, whole);
+  }
+}
+
 /* Frames of the next @n blocks: (transfer full), of *@size bytes */
 static GBytes *
 pull_bytes (SoraStream *stream, guint n)
@@ -662,6 +687,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/stream-lora/cancel-limited", GUINT_TO_POINTER (1), test_cancel);
   g_test_add_func ("/stream-lora/sharing", test_sharing);
   g_test_add_func ("/stream-lora/memory", test_memory);
+  g_test_add_func ("/stream-lora/magnitudes", test_magnitudes);
   g_test_add_func ("/stream-lora/bound", test_bound);
   g_test_add_func ("/stream-lora/no-room", test_no_room);
   g_test_add_func ("/stream-lora/lifetime", test_lifetime);

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "model-private.h"
+#include "runtime/device-private.h"
+#include "stream-state.h"
 #include "stream-support.h"
 
 #define WIDTH 96
@@ -225,6 +227,41 @@ test_tiles_by_memory (void)
     assert_same_blocks (whole, tiled, 1);
 }
 
+static SoraStream *
+open_wide (SoraModel *model, SoraDevice *device, guint64 max_memory)
+{
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  g_autoptr (GError) error = NULL;
+  SoraStream *stream;
+
+  sora_stream_options_set_size (options, WIDE, HEIGHT);
+  sora_stream_options_set_text_encoder_policy (options, SORA_TEXT_ENCODER_POLICY_RELEASE);
+  sora_stream_options_set_max_memory (options, max_memory);
+  stream = sora_stream_new (model, device, options, NULL, NULL, NULL, &error);
+  g_assert_no_error (error);
+  return stream;
+}
+
+/* Tiles leave room for what CLBlast takes beside the weights, too: with half of that short of the whole picture, it is cut. */
+static void
+test_tiles_beside_products (void)
+{
+  g_autoptr (SoraModel) model = open_wan_model (), other = open_wan_model ();
+  g_autoptr (SoraDevice) plain = open_device (), device = sora_device_force_linear (plain, SORA_LINEAR_CLBLAST, NULL);
+  g_autoptr (SoraStream) whole = open_wide (model, device, 0), tiled = NULL;
+  guint64 scratch = sora_queue_get_scratch_size (whole->queue), room = MAX (sora_weight_file_get_bytes (model->text_encoder_file),
+      sora_weight_file_get_bytes (model->transformer_file));
+  guint64 limit = sora_arena_get_size (whole->arena) + sora_resident_get_size (whole->vae) + room + scratch / 2;
+
+  g_assert_cmpuint (sora_stream_get_vae_tile (whole), ==, 0);
+  g_assert_cmpuint (scratch, >, 0);
+  tiled = open_wide (other, device, limit);
+  g_test_message ("limit %" G_GUINT64_FORMAT ", scratch %" G_GUINT64_FORMAT ", whole %" G_GUINT64_FORMAT ", tiles of %u %" G_GUINT64_FORMAT,
+      limit, scratch, sora_arena_get_size (whole->arena), sora_stream_get_vae_tile (tiled), sora_arena_get_size (tiled->arena));
+  g_assert_cmpuint (sora_stream_get_vae_tile (tiled), >, 0);
+  g_assert_cmpuint (stream_bytes (tiled), <=, limit);
+}
+
 static void
 test_tile_refused (void)
 {
@@ -278,6 +315,7 @@ main (int argc, char **argv)
   g_test_add_func ("/stream/wan-vae/too-large", test_too_large);
   g_test_add_func ("/stream/wan-vae/tile-refused", test_tile_refused);
   g_test_add_func ("/stream/wan-vae/tiles-by-memory", test_tiles_by_memory);
+  g_test_add_func ("/stream/wan-vae/tiles-beside-products", test_tiles_beside_products);
   if (!sora_test_is_small ()) {
     g_test_add_func ("/stream/wan-vae/tiles", test_tiles);
     g_test_add_func ("/stream/wan-vae/tiles-cancelled", test_tiles_cancelled);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Makes the files of tests/golden/lora: the same small LoRA in every dialect of names, another one of everything that a file can hold, and
 tests/golden/lora.safetensors, what diffusers' WanTransformer3DModel and transformers' UMT5EncoderModel give with them merged:
-W + weight · alpha / rank · up · down; and of LoHa and LoKr, with LyCORIS's formulas. The models are those of transformer.safetensors and text-encoder.safetensors; two more LoRAs are for the tiny
+W + weight · alpha / rank · up · down; of LoHa and LoKr, with LyCORIS's formulas; and of DoRA, with its paper's. The models are those of transformer.safetensors and text-encoder.safetensors; two more LoRAs are for the tiny
 model of stream.py."""
 
 import json
@@ -178,6 +178,50 @@ def make_lycoris(weights, changes, difference, name):
     return merged
 
 
+def merge_dora(weights, differences, magnitudes, weight):
+    """W + weight · (m · V / ‖V‖ - W) with V = W + difference, where norm and m are of rows: each output's"""
+    for layer, difference in differences.items():
+        old = weights[f"{layer}.weight"].flatten(1)
+        changed = old + difference
+        trained = magnitudes[layer][:, None] * changed / torch.linalg.norm(changed, dim=1, keepdim=True)
+        weights[f"{layer}.weight"] = (old + weight * (trained - old)).reshape(weights[f"{layer}.weight"].shape)
+
+
+def make_dora(weights, pairs, other):
+    """Magnitudes with pairs, a LoHa and a LoKr, in one file as LyCORIS and ComfyUI have them; and as peft does. What is merged: with it, and with
+    the other LoRA before it"""
+    pairs = dict(pairs)
+    lycoris = {"blocks.1.ffn.net.2": draw_loha(weights, ["blocks.1.ffn.net.2"])["blocks.1.ffn.net.2"],
+               "proj_out": draw_lokr(weights, ["proj_out"])["proj_out"]}
+    formulas = {"blocks.1.ffn.net.2": loha_difference, "proj_out": lokr_difference}
+    for layer in lycoris:
+        del pairs[layer]
+    differences = {layer: ALPHA / RANK * up.flatten(1) @ down.flatten(1) for layer, (down, up) in pairs.items()}
+    differences |= {layer: formulas[layer](halves) for layer, halves in lycoris.items()}
+    magnitudes = {}
+    for layer in differences:
+        norms = torch.linalg.norm(weights[f"{layer}.weight"].flatten(1), dim=1)
+        magnitudes[layer] = (norms * (1 + SIZE * torch.randn(len(norms)))).bfloat16().float()
+    tensors = spell(pairs, LAYERS, "diffusion_model.{layer}.{half}.weight", ("lora_down", "lora_up"), torch.tensor(ALPHA))
+    for layer, halves in lycoris.items():
+        tensors |= {f"diffusion_model.{LAYERS[layer]}.{half}": tensor.bfloat16() for half, tensor in halves.items()}
+        tensors[f"diffusion_model.{LAYERS[layer]}.alpha"] = torch.tensor(ALPHA)
+    peft = spell(pairs, {}, "base_model.model.{layer}.{half}.weight", ("lora_A", "lora_B"))
+    for layer, numbers in magnitudes.items():
+        ones = [1] * (weights[f"{layer}.weight"].ndim - 1)
+        tensors[f"diffusion_model.{LAYERS[layer]}.dora_scale"] = numbers.reshape(-1, *ones).bfloat16()
+        if layer in pairs:
+            numbers = numbers.reshape(1, -1, *ones[1:]) if len(ones) > 1 else numbers
+            peft[f"base_model.model.{layer}.lora_magnitude_vector"] = numbers
+    write("dora.safetensors", tensors)
+    write("dora-peft.safetensors", peft)
+    merged, both = dict(weights), dict(weights)
+    merge_dora(merged, differences, magnitudes, 1)
+    merge_other(both, other, BOTH[1])
+    merge_dora(both, differences, magnitudes, BOTH[0])
+    return merged, both
+
+
 def make_bias(weights, pairs):
     """A pair whose upper half has a bias, as peft writes it"""
     layer = "blocks.0.attn1.to_q"
@@ -216,8 +260,11 @@ def make_transformer():
     torch.manual_seed(13)
     loha = make_lycoris(weights, draw_loha(weights, LAYERS), loha_difference, "loha")
     lokr = make_lycoris(weights, draw_lokr(weights, LAYERS), lokr_difference, "lokr")
+    torch.manual_seed(14)
+    dora, dora_both = make_dora(weights, pairs, other)
     return {"one": run_transformer(model, merged), "other": run_transformer(model, others), "both": run_transformer(model, both),
-            "bias": run_transformer(model, bias), "loha": run_transformer(model, loha), "lokr": run_transformer(model, lokr)}
+            "bias": run_transformer(model, bias), "loha": run_transformer(model, loha), "lokr": run_transformer(model, lokr),
+            "dora": run_transformer(model, dora), "dora-both": run_transformer(model, dora_both)}
 
 
 def make_text_encoder():
@@ -238,11 +285,17 @@ def make_text_encoder():
 
 
 def make_tiny():
-    """Two LoRAs for tests/golden/tiny-model, without numbers: its frames with them differ from each other."""
+    """Three LoRAs for tests/golden/tiny-model, without numbers, the last with magnitudes: its frames with them differ from each other."""
     weights = load_file(GOLDEN / "tiny-model" / "transformer" / "diffusion_pytorch_model.safetensors")
     for seed, (name, layers) in enumerate({"tiny-style": ("blocks.0.attn1.to_v", "proj_out"), "tiny-motion": ("blocks.1.ffn.net.2",)}.items()):
         torch.manual_seed(seed)
         write(f"{name}.safetensors", spell(draw(weights, layers, RANK), {}, "transformer.{layer}.{half}.weight", ("lora_A", "lora_B")))
+    torch.manual_seed(2)
+    layer = "blocks.1.ffn.net.2"    # the last one that is loaded, and the first that is streamed
+    norms = torch.linalg.norm(weights[f"{layer}.weight"].float(), dim=1)
+    magnitudes = {f"transformer.{layer}.lora_magnitude_vector": norms * (1 + SIZE * torch.randn(len(norms)))}
+    pair = spell(draw(weights, (layer,), RANK), {}, "transformer.{layer}.{half}.weight", ("lora_A", "lora_B"))
+    write("tiny-magnitudes.safetensors", pair | magnitudes)
 
 
 def main():

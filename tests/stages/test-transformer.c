@@ -203,7 +203,8 @@ test_loras (gconstpointer linear)
     { "one", { "diffusers.safetensors", "bare.safetensors" }, { 1.5, -0.5 } }, { "other", { "other.safetensors" }, { 1 } },
     { "both", { "kohya.safetensors", "other.safetensors" }, { 0.75, -0.5 } }, { "bias", { "bias.safetensors" }, { 1 } },
     { "loha", { "loha.safetensors" }, { 1 } }, { "lokr", { "lokr.safetensors" }, { 1 } },
-    { "loha", { "loha.safetensors", "lokr.safetensors" }, { 1, 0 } },
+    { "loha", { "loha.safetensors", "lokr.safetensors" }, { 1, 0 } }, { "dora", { "dora.safetensors" }, { 1 } },
+    { "dora-both", { "other.safetensors", "dora.safetensors" }, { -0.5, 0.75 } },
   };
   g_autoptr (SoraWeightFile) base = stage_golden_open ("transformer");
   g_autoptr (SoraWeightFile) golden = stage_golden_open ("lora");

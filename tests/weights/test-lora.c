@@ -120,13 +120,59 @@ test_parts (void)
   g_autoptr (SoraWeightFile) merged = merge_golden (base, "lora/other.safetensors", 1);
   g_autoptr (SoraWeightFile) loha = merge_golden (base, "lora/loha.safetensors", 1);
   g_autoptr (SoraWeightFile) lokr = merge_golden (base, "lora/lokr.safetensors", 1);
+  g_autoptr (SoraWeightFile) dora = merge_golden (base, "lora/dora.safetensors", 1);
 
   for (guint i = 0; i < G_N_ELEMENTS (names); i++)
     check_parts (merged, names[i]);
   for (guint i = 0; i < G_N_ELEMENTS (layers); i++) {
     check_parts (loha, layers[i]);
     check_parts (lokr, layers[i]);
+    check_parts (dora, layers[i]);
   }
+}
+
+static SoraTensor
+make_tensor (const gfloat *data, guint64 n, guint64 k)
+{
+  return (SoraTensor) { .name = "", .dtype = SORA_DTYPE_F32, .n_dims = 2, .shape = { n, k }, .n_elements = n * k, .data = (const guint8 *) data };
+}
+
+/* DoRA's magnitudes in peft's words, and shape for a convolution, are those of LyCORIS. */
+static void
+test_magnitudes (void)
+{
+  g_autoptr (SoraWeightFile) base = open_golden ("transformer.safetensors");
+  g_autoptr (SoraWeightFile) a = merge_golden (base, "lora/dora.safetensors", 0.5), b = merge_golden (base, "lora/dora-peft.safetensors", 0.5);
+  g_autoptr (GPtrArray) names = sora_weight_file_get_names (base);
+  guint n_patched = 0;
+
+  for (guint i = 0; i < names->len; i++) {
+    const SoraTensor *ours = sora_weight_file_peek (a, names->pdata[i]), *pefts = sora_weight_file_peek (b, names->pdata[i]);
+    g_autofree gfloat *x = read_all (ours), *y = read_all (pefts);
+    if (!sora_tensor_is_patched (pefts))
+      continue;
+    g_assert_cmpmem (x, ours->n_elements * sizeof (gfloat), y, pefts->n_elements * sizeof (gfloat));
+    n_patched++;
+  }
+  g_assert_cmpuint (n_patched, ==, 7);  /* of 9; the others are no pairs */
+}
+
+/* A row that changed to nothing has no direction; at half the weight half of it is left. */
+static void
+test_no_direction (void)
+{
+  static const gfloat weights[] = { 3, -4, 1, 1 }, downs[] = { -3, 4 }, ups[] = { 1, 0 }, lengths[] = { 7, 10 };
+  const SoraTensor up = make_tensor (ups, 2, 1), down = make_tensor (downs, 1, 2), magnitudes = make_tensor (lengths, 2, 1);
+  const SoraTensorPatch patch = { .a = { &up, &down }, .factor = 1, .magnitudes = &magnitudes, .weight = 0.5 };
+  const SoraTensorPatches patches = { "", &patch, 1 };
+  SoraTensor tensor = make_tensor (weights, 2, 2);
+  g_autofree gfloat *out = NULL;
+
+  tensor.patches = &patches;
+  out = read_all (&tensor);
+  g_assert_cmpfloat (out[0], ==, 1.5);
+  g_assert_cmpfloat (out[1], ==, -2);
+  g_assert_cmpfloat_with_epsilon (out[2], 0.5 + 0.5 * 10 * G_SQRT2 / 2, 1e-6);
 }
 
 /* As peft writes them, with alpha and rank in adapter_config.json: the same but for LoKrs of two whole matrices, for which LyCORIS has no factor. */
@@ -158,12 +204,6 @@ test_peft (void)
   }
   g_assert_cmpuint (n_patched, ==, 2 * 9);
   g_assert_cmpuint (n_halved, ==, 3);   /* of LoKr's layers the first, and every fourth after it */
-}
-
-static SoraTensor
-make_tensor (const gfloat *data, guint64 n, guint64 k)
-{
-  return (SoraTensor) { .name = "", .dtype = SORA_DTYPE_F32, .n_dims = 2, .shape = { n, k }, .n_elements = n * k, .data = (const guint8 *) data };
 }
 
 static gfloat *
@@ -276,7 +316,13 @@ static const Fault faults[] = {
   { "two-forms", Q ".lokr_w1", "another kind than " Q ".lora_A.weight",
     { DOWN, UP, F32 (Q ".lokr_w1", "[2,2]", 4), F32 (Q ".lokr_w2", "[2,3]", 6) } },
   { "tucker", Q ".hada_t1", "not a key", { F32 (Q ".hada_t1", "[2,2,1,1]", 4) } },
-  { "dora", Q ".lora_magnitude_vector", "not a key", { DOWN, UP, F32 (Q ".lora_magnitude_vector", "[4]", 4) } },
+  { "dora-alone", Q ".dora_scale", "lora_A and lora_B", { F32 (Q ".dora_scale", "[4,1]", 4), F32 (Q ".diff", "[4,6]", 24) } },
+  { "dora-inputs", Q ".dora_scale", "[1, 6] is that of the magnitudes of inputs", { DOWN, UP, F32 (Q ".dora_scale", "[1,6]", 6) } },
+  { "dora-rows", Q ".lora_magnitude_vector", "[6] is not one number for each row", { DOWN, UP, F32 (Q ".lora_magnitude_vector", "[6]", 6) } },
+  { "dora-square", Q ".dora_scale", "[2, 2] is not one number", { DOWN, UP, F32 (Q ".dora_scale", "[2,2]", 4) } },
+  { "dora-number", Q ".dora_scale", "[] is not one number", { DOWN, UP, F32 (Q ".dora_scale", "[]", 1) } },
+  { "dora-twice", Q ".lora_magnitude_vector", "the same as",
+    { DOWN, UP, F32 (Q ".dora_scale", "[4]", 4), F32 (Q ".lora_magnitude_vector", "[4]", 4) } },
   { "model", Q ".weight", "not a key", { F32 (Q ".weight", "[4,6]", 24) } },
   { "down-bias", Q ".lora_A.bias", "not a key", { DOWN, UP, F32 (Q ".lora_A.bias", "[2]", 2) } },
   { "no-layer", "blocks.0.attn1.to_z.lora_A.weight", "no layer",
@@ -356,6 +402,9 @@ test_sound (void)
     { F32 (Q ".lokr_w1", "[2,2]", 4), F32 (Q ".lokr_w2", "[2,3]", 6), F32 (Q ".alpha", "[]", 1), F32 (Q ".diff_b", "[4]", 4) },
     { F32 (Q ".lokr_w1_a", "[2,1]", 2), F32 (Q ".lokr_w1_b", "[1,2]", 2), F32 (Q ".lokr_w2_a", "[2,1]", 2), F32 (Q ".lokr_w2_b", "[1,3]", 3) },
     { F32 (Q ".hada_w1_a", "[4,2]", 8), F32 (Q ".hada_w1_b", "[2,6]", 12), F32 (Q ".hada_w2_a", "[4,3]", 12), F32 (Q ".hada_w2_b", "[3,6]", 18) },
+    { DOWN, UP, F32 (Q ".dora_scale", "[4]", 4) }, { DOWN, UP, F32 (Q ".dora_scale", "[4,1,1]", 4), F32 (Q ".diff", "[4,6]", 24) },
+    { DOWN, UP, F32 (Q ".lora_magnitude_vector", "[4]", 4) }, { DOWN, UP, F32 (Q ".lora_magnitude_vector.default.weight", "[4]", 4) },
+    { F32 (Q ".lokr_w1", "[2,2]", 4), F32 (Q ".lokr_w2", "[2,3]", 6), F32 (Q ".dora_scale", "[4,1]", 4) },
     { F32 ("head.diff_m", "[1,2,4]", 8) }, { F32 ("blocks.0.norm3.diff", "[4]", 4) }, { F32 ("lora_unet_blocks_0_norm3.diff", "[4]", 4) },
     { F32 ("base_model.model.model.diffusion_model.blocks.0._orig_mod.self_attn.q.lora_A.x.weight", "[2,6]", 12),
       F32 ("base_model.model.model.diffusion_model.blocks.0._orig_mod.self_attn.q.lora_B.x.weight", "[4,2]", 8) },
@@ -499,6 +548,7 @@ test_describe (void)
     { "lora/encoder-bare.safetensors", { "text encoder  4 layers, rank 2\n" } },
     { "lora/bias.safetensors", { "1 layer, rank 2, alpha 1\n" } },
     { "lora/loha.safetensors", { "9 layers, LoHa, rank 2, alpha 1\n", "after \"lycoris_\"" } },
+    { "lora/dora.safetensors", { "9 layers, LoHa, LoKr, DoRA, rank 2" } },
     { "lora-peft/lokr/adapter_model.safetensors", { "9 layers, LoKr, rank 2, alpha 1\n" } },
   };
 
@@ -536,6 +586,8 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/lora/dialects", test_dialects);
   g_test_add_func ("/lora/parts", test_parts);
+  g_test_add_func ("/lora/magnitudes", test_magnitudes);
+  g_test_add_func ("/lora/no-direction", test_no_direction);
   g_test_add_func ("/lora/peft", test_peft);
   g_test_add_func ("/lora/products", test_products);
   g_test_add_func ("/lora/weights", test_weights);

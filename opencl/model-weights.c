@@ -170,21 +170,53 @@ find (SoraModel *model, SoraPartType type, SoraWeightType weight_type, const Sor
   return NULL;
 }
 
+/* Raises @sizes to the scratch memory that a part's products take; the VAE has none. */
+static void
+predict_part (SoraModel *model, SoraPartType type, SoraQueue *queue, const SoraWeightRequest *request, gsize sizes[SORA_N_SCRATCHES])
+{
+  SoraWeightFile *file = type == SORA_PART_VAE ? NULL : get_merged_file (model, request->loras, type);
+
+  if (!file)
+    return;
+  if (type == SORA_PART_TEXT_ENCODER)
+    sora_text_encoder_predict_scratch (&model->text_encoder, file, choose_weight_type (model, type, request), request->precision,
+        request->limits.rows, queue, sizes);
+  else
+    sora_transformer_predict_scratch (type == SORA_PART_TRANSFORMER ? &model->transformer : &model->transformer_2, file,
+        choose_weight_type (model, type, request), request->precision, request->limits.rows, queue, sizes);
+}
+
+/* What loading did for the queue of the stream that the weights were loaded for. */
+static gboolean
+reserve_scratch (SoraModel *model, SoraPartType type, SoraQueue *queue, const SoraWeightRequest *request, GError **error)
+{
+  gsize sizes[SORA_N_SCRATCHES] = { 0 };
+
+  predict_part (model, type, queue, request, sizes);
+  return sora_queue_reserve_scratch (queue, sizes, error);
+}
+
 SoraResident *
 sora_model_take (SoraModel *model, SoraPartType type, SoraQueue *queue, const SoraWeightRequest *request, GError **error)
 {
   SoraWeightType weight_type = choose_weight_type (model, type, request);
   SoraResident *resident = NULL;
+  gboolean is_shared = FALSE;
 
   g_mutex_lock (&model->lock);
   if (wait_for_turn (model, request->cancellable, error)) {
     resident = find (model, type, weight_type, request, sora_queue_get_device (queue));
+    is_shared = resident != NULL;
     if (!resident && (resident = load (model, type, weight_type, queue, request, error)))
       g_ptr_array_add (model->residents, resident);
     if (resident)
       resident->users++;
   }
   g_mutex_unlock (&model->lock);
+  if (is_shared && !reserve_scratch (model, type, queue, request, error)) {
+    sora_model_release (model, resident);
+    return NULL;
+  }
   return resident;
 }
 
@@ -193,15 +225,8 @@ sora_model_predict_scratch (SoraModel *model, SoraQueue *queue, const SoraWeight
 {
   gsize sizes[SORA_N_SCRATCHES] = { 0 };
 
-  for (SoraPartType type = SORA_PART_TEXT_ENCODER; type < SORA_N_PARTS; type++) {
-    SoraWeightFile *file = get_merged_file (model, request->loras, type);
-    SoraWeightType weight_type = file ? choose_weight_type (model, type, request) : SORA_WEIGHT_TYPE_AUTO;
-    if (file && type == SORA_PART_TEXT_ENCODER)
-      sora_text_encoder_predict_scratch (&model->text_encoder, file, weight_type, request->precision, request->limits.rows, queue, sizes);
-    else if (file)
-      sora_transformer_predict_scratch (type == SORA_PART_TRANSFORMER ? &model->transformer : &model->transformer_2, file, weight_type,
-          request->precision, request->limits.rows, queue, sizes);
-  }
+  for (SoraPartType type = 0; type < SORA_N_PARTS; type++)
+    predict_part (model, type, queue, request, sizes);
   return sora_queue_get_scratch_size (queue) + sora_queue_predict_scratch (queue, sizes);
 }
 

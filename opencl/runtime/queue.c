@@ -465,6 +465,16 @@ sora_queue_predict_scratch (SoraQueue *queue, const gsize sizes[SORA_N_SCRATCHES
   return size;
 }
 
+gboolean
+sora_queue_reserve_scratch (SoraQueue *queue, const gsize sizes[SORA_N_SCRATCHES], GError **error)
+{
+  for (guint i = 0; i < SORA_N_SCRATCHES; i++) {
+    if (sizes[i] > 0)
+      sora_queue_scratch (queue, i, sizes[i]);
+  }
+  return !sora_queue_has_failed (queue) || sora_queue_check (queue, error);
+}
+
 static gboolean
 ensure_transfer (SoraQueue *queue)
 {

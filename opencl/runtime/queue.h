@@ -79,6 +79,8 @@ cl_mem sora_queue_scratch (SoraQueue *queue, SoraScratch which, gsize size);
 /* bytes of all three; and bytes that they would grow by if each had as many as @sizes says */
 guint64 sora_queue_get_scratch_size (SoraQueue *queue);
 guint64 sora_queue_predict_scratch (SoraQueue *queue, const gsize sizes[SORA_N_SCRATCHES]);
+/* Lets each grow to what @sizes says now, so that none does while products run. */
+gboolean sora_queue_reserve_scratch (SoraQueue *queue, const gsize sizes[SORA_N_SCRATCHES], GError **error);
 /**
  * sora_queue_begin_stream:
  * @size: bytes

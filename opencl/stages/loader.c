@@ -58,13 +58,9 @@ fail_memory (const SoraLoader *loader, guint64 least, guint64 left, GError **err
 static gboolean
 reserve (SoraLoader *loader, const SoraLoader *needed, GError **error)
 {
-  for (guint i = 0; i < SORA_N_SCRATCHES; i++) {
-    if (needed->scratch[i] > 0)
-      sora_queue_scratch (loader->queue, i, needed->scratch[i]);
-  }
   if (loader->is_limited)
     sora_queue_reserve_streams (loader->queue, needed->largest);
-  return !sora_queue_has_failed (loader->queue) || sora_queue_check (loader->queue, error);
+  return sora_queue_reserve_scratch (loader->queue, needed->scratch, error);
 }
 
 gboolean

@@ -534,18 +534,23 @@ sora_queue_begin_stream (SoraQueue *queue, gsize size)
   return slot->mem;
 }
 
+/* Not a blocking write: that may return as soon as @data may be reused, before the kernels of the other queue find it in the place. */
 void
 sora_queue_stream_write (SoraQueue *queue, gsize offset, gsize size, const void *data)
 {
   Slot *slot = &queue->slots[queue->slot];
+  cl_event event = NULL;
   cl_int status;
 
   if (size == 0 || !is_ready (queue))
     return;
-  status = clEnqueueWriteBuffer (queue->transfer, slot->mem, CL_TRUE, offset, size, data, slot->used ? 1 : 0,
-      slot->used ? &slot->used : NULL, NULL);
+  status = clEnqueueWriteBuffer (queue->transfer, slot->mem, CL_FALSE, offset, size, data, slot->used ? 1 : 0,
+      slot->used ? &slot->used : NULL, &event);
+  if (status == CL_SUCCESS)
+    status = clWaitForEvents (1, &event);
   if (status != CL_SUCCESS)
     fail_status (queue, status, "clEnqueueWriteBuffer");
+  g_clear_pointer (&event, clReleaseEvent);
 }
 
 void

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The queue: order, sticky errors, cancellation, throttling, profile. */
+/* The queue: order, sticky errors, cancellation, throttling, streamed memory, profile. */
 
 #include "test-support.h"
 
@@ -387,6 +387,36 @@ test_profile (void)
   clReleaseMemObject (x);
 }
 
+/* Each place is written in pieces, from memory that is reused at once; what follows finds all of them. */
+static void
+test_streams (void)
+{
+  enum { ROUNDS = 50, PIECES = 4 };
+  g_autoptr (SoraQueue) queue = sora_test_queue_new ();
+  g_autofree gfloat *piece = g_new (gfloat, N), *result = NULL;
+  cl_mem x = sora_test_alloc (queue, ROUNDS * PIECES * N);
+  gsize size = N * sizeof (gfloat);
+
+  for (guint round = 0; round < ROUNDS; round++) {
+    cl_mem place = sora_queue_begin_stream (queue, PIECES * size);
+
+    for (guint i = 0; i < PIECES; i++) {
+      for (guint j = 0; j < N; j++)
+        piece[j] = round * PIECES + i;
+      sora_queue_stream_write (queue, i * size, size, piece);
+    }
+    sora_queue_copy (queue, place, 0, x, round * PIECES * size, PIECES * size);
+    sora_queue_end_stream (queue);
+  }
+  result = sora_test_download (queue, x, ROUNDS * PIECES * N);
+  for (guint i = 0; i < ROUNDS * PIECES * N; i++)
+    g_assert_cmpfloat (result[i], ==, i / N);
+  g_assert_cmpuint (sora_queue_get_stream_size (queue), ==, 2 * PIECES * size);
+  sora_queue_clear_streams (queue);
+  g_assert_cmpuint (sora_queue_get_stream_size (queue), ==, 0);
+  clReleaseMemObject (x);
+}
+
 /* Two threads, each with a queue of its own on one device, build and run at once. */
 static gpointer
 run_thread (gpointer data)
@@ -433,6 +463,7 @@ main (int argc, char **argv)
   g_test_add_func ("/queue/poison", test_poison);
   g_test_add_func ("/queue/errors", test_errors);
   g_test_add_func ("/queue/transfers", test_transfers);
+  g_test_add_func ("/queue/streams", test_streams);
   g_test_add_func ("/queue/throttle", test_throttle);
   g_test_add_func ("/queue/cancel", test_cancel);
   g_test_add_func ("/queue/profile", test_profile);

@@ -17,13 +17,12 @@ struct _SoraBuilder {
   GThreadPool *pool;            /* of one thread */
   GHashTable *asked;            /* set of "name|options" */
   gint left;                    /* programs that are not built yet; atomic */
+  gint closing;                 /* those are only freed from now on; atomic */
 };
 
 static void
-request_free (gpointer data)
+request_free (Request *request)
 {
-  Request *request = data;
-
   g_free (request->name);
   g_free (request->options);
   g_free (request);
@@ -44,7 +43,8 @@ build (gpointer data, gpointer user_data)
   SoraBuilder *builder = user_data;
   Request *request = data;
 
-  sora_program_get (builder->device, request->name, request->options, NULL);
+  if (!g_atomic_int_get (&builder->closing))
+    sora_program_get (builder->device, request->name, request->options, NULL);
   request_free (request);
   if (g_atomic_int_dec_and_test (&builder->left))
     give_memory_back ();
@@ -57,14 +57,16 @@ sora_builder_new (SoraDevice *device)
 
   builder->device = sora_device_ref (device);
   builder->asked = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  builder->pool = g_thread_pool_new_full (build, builder, request_free, 1, FALSE, NULL);
+  builder->pool = g_thread_pool_new (build, builder, 1, FALSE, NULL);
   return builder;
 }
 
+/* A pool that is freed at once may leak the request that its thread has just taken (GLib 2.74), so it is let to its end. */
 void
 sora_builder_free (SoraBuilder *builder)
 {
-  g_thread_pool_free (builder->pool, TRUE, TRUE);
+  g_atomic_int_set (&builder->closing, 1);
+  g_thread_pool_free (builder->pool, FALSE, TRUE);
   g_hash_table_unref (builder->asked);
   sora_device_unref (builder->device);
   g_free (builder);

@@ -113,11 +113,13 @@ static void
 on_noise (const gchar *name, const gfloat *data, const gint64 *shape, guint n_dims, gpointer user_data)
 {
   guint64 *block = user_data;
-  gsize n_channels = shape[0], n_rows = shape[1] * shape[2] * shape[3];
+  gsize n_channels, n_rows;
   g_autofree gfloat *drawn = NULL;
 
   if (!g_str_equal (name, "noise"))
     return;
+  n_channels = shape[0];
+  n_rows = shape[1] * shape[2] * shape[3];
   drawn = g_new (gfloat, n_channels * n_rows);
   sora_noise_fill (SEED, (*block)++, 0, n_channels * n_rows, drawn);
   for (gsize i = 0; i < n_channels * n_rows; i++)

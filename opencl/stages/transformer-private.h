@@ -119,4 +119,8 @@ void sora_transformer_rotate_keys (SoraTransformer *transformer, SoraTransformer
 /* Takes the current block, @n_latents, into the past; what leaves the window is dropped. */
 void sora_transformer_remember (SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue, guint n_latents);
 
+/* Whether attention whose queries are of this linear is computed in bf16. A small model would gain less than a millisecond a step, and its very
+ * first frame would wait more than a second for PoCL to compile the kernel. */
+gboolean sora_transformer_attends_in_bf16 (const SoraTransformer *t, const SoraLinear *queries);
+
 G_END_DECLS

@@ -4,6 +4,9 @@
 
 #include "ops/attention.h"
 
+/* Width from which attention may be in bf16: the embedded model has 256, the smallest of Wan's 1,536 */
+#define MIN_BF16_DIM 1024
+
 static gboolean
 load_attention (SoraTransformerAttention *attention, const gchar *block, const gchar *name, guint dim, SoraLoader *loader,
     GError **error)
@@ -155,6 +158,12 @@ check_config (const SoraTransformerConfig *c, const gchar *path, GError **error)
   return FALSE;
 }
 
+gboolean
+sora_transformer_attends_in_bf16 (const SoraTransformer *t, const SoraLinear *queries)
+{
+  return t->dim >= MIN_BF16_DIM && sora_linear_is_bf16 (queries);
+}
+
 static SoraTransformer *
 load (const SoraTransformerConfig *config, SoraLoader *loader, GError **error)
 {
@@ -171,7 +180,7 @@ load (const SoraTransformerConfig *config, SoraLoader *loader, GError **error)
   for (guint i = 0; ok && i < config->num_layers; i++) {
     ok = load_layer (t, i, loader, error);
     if (ok && i == 0 && loader->queue)
-      sora_attention_expect (loader->queue, config->attention_head_dim, sora_linear_is_bf16 (t->layers[0].self.q));
+      sora_attention_expect (loader->queue, config->attention_head_dim, sora_transformer_attends_in_bf16 (t, t->layers[0].self.q));
   }
   t->size = loader->bytes;
   t->is_streamed = loader->is_limited;

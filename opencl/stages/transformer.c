@@ -134,7 +134,7 @@ attend_window (const Evaluation *e, guint layer)
     .k = SORA_MATRIX (cache->rotated, cached_stride), .k_batch_stride = dim,
     .v = SORA_MATRIX_AT (cache->kv, dim, 2 * cached_stride), .v_batch_stride = 2 * dim,
     .out = SORA_MATRIX (s->normed, stride), .out_batch_stride = dim,
-    .scale = 1 / sqrtf (c->attention_head_dim), .bf16 = sora_linear_is_bf16 (e->t->layers[layer].self.q),
+    .scale = 1 / sqrtf (c->attention_head_dim), .bf16 = sora_transformer_attends_in_bf16 (e->t, e->t->layers[layer].self.q),
   };
 
   sora_attention_run (e->queue, &attention);
@@ -171,7 +171,7 @@ attend_text (const Evaluation *e, guint layer)
       .v = SORA_MATRIX_AT (s->text_kv[layer], first + dim, 2 * dim),
       .out = SORA_MATRIX_AT (s->normed, b * dim, stride),
       .scale = 1 / sqrtf (c->attention_head_dim), .key_offset = s->text_key_offset[b],
-      .bf16 = sora_linear_is_bf16 (e->t->layers[layer].cross.q),
+      .bf16 = sora_transformer_attends_in_bf16 (e->t, e->t->layers[layer].cross.q),
     };
     sora_attention_run (e->queue, &attention);
   }
@@ -190,7 +190,7 @@ attend_image (const Evaluation *e, guint layer)
     .q = SORA_MATRIX (s->q, dim),
     .k = SORA_MATRIX (s->image_kv[layer], 2 * dim), .v = SORA_MATRIX_AT (s->image_kv[layer], dim, 2 * dim),
     .out = SORA_MATRIX (s->ffn, dim), .scale = 1 / sqrtf (c->attention_head_dim),
-    .bf16 = sora_linear_is_bf16 (e->t->layers[layer].cross.q),
+    .bf16 = sora_transformer_attends_in_bf16 (e->t, e->t->layers[layer].cross.q),
   };
   SoraCombine sum = { .x = s->normed, .a = 1, .p = s->ffn, .b = 1, .y = s->normed };
 

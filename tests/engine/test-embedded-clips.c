@@ -35,9 +35,8 @@ sign_frame (SoraBlock *block, guint frame, gfloat *out)
 }
 
 /* In bf16, where the device can, each evaluation of the transformer is off by some hundredths of its rms, which guidance multiplies and 6 steps of
- * each block sum up: an outline that comes out elsewhere by a pixel or two changes a cell by some hundredths, and of the darkest of these pictures
- * the rms is 0.23. */
-#define BF16_CELL_TOLERANCE 0.25
+ * each block sum up. */
+#define BF16_CELL_TOLERANCE 0.1
 
 /* @out: a signature of each of frames[] */
 static void

@@ -97,18 +97,19 @@ set_loras (GstSoraSrc *self, const GValue *value)
     gst_sora_worker_set_loras (self->worker, wanted);
 }
 
-/* Takes the property @name, a prompt, from @value; a text that is not UTF-8 changes nothing but posts a warning. */
+/* Takes the property @name, a prompt, from @value; a text that is not UTF-8 changes nothing but posts a warning. @worker: (nullable): of the prompt,
+ * which is empty rather than NULL */
 static void
 set_text (GstSoraSrc *self, const gchar *name, gchar **text, const GValue *value, GstSoraWorker **worker)
 {
-  const gchar *wanted = g_value_get_string (value) ? g_value_get_string (value) : "";
+  const gchar *given = g_value_get_string (value), *wanted = given || !worker ? given : "";
 
-  if (!g_utf8_validate (wanted, -1, NULL)) {
+  if (wanted && !g_utf8_validate (wanted, -1, NULL)) {
     GST_ELEMENT_WARNING (self, LIBRARY, SETTINGS, ("The new %s is not UTF-8 text; the one before is kept.", name), (NULL));
     return;
   }
   g_mutex_lock (&self->lock);
-  if (!g_str_equal (*text, wanted)) {
+  if (g_strcmp0 (*text, wanted) != 0) {
     g_free (*text);
     *text = g_strdup (wanted);
     if (worker && *worker)
@@ -350,8 +351,8 @@ install_text_properties (GObjectClass *class)
       "What the video shows, UTF-8 text; while playing it takes effect with the next block that is generated (empty: "
       "anything)", "", PLAYING_FLAGS));
   g_object_class_install_property (class, PROP_NEGATIVE_PROMPT, g_param_spec_string ("negative-prompt",
-      "Negative prompt", "What the video must not show, UTF-8 text; used where the guidance scale is not 1", "",
-      READY_FLAGS));
+      "Negative prompt", "What the video must not show, UTF-8 text; used where the guidance scale is not 1 (NULL: the model's own, which of Wan is "
+      "its makers' list of flaws; empty: nothing)", NULL, READY_FLAGS));
   g_object_class_install_property (class, PROP_IMAGE, g_param_spec_string ("image", "Image",
       "Picture file that the video begins with, fitted to the model's size as 'fit' says; where no size is asked for, the model's "
       "size that is nearest to the picture's proportions is taken (NULL or empty: none)", NULL, READY_FLAGS));
@@ -531,7 +532,6 @@ gst_sora_src_init_settings (GstSoraSrcSettings *settings)
 {
   *settings = (GstSoraSrcSettings) {
     .prompt = g_strdup (""),
-    .negative_prompt = g_strdup (""),
     .loras = g_strdup (""),
     .weight_type = DEFAULT_WEIGHT_TYPE,
     .precision = DEFAULT_PRECISION,

@@ -91,6 +91,8 @@ append_defaults (GString *text, SoraModel *model)
       sampler_words[streaming->sampler], streaming->steps, streaming->shift, streaming->guidance_scale);
   if (model->transformer_2_file)
     g_string_append_printf (text, "              guidance scale %g of the second expert\n", streaming->guidance_scale_2);
+  if (*sora_model_get_negative_prompt (model))
+    g_string_append_printf (text, "against       %s\n", sora_model_get_negative_prompt (model));
 }
 
 static const gchar *

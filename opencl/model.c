@@ -464,6 +464,17 @@ sora_model_get_guidance_scale (SoraModel *model)
   return model->streaming.guidance_scale;
 }
 
+/* What Wan's makers guide all their models away from: overexposed, static, blurred, subtitles, a painting, worst quality, ugly, too many fingers,
+ * badly drawn hands and faces, misshapen limbs, a still picture, a crowded background, three legs, walking backwards, and so on */
+#define WAN_NEGATIVE_PROMPT "色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，最差质量，低质量，JPEG压缩残留，丑陋的，残缺的，多余的手指，" \
+  "画得不好的手部，画得不好的脸部，畸形的，毁容的，形态畸形的肢体，手指融合，静止不动的画面，杂乱的背景，三条腿，背景人很多，倒着走"
+
+const gchar *
+sora_model_get_negative_prompt (SoraModel *model)
+{
+  return model->streaming.prompt_cleaning == SORA_PROMPT_WAN ? WAN_NEGATIVE_PROMPT : "";
+}
+
 guint
 sora_model_get_clip_frames (SoraModel *model)
 {

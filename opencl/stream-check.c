@@ -141,6 +141,8 @@ sora_stream_resolve_options (SoraModel *model, SoraStreamOptions *options, GErro
     options->shift = own->shift;
   if (options->length == 0)
     options->length = sora_model_get_clip_frames (model);
+  if (!options->negative_prompt)
+    options->negative_prompt = g_strdup (sora_model_get_negative_prompt (model));
   return check_sampler (options, error) && check_memory_options (options, error) && check_vae_tile (options, error)
       && check_size (model, options, error) && check_images (model, options, error)
       && check_length (model, options, error)

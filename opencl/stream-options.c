@@ -10,7 +10,6 @@ sora_stream_options_new (void)
   SoraStreamOptions *options = g_new0 (SoraStreamOptions, 1);
 
   options->prompt = g_strdup ("");
-  options->negative_prompt = g_strdup ("");
   options->guidance_scale = options->guidance_scale_2 = -1;
   options->guidance_end = 1;
   options->shift = -1;
@@ -60,7 +59,7 @@ void
 sora_stream_options_set_negative_prompt (SoraStreamOptions *options, const gchar *prompt)
 {
   g_free (options->negative_prompt);
-  options->negative_prompt = g_strdup (prompt ? prompt : "");
+  options->negative_prompt = g_strdup (prompt);
 }
 
 void

@@ -73,6 +73,8 @@ SORA_API void sora_model_get_frame_rate (SoraModel *model, gint *numerator, gint
 /* the model's own defaults for a #SoraStreamOptions */
 SORA_API guint sora_model_get_steps (SoraModel *model);
 SORA_API gdouble sora_model_get_guidance_scale (SoraModel *model);
+/* that counts where none is set: Wan's usual one, or "" of a model that was trained without */
+SORA_API const gchar *sora_model_get_negative_prompt (SoraModel *model);
 /* frames of the clip that a non-causal model makes by default; 0 for a causal one */
 SORA_API guint sora_model_get_clip_frames (SoraModel *model);
 

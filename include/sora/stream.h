@@ -15,7 +15,7 @@ G_BEGIN_DECLS
  *
  * What to generate. For one thread at a time; sora_stream_new() copies it.
  *
- * prompt ""; negative prompt ""; guidance scale -1 (the model's own; 1 = off), in the interval 0 to 1 (every step); sampler
+ * prompt ""; negative prompt %NULL (the model's own); guidance scale -1 (the model's own; 1 = off), in the interval 0 to 1 (every step); sampler
  * %SORA_SAMPLER_DEFAULT, steps 0 and shift -1 (the model's own); seed 0; size 0x0 (the model's first choice); length 0 (endless if causal,
  * else the model's own clip); no image; no LoRAs; weight type, precision and text encoder policy auto; max memory 0 (nine tenths of the device's);
  * VAE tile -1 (by the memory); no profile, no times of stages.
@@ -25,6 +25,7 @@ typedef struct _SoraStreamOptions SoraStreamOptions;
 SORA_API SoraStreamOptions *sora_stream_options_new (void);
 SORA_API void sora_stream_options_free (SoraStreamOptions *options);
 SORA_API void sora_stream_options_set_prompt (SoraStreamOptions *options, const gchar *prompt);
+/* Used where there is guidance. %NULL: the model's own, which for Wan is the one that its makers use; "": none */
 SORA_API void sora_stream_options_set_negative_prompt (SoraStreamOptions *options, const gchar *prompt);
 /* -1, or 0 to 100: v = v_negative + scale (v_prompt - v_negative) */
 SORA_API void sora_stream_options_set_guidance_scale (SoraStreamOptions *options, gdouble scale);

@@ -188,7 +188,7 @@ parse (Arguments *args, gint argc, gchar **argv, GError **error)
   const GOptionEntry entries[] = {
     { "prompt", 'p', 0, G_OPTION_ARG_FILENAME, &args->prompt, "what to show", "TEXT" },
     { "output", 'o', 0, G_OPTION_ARG_FILENAME, &args->output, ".y4m video, .rgb frames, .ppm contact sheet, - y4m to stdout", "FILE" },
-    { "negative-prompt", 'n', 0, G_OPTION_ARG_FILENAME, &args->negative_prompt, "what not to show", "TEXT" },
+    { "negative-prompt", 'n', 0, G_OPTION_ARG_FILENAME, &args->negative_prompt, "what not to show, where there is guidance (default: of Wan its makers' own list of flaws; \"\": nothing)", "TEXT" },
     { "image", 'i', 0, G_OPTION_ARG_FILENAME, &args->image, "a picture to begin with: the first frame", "FILE" },
     { "last-image", 0, 0, G_OPTION_ARG_FILENAME, &args->last_image, "a picture to end with, of models that take one", "FILE" },
     { "fit", 0, 0, G_OPTION_ARG_STRING, &args->fit_name, "of an image in other proportions: crop, letterbox or stretch (default: crop)", "HOW" },

@@ -133,6 +133,7 @@ GST_START_TEST (test_defaults_reach_the_engine)
   fail_unless_equals_float (fake_sora_calls.guidance_scale_2, -1);
   fail_unless_equals_float (fake_sora_calls.guidance_begin, 0);
   fail_unless_equals_float (fake_sora_calls.guidance_end, 1);
+  fail_unless (fake_sora_calls.negative_prompt == NULL);
   gst_harness_teardown (harness);
 }
 GST_END_TEST;

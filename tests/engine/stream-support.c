@@ -78,6 +78,7 @@ default_options (void)
   SoraStreamOptions *options = sora_stream_options_new ();
 
   sora_stream_options_set_prompt (options, PROMPT);
+  sora_stream_options_set_negative_prompt (options, "");
   sora_stream_options_set_seed (options, SEED);
   sora_stream_options_set_precision (options, SORA_PRECISION_FP32);
   return options;

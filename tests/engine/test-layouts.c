@@ -180,6 +180,60 @@ test_tokenizer_in_gguf (void)
   assert_same (model, expected, SORA_LAYOUT_WAN);
 }
 
+/* Keeps the tokens of the negative prompt. */
+static void
+on_negative_tokens (const gchar *name, const gfloat *data, const gint64 *shape, guint n_dims, gpointer user_data)
+{
+  if (g_str_equal (name, "negative_tokens"))
+    g_array_append_vals (user_data, data, shape[0]);
+}
+
+/* (transfer full) (element-type gfloat): of what @model makes with the negative prompt @text, or without any said */
+static GArray *
+get_negative_tokens (SoraModel *model, const gchar *text)
+{
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  GArray *tokens = g_array_new (FALSE, FALSE, sizeof (gfloat));
+  g_autoptr (SoraStream) stream = NULL;
+
+  sora_stream_options_set_negative_prompt (options, text);
+  sora_stream_options_set_guidance_scale (options, 2);
+  sora_stream_options_set_size (options, 32, 32);
+  sora_stream_options_set_steps (options, 1);
+  sora_stream_options_set_length (options, 1);
+  stream = open_stream (model, options);
+  sora_stream_set_tap (stream, on_negative_tokens, tokens);
+  sora_block_unref (pull (stream));
+  return tokens;
+}
+
+/* A Wan is led away from its makers' list of flaws unless another text is given, or an empty one; a model of ours from nothing. */
+static void
+test_negative_prompt (void)
+{
+  g_autofree gchar *path = g_build_filename (scratch, "negative", NULL);
+  g_autoptr (SoraModel) model = NULL, tiny = open_tiny_model ();
+  g_autoptr (GArray) usual = NULL, none = NULL, of_tiny = NULL;
+  const gchar *text;
+  guint n;
+
+  put_wan ("negative");
+  model = open_model (path);
+  text = sora_model_get_negative_prompt (model);
+  g_assert_true (g_str_has_prefix (text, "色调艳丽，过曝，静态，"));
+  g_assert_true (g_str_has_suffix (text, "，背景人很多，倒着走"));
+  g_autofree gint32 *tokens = sora_tokenizer_encode (model->tokenizer, text, 512, &n, NULL);
+  g_assert_cmpuint (n, >, 2);   /* the tiny vocabulary has one piece for all that it does not know */
+  usual = get_negative_tokens (model, NULL);
+  g_assert_cmpuint (usual->len, ==, n);
+  for (guint i = 0; i < n; i++)
+    g_assert_cmpfloat (g_array_index (usual, gfloat, i), ==, tokens[i]);
+  none = get_negative_tokens (model, "");
+  g_assert_cmpuint (none->len, ==, 1);
+  of_tiny = get_negative_tokens (tiny, NULL);
+  g_assert_cmpuint (of_tiny->len, ==, 1);
+}
+
 /* A named part of a model that has one of its own */
 static void
 test_replaced_part (void)
@@ -635,6 +689,7 @@ main (int argc, char **argv)
   scratch = g_dir_make_tmp ("sora-test-XXXXXX", NULL);
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/layouts/replaced-part", test_replaced_part);
+  g_test_add_func ("/layouts/negative-prompt", test_negative_prompt);
   g_test_add_func ("/layouts/tokenizer-inside", test_tokenizer_inside);
   g_test_add_func ("/layouts/tokenizer-in-gguf", test_tokenizer_in_gguf);
   g_test_add_func ("/layouts/shards", test_shards);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "weight-support.h"
+#include "weights/lora-private.h"
 
 #define MAX_TENSORS 5
 
@@ -417,6 +418,51 @@ test_sound (void)
   }
 }
 
+/* Each prefix, what it says that the LoRA changes, and several of them; what training wraps layers in goes. */
+static void
+test_prefixes (void)
+{
+  static const struct { const gchar *prefix; SoraLoraPart part; } table[] = {
+    { "", SORA_LORA_ANY }, { "base_model.model.", SORA_LORA_ANY }, { "model.", SORA_LORA_ANY },
+    { "diffusion_model.", SORA_LORA_TRANSFORMER }, { "transformer.", SORA_LORA_TRANSFORMER }, { "pipe.dit.", SORA_LORA_TRANSFORMER },
+    { "dit.", SORA_LORA_TRANSFORMER }, { "lora_unet_", SORA_LORA_TRANSFORMER }, { "lora_unet__", SORA_LORA_TRANSFORMER },
+    { "lora_transformer_", SORA_LORA_TRANSFORMER }, { "lycoris_", SORA_LORA_TRANSFORMER },
+    { "text_encoder.", SORA_LORA_TEXT_ENCODER }, { "text_encoders.", SORA_LORA_TEXT_ENCODER },
+    { "text_encoders.umt5xxl.", SORA_LORA_TEXT_ENCODER }, { "text_encoders.umt5xxl.transformer.", SORA_LORA_TEXT_ENCODER },
+    { "lora_te_", SORA_LORA_TEXT_ENCODER }, { "lora_te1_", SORA_LORA_TEXT_ENCODER },
+    { "base_model.model.model.diffusion_model.", SORA_LORA_TRANSFORMER }, { "base_model.model.text_encoder.", SORA_LORA_TEXT_ENCODER },
+  };
+  static const gchar *const wrappers[] = { "", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "_orig_mod." };
+
+  for (guint i = 0; i < G_N_ELEMENTS (table); i++)
+    for (guint j = 0; j < G_N_ELEMENTS (wrappers); j++) {
+      g_autofree gchar *key = g_strconcat (table[i].prefix, "blocks.0.", wrappers[j], "q.lora_down.weight", NULL);
+      g_auto (SoraLoraKey) parsed = { 0 };
+
+      g_assert_true (sora_lora_key_parse (&parsed, key));
+      g_assert_cmpint (parsed.part, ==, table[i].part);
+      g_assert_cmpint (parsed.role, ==, SORA_LORA_DOWN);
+      g_assert_cmpstr (parsed.prefix->str, ==, table[i].prefix);
+      g_assert_cmpstr (parsed.layer, ==, "blocks.0.q");
+    }
+}
+
+/* What a checkpoint of training has beside its LoRA does not count. */
+static void
+test_folders (void)
+{
+  static const gchar *const folders[] = { "generator_lora.", "state_dict." };
+
+  for (guint i = 0; i < G_N_ELEMENTS (folders); i++) {
+    g_autofree gchar *down = g_strconcat (folders[i], Q ".lora_A.weight", NULL), *up = g_strconcat (folders[i], Q ".lora_B.weight", NULL);
+    const WeightTestTensor tensors[MAX_TENSORS] = { F32 (down, "[2,6]", 12), F32 (up, "[4,2]", 8), F32 ("optimizer.step", "[1]", 1) };
+    g_autoptr (GError) error = NULL;
+
+    g_assert_true (add (tensors, &error));
+    g_assert_no_error (error);
+  }
+}
+
 /* A tensor of the transformer and one of the text encoder may have the same name in their files. */
 static void
 test_same_names (void)
@@ -596,6 +642,8 @@ main (int argc, char **argv)
     g_test_add_data_func (name, &faults[i], test_fault);
   }
   g_test_add_func ("/lora/sound", test_sound);
+  g_test_add_func ("/lora/prefixes", test_prefixes);
+  g_test_add_func ("/lora/folders", test_folders);
   g_test_add_func ("/lora/same-names", test_same_names);
   g_test_add_func ("/lora/alpha-types", test_alpha_types);
   g_test_add_func ("/lora/negative-alpha", test_negative_alpha);

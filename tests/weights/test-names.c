@@ -86,6 +86,29 @@ test_names (gconstpointer data)
   g_assert_cmpuint (names->len, ==, n);
 }
 
+/* Each prefix that may stand before all names of a model is found, and goes. */
+static void
+test_prefixes (void)
+{
+  static const gchar *const prefixes[] = { "model.diffusion_model.", "diffusion_model.", "model.", "transformer.", "generator_ema.model.",
+    "generator_ema.model._fsdp_wrapped_module.", "generator_ema.", "generator.model.", "generator.model._fsdp_wrapped_module.", "generator.",
+    "state_dict.model.", "state_dict.", "text_encoders.umt5xxl.transformer.", "first_stage_model.", "vae.", "visual.", "vision_model." };
+
+  for (guint i = 0; i < G_N_ELEMENTS (prefixes); i++) {
+    g_autofree gchar *marker = g_strconcat (prefixes[i], "head.modulation", NULL);
+    g_autofree gchar *norm = g_strconcat (prefixes[i], "blocks.2.norm3.bias", NULL);
+    const gchar *const names[] = { marker, norm, NULL };
+    g_autoptr (GByteArray) bytes = make (names);
+    g_autoptr (GError) error = NULL;
+    g_autoptr (SoraWeightFile) file = weight_test_open (bytes->data, bytes->len, &error);
+
+    g_assert_no_error (error);
+    g_assert_cmpstr (sora_weight_file_get_prefix (file), ==, prefixes[i]);
+    g_assert_nonnull (sora_weight_file_peek (file, "scale_shift_table"));
+    g_assert_cmpstr (sora_weight_file_peek (file, "blocks.2.norm2.bias")->name, ==, norm);
+  }
+}
+
 static void
 test_collisions (void)
 {
@@ -161,6 +184,7 @@ main (int argc, char **argv)
     g_autofree gchar *name = g_strconcat ("/names/", cases[i].name, NULL);
     g_test_add_data_func (name, &cases[i], test_names);
   }
+  g_test_add_func ("/names/prefixes", test_prefixes);
   g_test_add_func ("/names/collisions", test_collisions);
   g_test_add_func ("/names/patch-embedding", test_patch_embedding);
   g_test_add_func ("/names/leading-ones", test_leading_ones);

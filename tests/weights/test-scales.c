@@ -6,6 +6,7 @@
 #include "weight-support.h"
 
 static const guint8 weights[] = { 0x38, 0xb8, 0x40 };  /* 1, -1, 2 in E4M3 */
+static const guint8 weights_e5m2[] = { 0x3c, 0xbc, 0x40 };
 static const guint8 half[] = { 0, 0, 0, 0x3f }, three[] = { 0, 0, 0x40, 0x40 }, infinite[] = { 0, 0, 0x80, 0x7f };      /* F32 */
 static const guint8 half_f16[] = { 0, 0x38 };
 static const guint8 one_bf16[] = { 0x80, 0x3f, 0x80, 0xbf, 0, 0x40 };  /* 1, -1, 2 */
@@ -53,6 +54,7 @@ test_scaled (void)
     { "l.comfy_quant", "U8", "[2]", 2 }, { "scaled_fp8", "F8_E4M3", "[2]", 2 } };
   const WeightTestTensor in_f16[] = { WEIGHT, { "l.scale_weight", "F16", "[1,1]", 2, half_f16 } };
   const WeightTestTensor other_type[] = { { "l.weight", "BF16", "[1,3]", 6, one_bf16 }, { "l.scale_weight", "F32", "[]", 4, half } };
+  const WeightTestTensor e5m2[] = { { "l.weight", "F8_E5M2", "[1,3]", 3, weights_e5m2 }, { "l.weight_scale", "F32", "[]", 4, half } };
   const WeightTestTensor zero[] = { WEIGHT, { "l.scale_weight", "F32", "[]", 4 } };
 
   assert_scaled (plain, G_N_ELEMENTS (plain), 1);
@@ -61,6 +63,7 @@ test_scaled (void)
   assert_scaled (vector, G_N_ELEMENTS (vector), 3);
   assert_scaled (in_f16, G_N_ELEMENTS (in_f16), 0.5f);
   assert_scaled (other_type, G_N_ELEMENTS (other_type), 0.5f);
+  assert_scaled (e5m2, G_N_ELEMENTS (e5m2), 0.5f);
   assert_scaled (zero, G_N_ELEMENTS (zero), 0);
 }
 

@@ -58,14 +58,35 @@ append_opposite (const GMatchInfo *match, GString *result, gpointer user_data)
   return FALSE;
 }
 
+/* (transfer full): @path with what is before the word in the file's name turned, A_HIGH for A-HIGH and back; NULL: there is neither */
+static gchar *
+turn_separator (const gchar *path)
+{
+  g_autoptr (GRegex) regex = g_regex_new ("[-_](?=(?:" WORDS ")[^/]*$)", 0, 0, NULL);
+  g_autoptr (GMatchInfo) match = NULL;
+  gchar *turned;
+  gint at;
+
+  if (!g_regex_match (regex, path, 0, &match) || !g_match_info_fetch_pos (match, 0, &at, NULL))
+    return NULL;
+  turned = g_strdup (path);
+  turned[at] = path[at] == '-' ? '_' : '-';
+  return turned;
+}
+
+/* Some pairs (Wan2_2-T2V-A14B_HIGH and Wan2_2-T2V-A14B-LOW) differ in what is before the word too; that counts if nothing else is there. */
 gchar *
 sora_expert_get_other (const gchar *path)
 {
   g_autoptr (GRegex) regex = g_regex_new (WORDS, 0, 0, NULL);
-  g_autofree gchar *rest = NULL, *tail = split (path, &rest), *other = NULL;
+  g_autofree gchar *rest = NULL, *tail = split (path, &rest), *opposite = NULL, *other = NULL, *turned = NULL;
 
   if (!sora_expert_is_named (path))
     return NULL;
-  other = g_regex_replace_eval (regex, tail, -1, 0, 0, append_opposite, NULL, NULL);
-  return g_build_filename (rest, other, NULL);
+  opposite = g_regex_replace_eval (regex, tail, -1, 0, 0, append_opposite, NULL, NULL);
+  other = g_build_filename (rest, opposite, NULL);
+  turned = turn_separator (other);
+  if (turned && !g_file_test (other, G_FILE_TEST_EXISTS) && g_file_test (turned, G_FILE_TEST_EXISTS))
+    return g_steal_pointer (&turned);
+  return g_steal_pointer (&other);
 }

@@ -11,7 +11,8 @@ G_BEGIN_DECLS
 gboolean sora_expert_is_named (const gchar *path);
 gboolean sora_expert_is_low (const gchar *path);
 
-/* (transfer full): @path with high for low, or low for high; NULL if it is called neither. */
+/* (transfer full): @path with high for low, or low for high, and - for _ before that, or the other way round, if only then it is there; NULL if it is
+ * called neither. */
 gchar *sora_expert_get_other (const gchar *path);
 
 G_END_DECLS

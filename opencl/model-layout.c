@@ -388,7 +388,8 @@ find_second_expert (SoraModelParts *parts, GError **error)
   if (other && !parts->transformer_2.weights) {
     if (!g_file_test (other, G_FILE_TEST_EXISTS))
       return fail (error, SORA_MODEL_ERROR_NOT_FOUND, "%s: by its name one of the two experts of a Wan 2.2 A14B model, of which each makes a "
-          "part of the steps, but there is no %s; put it there, or name the one for low noise as the second transformer", first, other);
+          "part of the steps, but there is no %s; put it there, or name the one for high noise as the model and the one for low noise as the "
+          "second transformer", first, other);
     parts->transformer_2.weights = g_steal_pointer (&other);
   }
   if (parts->transformer_2.weights)
@@ -530,11 +531,12 @@ find_from_file (SoraModelParts *parts, const gchar *path, GError **error)
   return complete_files (parts, error);
 }
 
+/* Other files are found from where the transformer's is, and experts by the names of folders too, so its path must be whole. */
 static gboolean
 find_transformer (SoraModelParts *parts, const gchar *path, GError **error)
 {
   g_autoptr (GString) tried = g_string_new (NULL);
-  g_autofree gchar *index = NULL;
+  g_autofree gchar *index = NULL, *whole = NULL;
 
   parts->path = path && *path ? g_strdup (path) : find_embedded (tried);
   if (!parts->path)
@@ -545,10 +547,11 @@ find_transformer (SoraModelParts *parts, const gchar *path, GError **error)
     set_diffusers (parts, parts->path);
     return TRUE;
   }
-  if (g_file_test (parts->path, G_FILE_TEST_IS_DIR))
-    return find_in_folder (parts, parts->path, error);
-  if (g_file_test (parts->path, G_FILE_TEST_EXISTS))
-    return find_from_file (parts, parts->path, error);
+  whole = g_canonicalize_filename (parts->path, NULL);
+  if (g_file_test (whole, G_FILE_TEST_IS_DIR))
+    return find_in_folder (parts, whole, error);
+  if (g_file_test (whole, G_FILE_TEST_EXISTS))
+    return find_from_file (parts, whole, error);
   return fail (error, SORA_MODEL_ERROR_NOT_FOUND, "There is no model %s", parts->path);
 }
 
@@ -573,6 +576,18 @@ set_named_part (SoraModelPart *part, const gchar *path, GError **error)
       "%s has neither model.safetensors nor diffusion_pytorch_model.safetensors, nor an index of one", path);
 }
 
+/* The tokenizer, if it was named: a file, or a folder that holds it */
+static gboolean
+set_named_tokenizer (SoraModelParts *parts, const gchar *path, GError **error)
+{
+  if (!path || !*path)
+    return TRUE;
+  if (!g_file_test (path, G_FILE_TEST_EXISTS))
+    return fail (error, SORA_MODEL_ERROR_NOT_FOUND, "There is no file %s", path);
+  parts->tokenizer = g_file_test (path, G_FILE_TEST_IS_DIR) ? find_file (path, "spiece.model") : g_strdup (path);
+  return parts->tokenizer || fail (error, SORA_MODEL_ERROR_NOT_FOUND, "%s has no spiece.model", path);
+}
+
 gboolean
 sora_model_parts_find (SoraModelParts *parts, const SoraModelFiles *files, GError **error)
 {
@@ -580,9 +595,9 @@ sora_model_parts_find (SoraModelParts *parts, const SoraModelFiles *files, GErro
 
   if (sora_catalogue_is_name (files->path) && !(named = sora_catalogue_resolve (files->path, error)))
     return FALSE;
-  *parts = (SoraModelParts) { .tokenizer = files->tokenizer && *files->tokenizer ? g_strdup (files->tokenizer) : NULL,
-    .causal = files->causal };
-  if (set_named_part (&parts->text_encoder, files->text_encoder, error) && set_named_part (&parts->vae, files->vae, error)
+  *parts = (SoraModelParts) { .causal = files->causal };
+  if (set_named_tokenizer (parts, files->tokenizer, error) && set_named_part (&parts->text_encoder, files->text_encoder, error)
+      && set_named_part (&parts->vae, files->vae, error)
       && set_named_part (&parts->transformer_2, files->transformer_2, error)
       && set_named_part (&parts->image_encoder, files->image_encoder, error)
       && find_transformer (parts, named ? named : files->path, error)) {

@@ -116,16 +116,28 @@ load_streaming (SoraModel *model, guint text_length, GError **error)
   return TRUE;
 }
 
+/* (transfer full): the weights of @part, which is of kind @expected, or @other. Of a part that was mistaken for another the error says so, rather
+ * than what its configuration lacks. */
+static SoraWeightFile *
+open_part (SoraModel *model, const SoraModelPart *part, SoraWeightsKind expected, SoraWeightsKind other, GError **error)
+{
+  g_autoptr (SoraWeightFile) file = sora_weight_cache_open (model->parts.cache, part->weights, error);
+  SoraWeightsKind kind = file ? sora_weights_recognise (file) : SORA_WEIGHTS_UNKNOWN;
+
+  if (kind == SORA_WEIGHTS_UNKNOWN || kind == expected || kind == other || sora_weights_expect (file, expected, error))
+    return g_steal_pointer (&file);
+  return NULL;
+}
+
 static gboolean
 load_text_encoder (SoraModel *model, GError **error)
 {
   const SoraModelPart *part = &model->parts.text_encoder;
   SoraTextEncoderConfig *config = &model->text_encoder;
 
-  if (part->config && !sora_text_encoder_config_load (config, part->config, error))
-    return FALSE;
-  model->text_encoder_file = sora_weight_cache_open (model->parts.cache, part->weights, error);
+  model->text_encoder_file = open_part (model, part, SORA_WEIGHTS_TEXT_ENCODER, SORA_WEIGHTS_TEXT_ENCODER, error);
   return model->text_encoder_file
+      && (!part->config || sora_text_encoder_config_load (config, part->config, error))
       && (part->config || sora_text_encoder_config_from_shapes (config, model->text_encoder_file, error))
       && sora_text_encoder_validate (config, model->text_encoder_file, error);
 }
@@ -134,7 +146,7 @@ static gboolean
 load_transformer_part (SoraModel *model, const SoraModelPart *part, SoraTransformerConfig *config, SoraWeightFile **file, guint *text_length,
     GError **error)
 {
-  *file = sora_weight_cache_open (model->parts.cache, part->weights, error);
+  *file = open_part (model, part, SORA_WEIGHTS_TRANSFORMER, SORA_WEIGHTS_TRANSFORMER, error);
   return *file && sora_transformer_config_read (config, *file, part->config, text_length, error)
       && sora_transformer_validate (config, *file, error);
 }
@@ -188,10 +200,9 @@ load_vae (SoraModel *model, GError **error)
   const SoraModelPart *part = &model->parts.vae;
   SoraVaeConfig *config = &model->vae;
 
-  if (part->config && !sora_vae_config_load (config, part->config, error))
-    return FALSE;
-  model->vae_file = sora_weight_cache_open (model->parts.cache, part->weights, error);
-  return model->vae_file && (part->config || sora_vae_config_from_shapes (config, model->vae_file, error))
+  model->vae_file = open_part (model, part, SORA_WEIGHTS_TAEHV, SORA_WEIGHTS_WAN_VAE, error);
+  return model->vae_file && (!part->config || sora_vae_config_load (config, part->config, error))
+      && (part->config || sora_vae_config_from_shapes (config, model->vae_file, error))
       && sora_vae_validate (config, model->vae_file, error);
 }
 
@@ -210,10 +221,9 @@ load_image_encoder (SoraModel *model, GError **error)
         "Wan's, ComfyUI's clip_vision_h) beside the transformer or in clip_vision, or name it as the image encoder", model->parts.path);
     return FALSE;
   }
-  if (part->config && !sora_clip_config_load (config, part->config, error))
-    return FALSE;
-  model->image_encoder_file = sora_weight_cache_open (model->parts.cache, part->weights, error);
-  return model->image_encoder_file && (part->config || sora_clip_config_from_shapes (config, model->image_encoder_file, error))
+  model->image_encoder_file = open_part (model, part, SORA_WEIGHTS_IMAGE_ENCODER, SORA_WEIGHTS_IMAGE_ENCODER, error);
+  return model->image_encoder_file && (!part->config || sora_clip_config_load (config, part->config, error))
+      && (part->config || sora_clip_config_from_shapes (config, model->image_encoder_file, error))
       && sora_clip_encoder_validate (config, model->image_encoder_file, error);
 }
 

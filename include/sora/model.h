@@ -38,7 +38,7 @@ SORA_API SoraModel *sora_model_open_parts (const gchar *path, const gchar *text_
  * @transformer_2: the expert for low noise, a weight file or a folder
  * @text_encoder: a UMT5 weight file, or a folder with config.json and weights
  * @vae: likewise the VAE
- * @tokenizer: UMT5's sentencepiece model
+ * @tokenizer: UMT5's sentencepiece model, or a folder with it as spiece.model
  * @image_encoder: CLIP's image encoder of an image-to-video model, likewise
  * @causal: whether the transformer is causal, distilled to few steps block after block as by Self-Forcing, where nothing beside it says so
  *

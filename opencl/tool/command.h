@@ -24,7 +24,7 @@ typedef struct {
     "with low for high)", "PATH" }, \
   { "text-encoder", 0, 0, G_OPTION_ARG_FILENAME, &(parts)->text_encoder, "UMT5 weights (default: found beside the model)", "PATH" }, \
   { "vae", 0, 0, G_OPTION_ARG_FILENAME, &(parts)->vae, "VAE weights (default: found beside the model)", "PATH" }, \
-  { "tokenizer", 0, 0, G_OPTION_ARG_FILENAME, &(parts)->tokenizer, "spiece.model (default: found beside the model)", "FILE" }, \
+  { "tokenizer", 0, 0, G_OPTION_ARG_FILENAME, &(parts)->tokenizer, "spiece.model, or its folder (default: found beside the model)", "PATH" }, \
   { "image-encoder", 0, 0, G_OPTION_ARG_FILENAME, &(parts)->image_encoder, "CLIP weights of an image-to-video model (default: found beside " \
     "the model)", "PATH" }, \
   { "causal", 0, 0, G_OPTION_ARG_NONE, &(parts)->causal, "the transformer streams in few steps, as by Self-Forcing, though nothing beside it " \

@@ -8,8 +8,6 @@ G_BEGIN_DECLS
 
 /* Sets @error to "FILE: " and @what, and returns FALSE. */
 gboolean sora_shapes_fail (SoraWeightFile *file, SoraModelError code, GError **error, const gchar *what);
-/* FALSE with an error that names both kinds if @file is of another one */
-gboolean sora_shapes_expect_kind (SoraWeightFile *file, SoraWeightsKind expected, GError **error);
 /* Sizes of the tensor @name, which must have @n_dims (2, 4 or 5), each from 1 to what a configuration may hold. */
 gboolean sora_shapes_get (SoraWeightFile *file, const gchar *name, guint n_dims, guint *sizes, GError **error);
 

@@ -88,15 +88,30 @@ sora_weights_get_latent_channels (SoraWeightFile *file)
   }
 }
 
+/* (transfer full): what there is to say of a file of @kind where @expected should be, or "" */
+static gchar *
+advise (SoraWeightFile *file, SoraWeightsKind kind, SoraWeightsKind expected)
+{
+  g_autoptr (GPtrArray) names = sora_weight_file_get_names (file);
+
+  if (kind == SORA_WEIGHTS_UNKNOWN && names->len > 0)
+    return g_strdup_printf (": the first of its %u tensors is \"%s\"", names->len, (gchar *) names->pdata[0]);
+  if (expected == SORA_WEIGHTS_TRANSFORMER && kind != SORA_WEIGHTS_UNKNOWN && kind != SORA_WEIGHTS_LORA)
+    return g_strdup ("; name the transformer as the model, beside which the other parts are found, or named too");
+  return g_strdup ("");
+}
+
 gboolean
-sora_shapes_expect_kind (SoraWeightFile *file, SoraWeightsKind expected, GError **error)
+sora_weights_expect (SoraWeightFile *file, SoraWeightsKind expected, GError **error)
 {
   SoraWeightsKind kind = sora_weights_recognise (file);
+  g_autofree gchar *advice = NULL;
 
   if (kind == expected)
     return TRUE;
-  g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED, "%s: expected %s, found %s", sora_weight_file_get_path (file),
-      sora_weights_kind_name (expected), sora_weights_kind_name (kind));
+  advice = advise (file, kind, expected);
+  g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED, "%s: expected %s, found %s%s", sora_weight_file_get_path (file),
+      expected == SORA_WEIGHTS_TAEHV ? "a VAE, Wan's own or a TAEHV" : sora_weights_kind_name (expected), sora_weights_kind_name (kind), advice);
   return FALSE;
 }
 
@@ -227,7 +242,7 @@ static gboolean
 read_transformer (SoraTransformerConfig *config, SoraWeightFile *file, guint *dim, GError **error)
 {
   *config = (SoraTransformerConfig) { .eps = 1e-6 };
-  if (!sora_shapes_expect_kind (file, SORA_WEIGHTS_TRANSFORMER, error) || !get_layers (file, "blocks.", &config->num_layers, error)
+  if (!sora_weights_expect (file, SORA_WEIGHTS_TRANSFORMER, error) || !get_layers (file, "blocks.", &config->num_layers, error)
       || !read_ends (config, file, dim, error))
     return FALSE;
   config->cross_attn_norm = has (file, "blocks.0.norm2.weight");
@@ -330,7 +345,7 @@ sora_text_encoder_config_from_shapes (SoraTextEncoderConfig *config, SoraWeightF
   guint table[2], positions[2], q[2], wi[2];
 
   *config = (SoraTextEncoderConfig) { .relative_attention_max_distance = 128, .layer_norm_epsilon = 1e-6 };
-  if (!sora_shapes_expect_kind (file, SORA_WEIGHTS_TEXT_ENCODER, error)
+  if (!sora_weights_expect (file, SORA_WEIGHTS_TEXT_ENCODER, error)
       || !get_layers (file, "encoder.block.", &config->num_layers, error) || !sora_shapes_get (file, embedding, 2, table, error)
       || !sora_shapes_get (file, "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight", 2, positions, error)
       || !sora_shapes_get (file, "encoder.block.0.layer.0.SelfAttention.q.weight", 2, q, error)

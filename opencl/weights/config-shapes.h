@@ -21,6 +21,8 @@ typedef enum {
 SoraWeightsKind sora_weights_recognise (SoraWeightFile *file);
 /* "a Wan transformer" */
 const gchar *sora_weights_kind_name (SoraWeightsKind kind);
+/* FALSE with an error that names both kinds if @file is of another one */
+gboolean sora_weights_expect (SoraWeightFile *file, SoraWeightsKind expected, GError **error);
 /* of a VAE's latents; 0 if @file is no VAE */
 guint sora_weights_get_latent_channels (SoraWeightFile *file);
 

@@ -346,6 +346,6 @@ sora_vae_config_from_shapes (SoraVaeConfig *config, SoraWeightFile *file, GError
   *config = (SoraVaeConfig) { .image_channels = 3, .patch_size = 1 };
   if (sora_weights_recognise (file) == SORA_WEIGHTS_WAN_VAE)
     return read_wan (config, file, error);
-  return sora_shapes_expect_kind (file, SORA_WEIGHTS_TAEHV, error) && read_encoder (config, file, error)
+  return sora_weights_expect (file, SORA_WEIGHTS_TAEHV, error) && read_encoder (config, file, error)
       && read_decoder (config, file, error) && complete_taehv (config, file, error);
 }

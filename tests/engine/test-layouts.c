@@ -387,9 +387,9 @@ test_variants (void)
   put_weights ("variant", "x.safetensors", wide, G_N_ELEMENTS (wide), "", TRUE, NULL);
   assert_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, folder, "in_channels is 36");
   put_weights ("variant", "x.safetensors", transformer, G_N_ELEMENTS (transformer) - 1, "", FALSE, NULL);
-  assert_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, path, "expected a Wan transformer, found nothing that belongs");
+  assert_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, path, "expected a Wan transformer, found nothing that belongs to a Wan model: the first of its 41 tensors is \"blocks.0.attn1");
   put_taehv ("variant", "x.safetensors");
-  assert_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, path, "expected a Wan transformer, found a TAEHV");
+  assert_refused (path, SORA_MODEL_ERROR_UNSUPPORTED, path, "expected a Wan transformer, found a TAEHV; name the transformer as the model");
 }
 
 /* (transfer full): opens @model/@name; its transformers must be @high and @low. */
@@ -424,7 +424,7 @@ test_experts_in_folders (void)
   put_text ("a14b", "high_noise_model/config.json", wan_config);
   put_text ("a14b", "low_noise_model/config.json", wan_config);
   put_parts ("a14b");
-  whole = open_experts ("a14b", ".", "./high_noise_model/" WEIGHTS, "./low_noise_model/" WEIGHTS);
+  whole = open_experts ("a14b", ".", "high_noise_model/" WEIGHTS, "low_noise_model/" WEIGHTS);
   g_assert_cmpint (whole->parts.layout, ==, SORA_LAYOUT_WAN);
   high = open_experts ("a14b", "high_noise_model", "high_noise_model/" WEIGHTS, "low_noise_model/" WEIGHTS);
   low = open_experts ("a14b", "low_noise_model", "high_noise_model/" WEIGHTS, "low_noise_model/" WEIGHTS);
@@ -440,23 +440,26 @@ test_experts_in_files (void)
   static const gchar *const names[][2] = {
     { "wan2.2_t2v_high_noise_14B_fp8.safetensors", "wan2.2_t2v_low_noise_14B_fp8.safetensors" },
     { "HighNoise/Wan2.2-T2V-A14B-HighNoise-Q4_K_M.gguf", "LowNoise/Wan2.2-T2V-A14B-LowNoise-Q4_K_M.gguf" },
-    { "Wan2_2-T2V-A14B_HIGH_fp8_e4m3fn.safetensors", "Wan2_2-T2V-A14B-LOW_fp8_e4m3fn.safetensors" },
+    { "Wan2_2-T2V-A14B_HIGH_fp8_e4m3fn.safetensors", "Wan2_2-T2V-A14B-LOW_fp8_e4m3fn.safetensors" },   /* one published so */
+    { "A_HIGH.safetensors", "B-LOW.safetensors" },
   };
-  g_autofree gchar *lone = place ("pair-2", names[2][0]), *second = place ("pair-2", names[2][1]);
+  g_autofree gchar *lone = place ("pair-3", names[3][0]), *second = place ("pair-3", names[3][1]);
   SoraModelFiles files = { .path = lone };
   g_autoptr (SoraModel) named = NULL;
   g_autoptr (GError) error = NULL;
 
-  for (guint i = 0; i < 3; i++) {
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
     g_autofree gchar *model = g_strdup_printf ("pair-%u", i);
     put_transformer (model, names[i][0], "", TRUE);
     put_transformer (model, names[i][1], "", TRUE);
     put_parts (model);
-    for (guint j = 0; j < 2 && i < 2; j++)
+    for (guint j = 0; j < 2 && i < 3; j++)
       sora_model_unref (open_experts (model, names[i][j], names[i][0], names[i][1]));
   }
-  sora_model_unref (open_experts ("pair-0", ".", "./wan2.2_t2v_high_noise_14B_fp8.safetensors",
-          "./wan2.2_t2v_low_noise_14B_fp8.safetensors"));
+  sora_model_unref (open_experts ("pair-0", ".", "wan2.2_t2v_high_noise_14B_fp8.safetensors",
+          "wan2.2_t2v_low_noise_14B_fp8.safetensors"));
+  sora_model_unref (open_experts ("pair-2", ".", "Wan2_2-T2V-A14B_HIGH_fp8_e4m3fn.safetensors",
+          "Wan2_2-T2V-A14B-LOW_fp8_e4m3fn.safetensors"));
   assert_refused (lone, SORA_MODEL_ERROR_NOT_FOUND, lone, "there is no");
   files.transformer_2 = second;
   named = sora_model_open_files (&files, &error);
@@ -466,6 +469,36 @@ test_experts_in_files (void)
   g_assert_null (sora_model_open_files (&files, &error));
   g_assert_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_UNSUPPORTED);
   g_assert_nonnull (strstr (error->message, "by its name the expert for low noise"));
+}
+
+/* Paths that do not begin at the root say too little of their folders as they are. */
+static void
+test_relative_paths (void)
+{
+  static const struct { const gchar *folder, *path; } table[] = {
+    { "", "near" }, { "", "near/high_noise_model" }, { "near", "." }, { "near/high_noise_model", "." },
+    { "near/low_noise_model", WEIGHTS }, { "", "pair-near" }, { "pair-near", "." }, { "pair-near", "a_high_noise.gguf" },
+    { "pair-near/..", "pair-near/../pair-near/a_low_noise.gguf" },
+  };
+  g_autofree gchar *before = g_get_current_dir ();
+
+  for (guint i = 0; i < 2; i++) {
+    put_transformer ("near", i ? "low_noise_model/" WEIGHTS : "high_noise_model/" WEIGHTS, "", TRUE);
+    put_text ("near", i ? "low_noise_model/config.json" : "high_noise_model/config.json", wan_config);
+    put_transformer ("pair-near", i ? "a_low_noise.gguf" : "a_high_noise.gguf", "", TRUE);
+  }
+  put_parts ("near");
+  put_parts ("pair-near");
+  for (guint i = 0; i < G_N_ELEMENTS (table); i++) {
+    g_autofree gchar *folder = g_build_filename (scratch, table[i].folder, NULL);
+    g_autoptr (SoraModel) model = NULL;
+
+    g_assert_cmpint (g_chdir (folder), ==, 0);
+    model = open_model (table[i].path);
+    g_assert_nonnull (strstr (model->parts.transformer.weights, "high_noise"));
+    g_assert_nonnull (strstr (model->parts.transformer_2.weights, "low_noise"));
+  }
+  g_assert_cmpint (g_chdir (before), ==, 0);
 }
 
 /* Experts of different shapes, and one that model_index.json has but the folder has not */
@@ -623,7 +656,7 @@ test_named_parts (void)
   put_wan ("parts");
   put_weights ("wan-vae", "Wan2.1_VAE.pth", wan_vae, G_N_ELEMENTS (wan_vae), "", FALSE, NULL);
   assert_part_refused (vae, NULL, NULL, SORA_MODEL_ERROR_UNSUPPORTED, "expected a UMT5 text encoder, found a TAEHV");
-  assert_part_refused (NULL, encoder, NULL, SORA_MODEL_ERROR_UNSUPPORTED, "expected a TAEHV, found a UMT5");
+  assert_part_refused (NULL, encoder, NULL, SORA_MODEL_ERROR_UNSUPPORTED, "expected a VAE, Wan's own or a TAEHV, found a UMT5");
   assert_part_refused (NULL, wans, NULL, SORA_MODEL_ERROR_WEIGHT, "Wan2.1_VAE.pth: tensor \"encoder.conv1.weight\": expected");
   assert_part_refused (NULL, folder, NULL, SORA_MODEL_ERROR_NOT_FOUND, "neither model.safetensors");
   assert_part_refused (NULL, NULL, vae, SORA_MODEL_ERROR_FORMAT, "not a sentencepiece model");
@@ -699,6 +732,7 @@ main (int argc, char **argv)
   g_test_add_func ("/layouts/variants", test_variants);
   g_test_add_func ("/layouts/experts/folders", test_experts_in_folders);
   g_test_add_func ("/layouts/experts/files", test_experts_in_files);
+  g_test_add_func ("/layouts/experts/relative-paths", test_relative_paths);
   g_test_add_func ("/layouts/experts/unequal", test_unequal_experts);
   g_test_add_func ("/layouts/image-to-video", test_image_to_video);
   g_test_add_func ("/layouts/several", test_several);

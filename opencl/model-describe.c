@@ -149,7 +149,7 @@ sora_model_parts_describe (const SoraModelParts *parts)
     append_part (text, "", parts->transformer_2.weights);
   append_part (text, "text encoder", parts->text_encoder.weights);
   append_part (text, "VAE", parts->vae.weights);
-  if (parts->image_encoder.weights)
+  if (parts->needs_image_encoder)
     append_part (text, "image encoder", parts->image_encoder.weights);
   g_string_append_printf (text, "tokenizer     %s\n", parts->tokenizer ? parts->tokenizer : "missing");
   return g_string_free (text, FALSE);

@@ -310,7 +310,8 @@ find_others (SoraModelParts *parts, const SoraTransformerConfig *transformer, co
     const Wanted wanted = { vae_kinds[i].kind, .word = vae_kinds[i].word, .channels = transformer->out_channels };
     find_part (&parts->vae, folder, root, vae_folders, &wanted, parts->cache);
   }
-  if (!parts->image_encoder.weights && transformer->image_dim > 0) {
+  parts->needs_image_encoder = transformer->image_dim > 0;
+  if (!parts->image_encoder.weights && parts->needs_image_encoder) {
     const Wanted wanted = { SORA_WEIGHTS_IMAGE_ENCODER, .width = transformer->image_dim };
     find_part (&parts->image_encoder, folder, root, image_encoder_folders, &wanted, parts->cache);
   }
@@ -340,6 +341,15 @@ set_diffusers_part (SoraModelPart *part, const gchar *model, const gchar *name, 
   part->config = g_build_filename (folder, "config.json", NULL);
 }
 
+/* A transformer that cannot be read needs nothing. */
+static gboolean
+is_for_images (const SoraModelPart *transformer)
+{
+  SoraTransformerConfig config;
+
+  return sora_transformer_config_load (&config, transformer->config, NULL) && config.image_dim > 0;
+}
+
 static void
 set_diffusers (SoraModelParts *parts, const gchar *path)
 {
@@ -350,6 +360,7 @@ set_diffusers (SoraModelParts *parts, const gchar *path)
   set_diffusers_part (&parts->text_encoder, path, "text_encoder", "model");
   set_diffusers_part (&parts->image_encoder, path, "image_encoder", "model");
   set_diffusers_part (&parts->vae, path, "vae", "diffusion_pytorch_model");
+  parts->needs_image_encoder = is_for_images (&parts->transformer);
   if (!parts->tokenizer)
     parts->tokenizer = g_build_filename (path, "tokenizer", "spiece.model", NULL);
 }
@@ -646,16 +657,18 @@ list_missing_in_folder (const SoraModelParts *parts, GStrvBuilder *missing)
   const struct {
     const SoraModelPart *part;
     const gchar *name, *stem;
+    gboolean is_needed;
   } places[] = {
-    { &parts->text_encoder, "text_encoder", "model" },
-    { &parts->transformer, "transformer", "diffusion_pytorch_model" },
-    { &parts->vae, "vae", "diffusion_pytorch_model" },
+    { &parts->text_encoder, "text_encoder", "model", TRUE },
+    { &parts->transformer, "transformer", "diffusion_pytorch_model", TRUE },
+    { &parts->vae, "vae", "diffusion_pytorch_model", TRUE },
+    { &parts->image_encoder, "image_encoder", "model", parts->needs_image_encoder },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (places); i++) {
     g_autofree gchar *text = g_strdup_printf ("%s has neither %s.safetensors nor %s.safetensors.index.json", places[i].name,
         places[i].stem, places[i].stem);
-    if (!places[i].part->weights)
+    if (places[i].is_needed && !places[i].part->weights)
       g_strv_builder_add (missing, text);
   }
 }
@@ -679,6 +692,10 @@ list_missing_files (const SoraModelParts *parts, GStrvBuilder *missing)
   if (!parts->vae.weights)
     add_missing (missing, &parts->vae, "the VAE is missing. None that fits lies beside the transformer or in ComfyUI's vae; "
         "put one there (wan_2.1_vae or taew2_1 for Wan 2.1, wan2.2_vae or taew2_2 for Wan 2.2 TI2V), or name it as the VAE");
+  if (!parts->image_encoder.weights && parts->needs_image_encoder)
+    add_missing (missing, &parts->image_encoder, "the image encoder is missing, which this image-to-video model needs. Put CLIP's ViT-H/14 of "
+        "XLM-RoBERTa CLIP (Wan's models_clip_open-clip-xlm-roberta-large-vit-huge-14.pth, ComfyUI's clip_vision_h) beside the transformer or in "
+        "ComfyUI's clip_vision, or name it as the image encoder");
   if (!parts->tokenizer)
     g_strv_builder_add (missing, "the tokenizer is missing. Put UMT5's spiece.model (from google/umt5-xxl) beside the text encoder or the "
         "transformer, or name it as the tokenizer");

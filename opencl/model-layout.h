@@ -29,7 +29,8 @@ typedef struct {
   gchar *streaming;             /* sora.json, or NAME.sora.json beside a transformer's file; NULL: there is none */
   gboolean causal;              /* whether the transformer is said to be causal */
   SoraModelPart transformer, text_encoder, vae;
-  SoraModelPart image_encoder;  /* CLIP's, which only some models need */
+  SoraModelPart image_encoder;  /* CLIP's */
+  gboolean needs_image_encoder; /* whether the transformer attends to an image's embeddings, as only some do */
   SoraModelPart transformer_2;  /* of two experts the one for low noise, transformer being the other; no weights: there is one transformer */
   gchar *tokenizer;             /* a sentencepiece model, or the text encoder's weights, which have one in them; NULL: missing */
 } SoraModelParts;

@@ -215,12 +215,6 @@ load_image_encoder (SoraModel *model, GError **error)
 
   if (model->transformer.image_dim == 0)
     return TRUE;
-  if (!part->weights) {
-    g_set_error (error, SORA_MODEL_ERROR, SORA_MODEL_ERROR_NOT_FOUND, "%s: the image encoder is missing, which this image-to-video model needs. "
-        "Put CLIP's ViT-H/14 of XLM-RoBERTa CLIP (image_encoder of diffusers' folders, models_clip_open-clip-xlm-roberta-large-vit-huge-14.pth of "
-        "Wan's, ComfyUI's clip_vision_h) beside the transformer or in clip_vision, or name it as the image encoder", model->parts.path);
-    return FALSE;
-  }
   model->image_encoder_file = open_part (model, part, SORA_WEIGHTS_IMAGE_ENCODER, SORA_WEIGHTS_IMAGE_ENCODER, error);
   return model->image_encoder_file && (!part->config || sora_clip_config_load (config, part->config, error))
       && (part->config || sora_clip_config_from_shapes (config, model->image_encoder_file, error))

@@ -11,14 +11,15 @@
 /* Published sizes of Wan, by width, layers and channels */
 static const struct {
   guint dim, n_layers, channels;        /* channels: in */
-  gboolean has_image;           /* attends to an image's embeddings */
+  gboolean has_image, has_places;       /* attends to an image's embeddings; to those of two, which have places */
   const gchar *name;
 } families[] = {
-  { 1536, 30, 16, FALSE, "Wan 2.1 T2V-1.3B" },
-  { 5120, 40, 16, FALSE, "Wan T2V-14B" },       /* of Wan 2.2 T2V-A14B each expert */
-  { 3072, 30, 48, FALSE, "Wan 2.2 TI2V-5B" },
-  { 5120, 40, 36, TRUE, "Wan 2.1 I2V-14B" },
-  { 5120, 40, 36, FALSE, "Wan 2.2 I2V-A14B" },
+  { 1536, 30, 16, FALSE, FALSE, "Wan 2.1 T2V-1.3B" },
+  { 5120, 40, 16, FALSE, FALSE, "Wan T2V-14B" },        /* of Wan 2.2 T2V-A14B each expert */
+  { 3072, 30, 48, FALSE, FALSE, "Wan 2.2 TI2V-5B" },
+  { 5120, 40, 36, TRUE, FALSE, "Wan 2.1 I2V-14B" },
+  { 5120, 40, 36, TRUE, TRUE, "Wan 2.1 FLF2V-14B" },
+  { 5120, 40, 36, FALSE, FALSE, "Wan 2.2 I2V-A14B" },
 };
 
 static const gchar *
@@ -32,7 +33,8 @@ find_family (SoraWeightFile *file, SoraWeightsKind kind)
     return "Wan";
   for (guint i = 0; i < G_N_ELEMENTS (families); i++) {
     if (config.num_attention_heads * config.attention_head_dim == families[i].dim && config.num_layers == families[i].n_layers
-        && config.in_channels == families[i].channels && (config.image_dim > 0) == families[i].has_image)
+        && config.in_channels == families[i].channels && (config.image_dim > 0) == families[i].has_image
+        && (config.image_positions > 0) == families[i].has_places)
       return families[i].name;
   }
   return "Wan";

@@ -168,67 +168,154 @@ test_embedded (void)
   g_assert_cmpuint (sora_catalogue_model_get_memory (model), <, weight_bytes * 11 / 10);
 }
 
-/* Published sizes, of which the catalogue reads headers alone: files with holes, of no block on disk */
-static void
-put_sparse_transformer (const gchar *name, guint dim, guint n_layers, guint channels)
-{
-  g_autofree gchar *path = place ("sparse", name);
-  g_autoptr (GString) header = g_string_new ("{"), file = g_string_new (NULL);
-  guint64 offset = 0, length;
+/* A safetensors file whose tensors are a hole, of no block on disk: the catalogue reads headers alone. */
+typedef struct {
+  GString *header;
+  guint64 bytes;
+} Sparse;
 
-  for (guint layer = 0; layer < n_layers; layer++) {
-    for (guint i = 0; i < N_TRANSFORMER; i++) {
-      g_autofree gchar *spelled = g_strdup (transformer[i].wans);
-      guint64 n = 1;
-      if (g_str_has_prefix (spelled, "blocks.0."))
-        spelled = (g_free (spelled), g_strdup_printf ("blocks.%u.%s", layer, transformer[i].wans + strlen ("blocks.0.")));
-      else if (layer > 0)
-        continue;
-      g_string_append_printf (header, "%s\"%s\":{\"dtype\":\"F16\",\"shape\":[", header->len > 1 ? "," : "", spelled);
-      for (guint j = 0; j < transformer[i].n_dims; j++) {
-        gint64 size = transformer[i].shape[j];
-        size = size == DIM ? dim : size == 6 * DIM ? 6 * dim : size == CHANNELS ? channels : size == 4 * CHANNELS ? 4 * channels
-            : size == TEXT ? 4096 : size == FREQ ? 256 : size == FFN ? 4 * dim : size;
-        n *= size;
-        g_string_append_printf (header, "%s%" G_GINT64_FORMAT, j > 0 ? "," : "", size);
-      }
-      g_string_append_printf (header, "],\"data_offsets\":[%" G_GUINT64_FORMAT ",%" G_GUINT64_FORMAT "]}", offset, offset + 2 * n);
-      offset += 2 * n;
-    }
+static void
+sparse_add (Sparse *file, const gchar *name, guint n_dims, const gint64 *shape)
+{
+  guint64 n = 1;
+
+  g_string_append_printf (file->header, "%s\"%s\":{\"dtype\":\"F16\",\"shape\":[", file->bytes > 0 ? "," : "{", name);
+  for (guint i = 0; i < n_dims; i++) {
+    n *= shape[i];
+    g_string_append_printf (file->header, "%s%" G_GINT64_FORMAT, i > 0 ? "," : "", shape[i]);
   }
-  g_string_append_c (header, '}');
-  length = GUINT64_TO_LE (header->len);
-  g_string_append_len (file, (gchar *) &length, 8);
-  g_string_append_len (file, header->str, header->len);
-  g_assert_true (g_file_set_contents (path, file->str, file->len, NULL));
-  g_assert_cmpint (truncate (path, file->len + offset), ==, 0);
+  g_string_append_printf (file->header, "],\"data_offsets\":[%" G_GUINT64_FORMAT ",%" G_GUINT64_FORMAT "]}", file->bytes, file->bytes + 2 * n);
+  file->bytes += 2 * n;
 }
 
+/* To @name of @model; frees what is in @file. */
+static void
+sparse_save (Sparse *file, const gchar *model, const gchar *name)
+{
+  g_autofree gchar *path = place (model, name);
+  guint64 length;
+
+  g_string_append_c (file->header, '}');
+  length = GUINT64_TO_LE (file->header->len);
+  g_string_prepend_len (file->header, (gchar *) &length, 8);
+  g_assert_true (g_file_set_contents (path, file->header->str, file->header->len, NULL));
+  g_assert_cmpint (truncate (path, file->header->len + file->bytes), ==, 0);
+  g_string_free (file->header, TRUE);
+}
+
+/* A transformer of a published size */
+typedef struct {
+  guint dim, n_layers, in_channels, channels;
+  gboolean has_image, has_places;
+} Published;
+
+static void
+sparse_add_transformer_tensor (Sparse *file, const Published *p, const Tensor *tensor, guint layer)
+{
+  g_autofree gchar *name = g_str_has_prefix (tensor->wans, "blocks.0.")
+      ? g_strdup_printf ("blocks.%u.%s", layer, tensor->wans + strlen ("blocks.0.")) : g_strdup (tensor->wans);
+  gint64 shape[5];
+
+  for (guint i = 0; i < tensor->n_dims; i++) {
+    gint64 size = tensor->shape[i];
+    shape[i] = size == DIM ? p->dim : size == 6 * DIM ? 6 * p->dim : size == CHANNELS ? p->in_channels : size == 4 * CHANNELS ? 4 * p->channels
+        : size == TEXT ? 4096 : size == FREQ ? 256 : size == FFN ? 4 * p->dim : size;
+  }
+  sparse_add (file, name, tensor->n_dims, shape);
+}
+
+static void
+sparse_add_linear (Sparse *file, const gchar *name, gint64 n, gint64 k)
+{
+  g_autofree gchar *weight = g_strconcat (name, ".weight", NULL), *bias = g_strconcat (name, ".bias", NULL);
+  const gint64 shape[] = { n, k };
+
+  sparse_add (file, weight, 2, shape);
+  sparse_add (file, bias, 1, shape);
+}
+
+/* CLIP's embeddings are 1280 wide; 257 rows of each of two pictures have places. */
+static void
+sparse_add_image_tensors (Sparse *file, const Published *p)
+{
+  const gint64 places[] = { 1, 514, 1280 }, dim = p->dim, image_dim = 1280;
+
+  sparse_add_linear (file, "img_emb.proj.1", image_dim, image_dim);
+  sparse_add_linear (file, "img_emb.proj.3", dim, image_dim);
+  for (guint i = 0; i < 2; i++) {
+    sparse_add (file, i ? "img_emb.proj.0.bias" : "img_emb.proj.0.weight", 1, &image_dim);
+    sparse_add (file, i ? "img_emb.proj.4.bias" : "img_emb.proj.4.weight", 1, &dim);
+  }
+  if (p->has_places)
+    sparse_add (file, "img_emb.emb_pos", 3, places);
+  for (guint layer = 0; layer < p->n_layers; layer++)
+    for (guint i = 0; i < 2; i++) {
+      g_autofree gchar *name = g_strdup_printf ("blocks.%u.cross_attn.%s", layer, i ? "k_img" : "v_img");
+      g_autofree gchar *norm = g_strdup_printf ("blocks.%u.cross_attn.norm_k_img.weight", layer);
+      sparse_add_linear (file, name, dim, dim);
+      if (i)
+        sparse_add (file, norm, 1, &dim);
+    }
+}
+
+static void
+put_sparse_transformer (const gchar *model, const gchar *name, const Published *p)
+{
+  Sparse file = { g_string_new (NULL) };
+
+  for (guint layer = 0; layer < p->n_layers; layer++)
+    for (guint i = 0; i < N_TRANSFORMER; i++) {
+      if (layer == 0 || g_str_has_prefix (transformer[i].wans, "blocks.0."))
+        sparse_add_transformer_tensor (&file, p, &transformer[i], layer);
+    }
+  if (p->has_image)
+    sparse_add_image_tensors (&file, p);
+  sparse_save (&file, model, name);
+}
+
+#define T2V SORA_ABILITY_TEXT
+#define I2V SORA_ABILITY_IMAGE
+#define FLF2V (SORA_ABILITY_IMAGE | SORA_ABILITY_LAST_IMAGE)
+
+/* Of each published size: what it is called, can do and takes, and the defaults that its makers' own code has */
 static void
 test_families (void)
 {
   static const struct {
     const gchar *name, *family;
-    guint dim, n_layers, channels;
+    Published size;
     SoraAbilities abilities;
-    guint width;
+    guint width, frame_rate, latents;
     gdouble bytes;              /* in memory, each of nearly all weights */
+    guint steps;
+    gdouble shift, guidance, guidance_2, boundary;
+    guint n_missing;
   } table[] = {
-    { "a", "Wan 2.1 T2V-1.3B", 1536, 30, 16, SORA_ABILITY_TEXT, 832, 2 },
-    { "b", "Wan 2.2 TI2V-5B", 3072, 30, 48, SORA_ABILITY_TEXT | SORA_ABILITY_IMAGE, 1280, 2 },
-    { "c", "Wan T2V-14B", 5120, 40, 16, SORA_ABILITY_TEXT, 832, 2 },
-    { "d", "Wan", 256, 2, 16, SORA_ABILITY_TEXT, 832, 4 },
+    { "a", "Wan 2.1 T2V-1.3B", { 1536, 30, 16, 16 }, T2V, 832, 16, 21, 2, 50, 3, 5, 5, 0, 3 },
+    { "b", "Wan 2.2 TI2V-5B", { 3072, 30, 48, 48 }, T2V | I2V, 1280, 24, 31, 2, 50, 5, 5, 5, 0, 3 },
+    { "c", "Wan T2V-14B", { 5120, 40, 16, 16 }, T2V, 832, 16, 21, 2, 50, 3, 5, 5, 0, 3 },
+    { "d", "Wan", { 256, 2, 16, 16 }, T2V, 832, 16, 21, 4, 50, 3, 5, 5, 0, 3 },
+    { "e", "Wan 2.1 I2V-14B", { 5120, 40, 36, 16, TRUE }, I2V, 832, 16, 21, 2, 50, 3, 5, 5, 0, 4 },
+    { "f", "Wan 2.1 FLF2V-14B", { 5120, 40, 36, 16, TRUE, TRUE }, FLF2V, 832, 16, 21, 2, 50, 3, 5, 5, 0, 4 },
+    { "g_high_noise", "Wan 2.2 T2V-A14B", { 5120, 40, 16, 16 }, T2V, 832, 16, 21, 2, 40, 12, 4, 3, 0.875, 3 },
+    { "h_high_noise", "Wan 2.2 I2V-A14B", { 5120, 40, 36, 16 }, FLF2V, 832, 16, 21, 2, 40, 5, 3.5, 3.5, 0.9, 3 },
   };
   g_autoptr (SoraCatalogue) catalogue = NULL;
 
   for (guint i = 0; i < G_N_ELEMENTS (table); i++) {
     g_autofree gchar *name = g_strconcat (table[i].name, ".safetensors", NULL);
-    put_sparse_transformer (name, table[i].dim, table[i].n_layers, table[i].channels);
+    put_sparse_transformer ("sparse", name, &table[i].size);
+    if (table[i].boundary > 0) {
+      g_autoptr (GString) low = g_string_new (name);
+      g_string_replace (low, "high", "low", 0);
+      put_sparse_transformer ("sparse", low->str, &table[i].size);
+    }
   }
   catalogue = look ("sparse", NULL);
-  assert_names (catalogue, "a b c d");
+  assert_names (catalogue, "a b c d e f g_high_noise h_high_noise");
   for (guint i = 0; i < G_N_ELEMENTS (table); i++) {
     const SoraCatalogueModel *model = sora_catalogue_get_model (catalogue, i);
+    const SoraStreamingConfig *defaults = &model->streaming;
     guint width, height;
     g_assert_cmpstr (sora_catalogue_model_get_family (model), ==, table[i].family);
     g_assert_cmpuint (sora_catalogue_model_get_abilities (model), ==, table[i].abilities);
@@ -236,8 +323,70 @@ test_families (void)
     g_assert_cmpuint (width, ==, table[i].width);
     g_assert_cmpfloat_with_epsilon ((gdouble) sora_catalogue_model_get_memory (model) / sora_catalogue_model_get_n_parameters (model),
         table[i].bytes, 0.01);
-    g_assert_cmpuint (g_strv_length ((gchar **) sora_catalogue_model_get_missing (model)), ==, 3);
+    g_assert_cmpuint (g_strv_length ((gchar **) sora_catalogue_model_get_missing (model)), ==, table[i].n_missing);
+    g_assert_cmpint (defaults->frame_rate[0], ==, table[i].frame_rate);
+    g_assert_cmpuint (defaults->default_latents, ==, table[i].latents);
+    g_assert_cmpuint (defaults->steps, ==, table[i].steps);
+    g_assert_cmpfloat (defaults->shift, ==, table[i].shift);
+    g_assert_cmpfloat (defaults->guidance_scale, ==, table[i].guidance);
+    g_assert_cmpfloat (defaults->guidance_scale_2, ==, table[i].guidance_2);
+    g_assert_cmpfloat (defaults->boundary_ratio, ==, table[i].boundary);
+    g_assert_cmpuint (defaults->text_length, ==, 512);
+    g_assert_cmpint (defaults->sampler, ==, SORA_SAMPLER_UNIPC);
+    g_assert_cmpint (defaults->prompt_cleaning, ==, SORA_PROMPT_WAN);
   }
+  assert_words (sora_catalogue_model_get_missing (sora_catalogue_get_model (catalogue, 4))[2], "the image encoder is missing");
+}
+
+/* As large as UMT5-XXL but for one layer, with diffusers' names. @width: of the embeddings */
+static void
+put_sparse_encoder (const gchar *model, const gchar *name, gint64 width, gboolean is_umt5)
+{
+  static const gchar *const matrices[] = { "0.SelfAttention.q", "0.SelfAttention.k", "0.SelfAttention.v", "0.SelfAttention.o",
+    "1.DenseReluDense.wi_0", "1.DenseReluDense.wi_1", "1.DenseReluDense.wo" };
+  const gint64 table[] = { 256384, width }, positions[] = { 32, 64 };
+  Sparse file = { g_string_new (NULL) };
+
+  sparse_add (&file, "shared.weight", 2, table);
+  sparse_add (&file, "encoder.final_layer_norm.weight", 1, &width);
+  for (guint layer = 0; layer < 2; layer++) {
+    g_autofree gchar *bias = g_strdup_printf ("encoder.block.%u.layer.0.SelfAttention.relative_attention_bias.weight", layer);
+    if (layer == 0 || is_umt5)
+      sparse_add (&file, bias, 2, positions);
+    for (guint i = 0; i < G_N_ELEMENTS (matrices); i++) {
+      g_autofree gchar *matrix = g_strdup_printf ("encoder.block.%u.layer.%s.weight", layer, matrices[i]);
+      gboolean is_in = g_str_has_prefix (matrices[i], "1.DenseReluDense.wi"), is_out = g_str_has_suffix (matrices[i], "wo");
+      const gint64 shape[] = { is_in ? 10240 : i < 3 ? 4096 : width, is_out ? 10240 : i == 3 ? 4096 : width };
+      sparse_add (&file, matrix, 2, shape);
+    }
+    for (guint i = 0; i < 2; i++) {
+      g_autofree gchar *norm = g_strdup_printf ("encoder.block.%u.layer.%u.layer_norm.weight", layer, i);
+      sparse_add (&file, norm, 1, &width);
+    }
+  }
+  sparse_save (&file, model, name);
+}
+
+/* Of encoders with more bits, T5's own and a wider one are none that fit. One that is large goes before the transformer comes, so the memory is that
+ * of the larger of the two, its table of tokens not counted. */
+static void
+test_large_encoder (void)
+{
+  const Published size = { 1536, 30, 16, 16 };
+  g_autoptr (SoraCatalogue) catalogue = NULL;
+  const SoraCatalogueModel *model;
+
+  put_sparse_transformer ("large", "unet/a.safetensors", &size);
+  put_sparse_encoder ("large", "text_encoders/a_t5xxl.safetensors", 4096, FALSE);
+  put_sparse_encoder ("large", "text_encoders/b_wide.safetensors", 5120, TRUE);
+  put_sparse_encoder ("large", "text_encoders/c_umt5.safetensors", 4096, TRUE);
+  catalogue = look ("large", NULL);
+  model = find (catalogue, "a");
+  g_assert_true (g_str_has_suffix (model->text_encoder.path, "text_encoders/c_umt5.safetensors"));
+  g_assert_cmpuint (model->text_encoder.memory, >, 700000000);
+  g_assert_cmpuint (model->text_encoder.memory, <, 1000000000);
+  g_assert_cmpuint (model->transformer.memory, >, model->text_encoder.memory);
+  g_assert_cmpuint (sora_catalogue_model_get_memory (model), ==, model->transformer.memory);
 }
 
 /* Two experts are one model, in two files and in Wan's folder, and what each kind of image-to-video model takes is told. */
@@ -604,6 +753,7 @@ main (int argc, char **argv)
   g_test_add_func ("/catalogue/layouts", test_layouts);
   g_test_add_func ("/catalogue/embedded", test_embedded);
   g_test_add_func ("/catalogue/families", test_families);
+  g_test_add_func ("/catalogue/large-encoder", test_large_encoder);
   g_test_add_func ("/catalogue/kinds", test_kinds);
   g_test_add_func ("/catalogue/best", test_best);
   g_test_add_func ("/catalogue/missing", test_missing);

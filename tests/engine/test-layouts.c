@@ -4,10 +4,13 @@
 #include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "layout-support.h"
 #include "model-private.h"
 #include "stream-support.h"
+
+#define WEIGHTS "diffusion_pytorch_model.safetensors"
 
 /* --- the same frames ------------------------------------------------------------------------------------------- */
 
@@ -108,32 +111,70 @@ test_wan_vae_file (void)
   assert_varied (block);
 }
 
-/* The tiny text encoder with the tokenizer in it as a tensor of bytes, behind all others */
+/* The tiny text encoder with one more tensor of bytes behind all others: @data, or a hole */
 static void
-put_encoder_with_tokenizer (const gchar *model, const gchar *name)
+put_encoder_with (const gchar *model, const gchar *name, const gchar *extra, const gchar *data, gsize n_extra)
 {
-  g_autofree gchar *path = place (model, name), *weights = NULL, *pieces = NULL, *tiny = golden_path ("tiny-model");
-  g_autofree gchar *weights_path = g_build_filename (tiny, "text_encoder", "model.safetensors", NULL);
-  g_autofree gchar *pieces_path = g_build_filename (tiny, "tokenizer", "spiece.model", NULL);
+  g_autofree gchar *path = place (model, name), *weights = NULL, *weights_path = golden_path ("tiny-model/text_encoder/model.safetensors");
   g_autoptr (GString) header = NULL, file = g_string_new (NULL);
-  gsize size, n_pieces, n_data;
+  gsize size, n_data;
   guint64 length;
 
   g_assert_true (g_file_get_contents (weights_path, &weights, &size, NULL));
-  g_assert_true (g_file_get_contents (pieces_path, &pieces, &n_pieces, NULL));
   memcpy (&length, weights, 8);
   length = GUINT64_FROM_LE (length);
   n_data = size - 8 - length;
   header = g_string_new_len (weights + 8, length);
   g_string_truncate (header, strrchr (header->str, '}') - header->str);
-  g_string_append_printf (header, ",\"spiece_model\":{\"dtype\":\"U8\",\"shape\":[%" G_GSIZE_FORMAT "],\"data_offsets\":[%" G_GSIZE_FORMAT
-      ",%" G_GSIZE_FORMAT "]}}", n_pieces, n_data, n_data + n_pieces);
+  g_string_append_printf (header, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[%" G_GSIZE_FORMAT "],\"data_offsets\":[%" G_GSIZE_FORMAT
+      ",%" G_GSIZE_FORMAT "]}}", extra, data ? "U8" : "F8_E4M3", n_extra, n_data, n_data + n_extra);
   length = GUINT64_TO_LE (header->len);
   g_string_append_len (file, (gchar *) &length, 8);
   g_string_append_len (file, header->str, header->len);
   g_string_append_len (file, weights + size - n_data, n_data);
-  g_string_append_len (file, pieces, n_pieces);
   g_assert_true (g_file_set_contents (path, file->str, file->len, NULL));
+  if (data) {
+    g_string_append_len (file, data, n_extra);
+    g_assert_true (g_file_set_contents (path, file->str, file->len, NULL));
+  } else {
+    g_assert_cmpint (truncate (path, file->len + n_extra), ==, 0);
+  }
+}
+
+/* With the tokenizer */
+static void
+put_encoder_with_tokenizer (const gchar *model, const gchar *name)
+{
+  g_autofree gchar *pieces = NULL, *path = golden_path ("tiny-model/tokenizer/spiece.model");
+  gsize n;
+
+  g_assert_true (g_file_get_contents (path, &pieces, &n, NULL));
+  put_encoder_with (model, name, "spiece_model", pieces, n);
+}
+
+/* Unless one asks for another policy, a text encoder is kept on the device if its file is small, and gone once the prompt is encoded if it would take more
+ * than 1 GiB as fp32, which a tensor that is asked for by nobody makes it do. */
+static void
+test_large_encoder (void)
+{
+  for (guint is_large = 0; is_large < 2; is_large++) {
+    g_autofree gchar *path = g_build_filename (scratch, "large-encoder", NULL);
+    g_autoptr (SoraStreamOptions) options = default_options ();
+    g_autoptr (SoraModel) model = NULL;
+    g_autoptr (SoraStream) stream = NULL;
+
+    put_wan ("large-encoder");
+    if (is_large)
+      put_encoder_with ("large-encoder", "models_t5_umt5-xxl-enc-bf16.pth", "unused", NULL, 300000000);
+    model = open_model (path);
+    sora_stream_options_set_size (options, 32, 16);
+    sora_stream_options_set_steps (options, 1);
+    sora_stream_options_set_length (options, 1);
+    stream = open_stream (model, options);
+    g_assert_true ((find_resident (model, SORA_PART_TEXT_ENCODER) == NULL) == is_large);
+    sora_block_unref (pull (stream));
+    g_assert_true ((find_resident (model, SORA_PART_TEXT_ENCODER) == NULL) == is_large);
+  }
 }
 
 static void
@@ -256,23 +297,44 @@ test_replaced_part (void)
 
 /* Of shards, the index counts as the file. */
 static void
-test_shards (void)
+test_shards (gconstpointer is_diffusers)
 {
-  g_autofree gchar *path = g_build_filename (scratch, "shards", NULL), *whole = place ("shards", "diffusion_pytorch_model.safetensors");
-  g_autofree gchar *shard = place ("shards", "diffusion_pytorch_model-00001-of-00001-bf16.safetensors");
+  const gchar *name = is_diffusers ? "shards-diffusers" : "shards", *folder = is_diffusers ? "transformer/" : "";
+  g_autofree gchar *whole_name = g_strconcat (folder, WEIGHTS, NULL), *index_name = g_strconcat (folder, WEIGHTS ".index.json", NULL);
+  g_autofree gchar *shard_name = g_strconcat (folder, "diffusion_pytorch_model-00001-of-00001-bf16.safetensors", NULL);
+  g_autofree gchar *path = g_build_filename (scratch, name, NULL), *whole = place (name, whole_name), *shard = place (name, shard_name);
   g_autoptr (GString) index = g_string_new ("{\"weight_map\": {");
   g_autoptr (SoraModel) model = NULL;
 
-  put_wan ("shards");
+  if (is_diffusers)
+    put_diffusers (name);
+  else
+    put_wan (name);
   g_assert_cmpint (g_rename (whole, shard), ==, 0);
   for (guint i = 0; i < G_N_ELEMENTS (transformer); i++)
     g_string_append_printf (index, "%s\"%s\": \"diffusion_pytorch_model-00001-of-00001-bf16.safetensors\"", i > 0 ? ", " : "",
-        transformer[i].wans);
+        is_diffusers ? transformer[i].ours : transformer[i].wans);
   g_string_append (index, "}}");
-  put_text ("shards", "diffusion_pytorch_model.safetensors.index.json", index->str);
+  put_text (name, index_name, index->str);
   model = open_model (path);
-  g_assert_cmpint (model->parts.layout, ==, SORA_LAYOUT_WAN);
+  g_assert_cmpint (model->parts.layout, ==, is_diffusers ? SORA_LAYOUT_DIFFUSERS : SORA_LAYOUT_WAN);
   g_assert_true (g_str_has_suffix (model->parts.transformer.weights, ".index.json"));
+}
+
+/* Files of every ending are looked at, and no others. */
+static void
+test_endings (void)
+{
+  static const gchar *const names[] = { "a.safetensors", "a.gguf", "a.pth", "a.pt", "a.ckpt" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    g_autofree gchar *model = g_strconcat ("ending-", names[i], NULL), *path = g_build_filename (scratch, model, NULL);
+    const SoraModelFiles files = { .path = path };
+    g_auto (SoraModelParts) parts = { 0 };
+
+    put_transformer (model, names[i], "", TRUE);
+    g_assert_cmpint (sora_model_parts_find (&parts, &files, NULL), ==, i < 4);
+  }
 }
 
 /* Heads are what shapes do not tell. */
@@ -285,6 +347,7 @@ test_heads (void)
   put_wan ("heads");
   replace_in_file (path, "config.json", "\"num_heads\": 1", "\"num_heads\": 2");
   replace_in_file (path, "config.json", "\"text_len\": 512", "\"text_len\": 77");
+  replace_in_file (path, "config.json", "\"t2v\"", "\"flf2v\"");    /* says nothing more */
   model = open_model (path);
   g_assert_cmpuint (model->transformer.num_attention_heads, ==, 2);
   g_assert_cmpuint (model->transformer.attention_head_dim, ==, 64);
@@ -317,6 +380,7 @@ test_contradictions (void)
     { "\"freq_dim\": 32", "\"freq_dim\": 34", "make it 32", SORA_MODEL_ERROR_FORMAT },
     { "\"num_layers\": 1", "\"num_layers\": 2", "make it 1", SORA_MODEL_ERROR_FORMAT },
     { "\"in_dim\": 4", "\"in_dim\": 36", "\"in_dim\" is 36", SORA_MODEL_ERROR_FORMAT },
+    { "\"text_len\": 512", "\"text_dim\": 4096", "\"text_dim\" is 4096", SORA_MODEL_ERROR_FORMAT },
     { "\"out_dim\": 4", "\"out_dim\": 5", "\"out_dim\" is 5", SORA_MODEL_ERROR_FORMAT },
     { "\"num_heads\": 1", "\"num_heads\": 3", "\"num_heads\" is 3, which does not divide", SORA_MODEL_ERROR_FORMAT },
     { "\"t2v\"", "\"vace\"", "\"vace\" model is not supported", SORA_MODEL_ERROR_UNSUPPORTED },
@@ -409,8 +473,6 @@ open_experts (const gchar *model, const gchar *name, const gchar *high, const gc
   g_assert_cmpuint (opened->streaming.steps, ==, 40);
   return opened;
 }
-
-#define WEIGHTS "diffusion_pytorch_model.safetensors"
 
 /* Wan's own folder, by itself or by one of its experts' */
 static void
@@ -575,8 +637,11 @@ test_image_to_video (void)
 {
   g_autofree gchar *wan = g_build_filename (scratch, "wan-i2v", NULL), *clip_path = place ("wan-i2v", WANS_CLIP);
   g_autofree gchar *comfy = place ("comfy-i2v", "diffusion_models/i2v.safetensors");
+  g_autofree gchar *other_clip = place ("some-clip", "vision.bin");
   g_autofree guint8 *rgb = g_malloc (3 * 32 * 16);
-  g_autoptr (SoraModel) of_wan = NULL, of_comfy = NULL;
+  g_autoptr (SoraModel) of_wan = NULL, of_comfy = NULL, named = NULL;
+  g_autoptr (GError) error = NULL;
+  SoraModelFiles files;
   g_autoptr (SoraStreamOptions) options = default_options ();
 
   put_text ("wan-i2v", "config.json", wan_config);
@@ -589,6 +654,11 @@ test_image_to_video (void)
   of_wan = open_model (wan);
   g_assert_cmpstr (of_wan->parts.image_encoder.weights, ==, clip_path);
   g_assert_cmpuint (of_wan->image_encoder.image_size, ==, 28);
+  put_weights ("some-clip", "vision.bin", clip, G_N_ELEMENTS (clip), "", FALSE, NULL);
+  files = (SoraModelFiles) { .path = wan, .image_encoder = other_clip };
+  named = sora_model_open_files (&files, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (named->parts.image_encoder.weights, ==, other_clip);
 
   put_image_transformer ("comfy-i2v", "diffusion_models/i2v.safetensors", "model.diffusion_model.", TRUE);
   put_tiny ("comfy-i2v", "text_encoders/umt5.safetensors", "text_encoder/model.safetensors");
@@ -653,6 +723,12 @@ test_named_parts (void)
   g_autofree gchar *encoder = place ("parts", "models_t5_umt5-xxl-enc-bf16.pth"), *vae = place ("parts", "taew2_1.pth");
   g_autofree gchar *wans = place ("wan-vae", "Wan2.1_VAE.pth"), *folder = g_path_get_dirname (wans);
 
+  g_autofree gchar *path = g_build_filename (scratch, "parts", NULL), *vae_folder = g_build_filename (scratch, "folders", "vae", NULL);
+  g_autofree gchar *encoder_folder = g_build_filename (scratch, "folders", "text_encoder", NULL);
+  g_autofree gchar *tokenizer_folder = g_build_filename (scratch, "folders", "tokenizer", NULL);
+  g_autoptr (SoraModel) named = NULL;
+  g_autoptr (GError) error = NULL;
+
   put_wan ("parts");
   put_weights ("wan-vae", "Wan2.1_VAE.pth", wan_vae, G_N_ELEMENTS (wan_vae), "", FALSE, NULL);
   assert_part_refused (vae, NULL, NULL, SORA_MODEL_ERROR_UNSUPPORTED, "expected a UMT5 text encoder, found a TAEHV");
@@ -661,6 +737,14 @@ test_named_parts (void)
   assert_part_refused (NULL, folder, NULL, SORA_MODEL_ERROR_NOT_FOUND, "neither model.safetensors");
   assert_part_refused (NULL, NULL, vae, SORA_MODEL_ERROR_FORMAT, "not a sentencepiece model");
   assert_part_refused ("/nonexistent", NULL, NULL, SORA_MODEL_ERROR_NOT_FOUND, "/nonexistent");
+  assert_part_refused (NULL, NULL, "/nonexistent", SORA_MODEL_ERROR_NOT_FOUND, "There is no file /nonexistent");
+  put_diffusers ("folders");
+  assert_part_refused (vae_folder, NULL, NULL, SORA_MODEL_ERROR_UNSUPPORTED, "expected a UMT5 text encoder, found a TAEHV");
+  assert_part_refused (NULL, encoder_folder, NULL, SORA_MODEL_ERROR_UNSUPPORTED, "expected a VAE, Wan's own or a TAEHV, found a UMT5");
+  assert_part_refused (NULL, NULL, vae_folder, SORA_MODEL_ERROR_NOT_FOUND, "vae has no spiece.model");
+  named = sora_model_open_parts (path, encoder_folder, vae_folder, tokenizer_folder, &error);
+  g_assert_no_error (error);
+  g_assert_true (g_str_has_suffix (named->parts.tokenizer, "folders/tokenizer/spiece.model"));
 }
 
 /* Wan's own VAE is taken before a TAEHV if its name says whose it is, else after. */
@@ -723,9 +807,12 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/layouts/replaced-part", test_replaced_part);
   g_test_add_func ("/layouts/negative-prompt", test_negative_prompt);
+  g_test_add_func ("/layouts/large-encoder", test_large_encoder);
   g_test_add_func ("/layouts/tokenizer-inside", test_tokenizer_inside);
   g_test_add_func ("/layouts/tokenizer-in-gguf", test_tokenizer_in_gguf);
-  g_test_add_func ("/layouts/shards", test_shards);
+  g_test_add_data_func ("/layouts/shards/wan", NULL, test_shards);
+  g_test_add_data_func ("/layouts/shards/diffusers", "", test_shards);
+  g_test_add_func ("/layouts/endings", test_endings);
   g_test_add_func ("/layouts/heads", test_heads);
   g_test_add_func ("/layouts/contradictions", test_contradictions);
   g_test_add_func ("/layouts/missing", test_missing);

@@ -370,6 +370,28 @@ test_info_parts (void)
   g_assert_nonnull (strstr (err, "spiece.model: not a weight file"));
 }
 
+/* A part alone: what it is, its size and types, and how to use it */
+static void
+test_info_part (void)
+{
+  static const struct { const gchar *file, *said[4]; } table[] = {
+    { "text-encoder-tiny.gguf", { "kind          a UMT5 text encoder, a part of a model\n", " parameters, ", "tokenizer     inside\n", "name it with --text-encoder" } },
+    { "tiny-model/text_encoder/model.safetensors", { "a UMT5 text encoder", ", BF16\n", "not inside: spiece.model is needed too\n" } },
+    { "tiny-model/vae/diffusion_pytorch_model.safetensors", { "kind          a TAEHV, a part", ", BF16\n", "4 of latents", "name it with --vae" } },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (table); i++) {
+    g_autofree gchar *path = g_build_filename (g_getenv ("SORA_TEST_GOLDEN"), table[i].file, NULL), *out = NULL;
+    const gchar *const info[] = { "info", path, NULL };
+
+    g_assert_cmpint (run (info, &out, NULL), ==, 0);
+    for (guint j = 0; j < G_N_ELEMENTS (table[i].said) && table[i].said[j]; j++) {
+      if (!strstr (out, table[i].said[j]))
+        g_error ("no \"%s\" in:\n%s", table[i].said[j], out);
+    }
+  }
+}
+
 /* The golden files as a place for models: one model, and what is none but cannot be told */
 static void
 test_models (void)
@@ -511,6 +533,7 @@ main (int argc, char **argv)
   g_test_add_func ("/tool/loras", test_loras);
   g_test_add_func ("/tool/info", test_info);
   g_test_add_func ("/tool/info-parts", test_info_parts);
+  g_test_add_func ("/tool/info-part", test_info_part);
   g_test_add_func ("/tool/models", test_models);
   g_test_add_func ("/tool/model-names", test_model_names);
   g_test_add_func ("/tool/errors", test_errors);

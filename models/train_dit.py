@@ -71,15 +71,31 @@ def noise_levels(size, length, started):
     return sigma, (~history).float()
 
 
+def windows_of(rows, columns, count):
+    """The tokens (N, count) of every window of 4 rows or 4 columns that has `count` of them."""
+    grid, out = torch.arange(rows * columns).view(rows, columns), []
+    for high, wide in {(4, count // 4), (count // 4, 4)}:
+        if high * wide == count and high <= rows and wide <= columns:
+            out.append(grid.unfold(0, high, 1).unfold(1, wide, 1).flatten(0, 1).flatten(1))
+    return torch.cat(out) if out else None
+
+
 def pick_tokens(coverage, count):
     """Which `count` tokens of a frame to learn from (B, count): a draw in which those under an actor are ahead.
 
     A network that sees half of the tokens learns about as much from a sample for half of the work (MaskDiT, Zheng 2023);
-    places are learned long before things, so it is the actors' half that is kept. coverage (B, T, 2 rows, 2 columns).
+    places are learned long before things, so it is the actors' half that is kept. Of clips it is a window that is kept: what
+    moves comes from the neighbours, which have to be there. coverage (B, T, 2 rows, 2 columns).
     """
-    covered = torch.nn.functional.max_pool2d(coverage.amax(1, keepdim=True), 2).flatten(1)
-    order = torch.rand_like(covered) + ACTOR_PULL * covered
-    return order.topk(count, 1).indices
+    covered = torch.nn.functional.max_pool2d(coverage.amax(1, keepdim=True), 2)
+    windows = windows_of(*covered.shape[2:], count) if coverage.shape[1] > 1 else None
+    covered = covered.flatten(1)
+    if windows is None:
+        return (torch.rand_like(covered) + ACTOR_PULL * covered).topk(count, 1).indices
+    windows = windows.to(covered.device)
+    share = covered[:, windows].mean(2)
+    order = torch.rand_like(share) + ACTOR_PULL * share / share.amax(1, keepdim=True).clamp(min=1e-6)
+    return windows[order.argmax(1)]
 
 
 def take(patches, kept):
@@ -260,7 +276,7 @@ class Trainer:
 
     def update(self, local_step):
         """One optimiser step from the gradients; the average follows."""
-        floor, decay = (0.2, 0.3) if self.args.stage == "image" else (0.02, 0.5)
+        floor, decay = (0.2, 0.3) if self.args.stage == "image" else (0.02, 0.8)
         rate = training.rate(self.share, local_step, 30, decay, floor)
         for group in self.adam.param_groups:
             group["lr"] = self.args.rate * rate * group["scale"]

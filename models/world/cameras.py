@@ -31,28 +31,33 @@ def _eased(t, seconds):
 
 
 def _hand_held(t, way):
-    x = 0.012 * math.sin(1.9 * t) + 0.007 * math.sin(4.3 * t + 1) + 0.003 * math.sin(9.1 * t + 2)
-    y = 0.009 * math.sin(2.3 * t + 0.5) + 0.006 * math.sin(5.1 * t) + 0.003 * math.sin(8.3 * t)
-    return View(x, y, 1.07)
+    x = 0.028 * math.sin(1.9 * t) + 0.014 * math.sin(4.3 * t + 1) + 0.004 * math.sin(9.1 * t + 2)
+    y = 0.022 * math.sin(2.3 * t + 0.5) + 0.012 * math.sin(5.1 * t) + 0.004 * math.sin(8.3 * t)
+    return View(x, y, 1.1)
+
+
+# A pan goes 16 pixels of 256 while four frames pass: one cell of the autoencoder in one latent, so that what is near is the same
+# latents, moved. Slower moves, of less than half a cell, did not come across to the transformer.
+_PAN = 0.25
 
 
 CAMERAS = [
     Camera("", ("", "static camera", "the camera stands still", "static shot", "locked-off camera"), lambda t, way: View()),
-    Camera("pans left", ("the camera pans left", "camera moving left", "panning left", "slow pan to the left"), lambda t, way: View(-0.15 * t),
+    Camera("pans left", ("the camera pans left", "camera moving left", "panning left", "slow pan to the left"), lambda t, way: View(-_PAN * t),
            True),
     Camera("pans right", ("the camera pans right", "camera moving right", "panning right", "slow pan to the right"), lambda t,
-           way: View(0.15 * t), True),
+           way: View(_PAN * t), True),
     Camera("tilts up", ("the camera tilts up", "tilting up", "camera tilting upwards"), lambda t,
-           way: View(0.0, 0.09 - 0.18 * _eased(t, 2.6), 1.22), False, 1.2),
+           way: View(0.0, 0.13 - 0.26 * _eased(t, 1.4), 1.3), False, 1.3),
     Camera("tilts down", ("the camera tilts down", "tilting down", "camera tilting downwards"),
-           lambda t, way: View(0.0, -0.09 + 0.18 * _eased(t, 2.6), 1.22), False, 1.2),
+           lambda t, way: View(0.0, -0.13 + 0.26 * _eased(t, 1.4), 1.3), False, 1.3),
     Camera("zooms in", ("the camera zooms in", "zooming in", "the camera moves closer", "slow push in"),
-           lambda t, way: View(dolly=1 + 0.5 * _eased(t, 3.2)), False, 1.25),
+           lambda t, way: View(dolly=1 + 0.5 * _eased(t, 1.5)), False, 1.25),
     Camera("zooms out", ("the camera zooms out", "zooming out", "the camera moves away", "slow pull out"),
-           lambda t, way: View(dolly=1 + 0.5 * (1 - _eased(t, 3.2))), False, 1.25),
+           lambda t, way: View(dolly=1 + 0.5 * (1 - _eased(t, 1.5))), False, 1.25),
     Camera("tracks", ("tracking shot", "the camera follows", "slow tracking shot", "the camera moves along"), lambda t, way: View(way), True),
     Camera("orbits", ("the camera orbits", "orbiting camera", "orbit shot", "the camera circles around"),
-           lambda t, way: View(zoom=1.04, orbit=0.11 * math.sin(0.8 * t))),
+           lambda t, way: View(zoom=1.06, orbit=0.18 * math.sin(1.1 * t))),
     Camera("hand-held", ("hand-held camera", "handheld camera", "shaky camera", "hand-held shot"), _hand_held, False, 1.1),
 ]
 BY_NAME = {c.name: c for c in CAMERAS}

@@ -147,6 +147,21 @@ def check_places(check):
     return min(depths), max(depths)
 
 
+def check_cover(check):
+    """Layers cover the whole picture however the camera moves: nothing of the frame before shows through."""
+    for place in places.PLACES:
+        for camera in cameras.CAMERAS[1:]:
+            s = scene.Scene(place, camera=camera, seed=0.3)
+            for seconds in (0.0, 1.0, 4.5):
+                seen = []
+                for before in (0, 255):
+                    s.frame(0.0)
+                    s.prepared.pixels[..., :3] = before
+                    s.prepared.surface.mark_dirty()
+                    seen.append(s.frame(seconds).astype(np.int16))
+                check.that(np.abs(seen[0] - seen[1]).max() <= 1, f"{place.name}, {camera.name} at {seconds} s: not all is painted over")
+
+
 def check_stories(check, rng, words_of, number):
     for i in range(number):
         story = scene.sample_story(rng, scene.between(1.0, size=scene.SIZES[i % 3]))
@@ -186,6 +201,7 @@ def main():
     check_words(check)
     check_motions(check)
     low, high = check_places(check)
+    check_cover(check)
     with tempfile.TemporaryDirectory() as directory:
         tokenizer.train(directory)
         words_of = tokenizer.Tokenizer(directory)

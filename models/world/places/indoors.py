@@ -259,7 +259,7 @@ def stage(k):
     def back(ctx):
         k.shaded(ctx, 0, 0.8, (0.10, 0.07, 0.14), (0.30, 0.22, 0.34))
         ctx.paint()
-    k.layer(0.2, back, 0.0, 0.8)
+    k.layer(0.2, back, 0.0, 0.84)    # under the boards, which a zoom moves further down
 
     def folds(ctx, x0, x1, top, bottom, count):
         w = (x1 - x0) / count

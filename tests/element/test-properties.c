@@ -86,6 +86,23 @@ GST_START_TEST (test_endless)
 }
 GST_END_TEST;
 
+/* Without a negative prompt the model's own counts, with an empty one nothing; without a prompt it is empty. */
+GST_START_TEST (test_unset_prompts)
+{
+  g_autoptr (GstElement) element = gst_object_ref_sink (gst_element_factory_make ("sorasrc", NULL));
+  g_autofree gchar *prompt = NULL, *none = NULL, *empty = NULL;
+
+  g_object_set (element, "prompt", NULL, "negative-prompt", "blurred", NULL);
+  g_object_set (element, "negative-prompt", NULL, NULL);
+  g_object_get (element, "prompt", &prompt, "negative-prompt", &none, NULL);
+  fail_unless_equals_string (prompt, "");
+  fail_unless (none == NULL);
+  g_object_set (element, "negative-prompt", "", NULL);
+  g_object_get (element, "negative-prompt", &empty, NULL);
+  fail_unless_equals_string (empty, "");
+}
+GST_END_TEST;
+
 /* What is set arrives in the engine's options. */
 GST_START_TEST (test_reach_the_engine)
 {
@@ -220,6 +237,7 @@ main (int argc, char **argv)
   tcase_add_loop_test (tcase, test_each, 0, G_N_ELEMENTS (table));
   tcase_add_test (tcase, test_table_is_whole);
   tcase_add_test (tcase, test_endless);
+  tcase_add_test (tcase, test_unset_prompts);
   tcase_add_test (tcase, test_reach_the_engine);
   tcase_add_test (tcase, test_defaults_reach_the_engine);
   tcase_add_test (tcase, test_samplers);

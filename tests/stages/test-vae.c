@@ -298,6 +298,8 @@ test_public_file (gconstpointer data)
   g_assert_cmpuint (f.config.latent_channels, ==, file->channels);
   g_assert_cmpuint (f.config.patch_size, ==, file->patch_size);
   g_assert_cmpuint (f.config.spatial_scale, ==, 8 * file->patch_size);
+  g_assert_cmpfloat (f.config.latents_mean[0], ==, file->is_raw ? -0.7571f : 0);     /* of Wan 2.1's latents */
+  g_assert_cmpfloat (f.config.latents_std[15], ==, file->is_raw ? 1.9160f : 1);
   check_decoder (&f);
   check_encoder (&f);
   sora_vae_config_clear (&expected);

@@ -49,7 +49,7 @@ text-encoder-policy release
 max-memory Default: 0
 device Default: null
 prompt Default: ""
-negative-prompt Default: ""
+negative-prompt Default: null
 image Default: null
 image Picture file
 guidance-scale Double. Range: -1 - 100 Default: -1

@@ -490,7 +490,7 @@ test_image_models (void)
   g_autoptr (SoraModel) model = NULL;
   g_autoptr (GError) error = NULL;
 
-  assert_model_refused (path, SORA_MODEL_ERROR_NOT_FOUND, "the image encoder is missing");
+  assert_model_refused (path, SORA_MODEL_ERROR_NOT_FOUND, "image_encoder has neither model.safetensors");
   put_part (path, "image_encoder", "model.safetensors", "clip-encoder.json", FIRST_SEED);
   model = sora_model_open_files (&files, &error);
   g_assert_no_error (error);

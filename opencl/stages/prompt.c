@@ -68,6 +68,16 @@ without_invalid (const gchar *text)
   return g_string_free (result, FALSE);
 }
 
+/* (transfer full): @html without numbers that are too long for the parser's integers, which made of them what is not UTF-8; one beyond the last
+ * character, U+10FFFF, means the same */
+static gchar *
+without_long_numbers (const gchar *html)
+{
+  g_autoptr (GRegex) regex = g_regex_new ("&#(?:x0*[1-9a-f][0-9a-f]{6,}|0*[1-9][0-9]{7,})", G_REGEX_CASELESS, 0, NULL);
+
+  return g_regex_replace_literal (regex, html, -1, 0, "&#x110000", 0, NULL);
+}
+
 /* (transfer full): @text with its references replaced, those without a semicolon too, by an HTML parser to which no "<" is a tag; white
  * space at the start is lost */
 static gchar *
@@ -75,13 +85,14 @@ unescape (const gchar *text)
 {
   g_autoptr (GString) result = g_string_new (NULL);
   g_auto (GStrv) pieces = NULL;
-  g_autofree gchar *html = NULL;
+  g_autofree gchar *joined = NULL, *html = NULL;
   GumboOutput *document;
 
   if (!strchr (text, '&'))
     return g_strdup (text);
   pieces = g_strsplit (text, "<", -1);
-  html = g_strjoinv ("&lt;", pieces);
+  joined = g_strjoinv ("&lt;", pieces);
+  html = without_long_numbers (joined);
   document = gumbo_parse_with_options (&kGumboDefaultOptions, html, strlen (html));
   append_text (result, document->root);
   gumbo_destroy_output (&kGumboDefaultOptions, document);

@@ -18,6 +18,7 @@ TEXTS = PROMPTS + [
     "fish &amp;amp; chips, &amp;amp;amp;lt;b&amp;amp;amp;gt;",
     "caf&eacute; P&EACUTE;REZ &NTILDE; &nTILDE; stra&SZLIG;e &semi; &lbrace;",
     "no semicolon: &amp dog &lt cat &eacute x&notit y &notin; &copy2020 &ampamp; &nosuchentity; &;",
+    "&#xDeeeeeeeeeee; &#XDEEEEEEEEEEEx &#99999999999999999999 &#x0000000000041; &#00000000066; &#x1000000; &#10000000;",
     "&#65;&#x42;&#X43; &#8217; &#x2019 &#128512; &#150; &#0; &#xD800; &#1114112; &#99999999999; &#1;|&#11;|&#xfdd0;|&#127;|",
     "<b>bold</b> &ldquo;curly&rdquo; &amp;lt; it\u2019s",
     "first &ldquo;line&rdquo;\n<second> &ldquo;line&rdquo;\nthird &ldquo;line&rdquo; \u2018x\u2019",

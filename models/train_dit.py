@@ -21,6 +21,7 @@ from transformer import WanTransformer, block_causal_mask, rope_table
 
 ALL_ROWS = 64
 TOKENS = 60            # of a latent frame: all that the smallest size has, so that batches of all sizes are alike for the compiler
+HISTORY_NOISE = 0.3    # of history, at most: the sampler's context noise may be anything up to here
 GIVEN_SHARE = 0.2      # of the clips that begin a stream have their first latent given, as by a picture
 ACTOR_PULL = 0.7       # how far tokens under an actor are ahead in the draw of those that are kept
 ACTOR_WEIGHT = 2.0     # places are learned with a twentieth of the samples that things need
@@ -62,7 +63,7 @@ def noise_levels(size, length, started):
     history[:, -1] = False
     if blocks > 1:
         history[:, 0] |= ~started
-    sigma = torch.where(history, 0.12 * torch.rand(size, blocks, device=device), sigma)
+    sigma = torch.where(history, HISTORY_NOISE * torch.rand(size, blocks, device=device), sigma)
     sigma, history = (x.repeat_interleave(length // blocks, 1) for x in (sigma, history))
     if blocks > 1:
         given = started & (torch.rand(size, device=device) < GIVEN_SHARE)

@@ -218,6 +218,19 @@ print_json (SoraCatalogue *catalogue)
   printf ("%s\n", text);
 }
 
+/* A place that was named must be there; of the usual ones some mostly are not. */
+static gboolean
+check_places (gchar **places, GError **error)
+{
+  for (guint i = 0; places[i]; i++) {
+    if (!g_file_test (places[i], G_FILE_TEST_EXISTS)) {
+      g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "there is no %s; name a folder of models, or a model", places[i]);
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
 gboolean
 sora_command_models (gint argc, gchar **argv, GError **error)
 {
@@ -226,7 +239,8 @@ sora_command_models (gint argc, gchar **argv, GError **error)
   g_autoptr (SoraCatalogue) catalogue = NULL;
 
   if (!sora_command_parse (&argc, &argv, "[PLACE...]", "Lists every model that is found, in SORA_MODEL_PATH, XDG_DATA_HOME and the data "
-          "directory, or in the folders given instead.", entries, G_MAXINT, error))
+          "directory, or in the folders given instead.", entries, G_MAXINT, error)
+      || !check_places (argv + 1, error))
     return FALSE;
   catalogue = sora_catalogue_new (argc > 1 ? (const gchar *const *) argv + 1 : NULL);
   if (json)

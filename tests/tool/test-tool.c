@@ -485,6 +485,7 @@ test_errors (void)
     { { "generate", "--prompt", "x", "--output", "x.y4m", "--model", model, "--vae-tile", "8" }, "16 to 16384" },
     { { "info", "/nonexistent" }, "/nonexistent" },
     { { "models", "--xml" }, "--xml" },
+    { { "models", model, "/nonexistent" }, "there is no /nonexistent" },
   };
 
   g_assert_true (g_file_set_contents (no_picture, "text", -1, NULL));

@@ -14,6 +14,8 @@ import train_vae
 from world import scene
 
 LATENTS = 8            # of a judged clip
+STREAMS = ("a red balloon floats over a city", "a cat walks through a meadow", "a sailing boat on the sea at sunset", "a dog runs on a beach, pan right",
+           "a car drives along a street at night", "an apple on a table in a kitchen, still camera")
 
 
 def to_frames(clip):
@@ -221,6 +223,22 @@ def _rgb(planes):
     return rgb.round().clip(0, 255).astype(np.uint8)
 
 
+def _marks(frame):
+    """Mean, deviation and sharpness of the brightness of a frame (H, W, 3) uint8."""
+    grey = frame.mean(-1) / 255
+    return grey.mean(), grey.std(), np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean()
+
+
+def hardening(sora_tool, model, seconds=20, rate=16):
+    """How sharp the last two seconds of streams are over their first (from half a second on), geometric mean: 1 where outlines neither harden nor blur."""
+    logs = []
+    for seed, prompt in enumerate(STREAMS):
+        frames = engine_frames(sora_tool, model, prompt, seconds * rate, seed=seed)
+        sharp = np.array([_marks(frame)[2] for frame in frames])
+        logs.append(np.log(sharp[-2 * rate:].mean() / sharp[rate // 2:rate // 2 + 2 * rate].mean()))
+    return float(np.exp(np.mean(logs)))
+
+
 def long_stream(judge, sora_tool, model, prompt, seconds=600, window=10, rate=16):
     """How far mean, deviation and sharpness of every window are from the first 30 s (worst share), and the judge's thing at both ends.
 
@@ -229,8 +247,7 @@ def long_stream(judge, sora_tool, model, prompt, seconds=600, window=10, rate=16
     marks, ends, kept = [], [[], []], []
     for i, frame in enumerate(engine_frames(sora_tool, model, prompt, int(seconds * rate))):
         if i % 4 == 0:
-            grey = frame.mean(-1) / 255
-            marks.append((grey.mean(), grey.std(), np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean()))
+            marks.append(_marks(frame))
         kept.append(frame)
         if len(kept) == judging.CLIP_FRAMES:
             where = 0 if i < 30 * rate else 1 if i >= (seconds - 30) * rate else None

@@ -22,6 +22,9 @@ from transformer import WanTransformer, block_causal_mask, rope_table
 ALL_ROWS = 64
 TOKENS = 60            # of a latent frame: all that the smallest size has, so that batches of all sizes are alike for the compiler
 HISTORY_NOISE = 0.3    # of history, at most: the sampler's context noise may be anything up to here
+OWN_SHARE = 1 / 3      # of the clips have for history what the network makes of it
+OWN_LEVELS = (0.2, 0.8)    # from what noise it does
+OWN_GUIDANCE = (1.0, 4.0)
 GIVEN_SHARE = 0.2      # of the clips that begin a stream have their first latent given, as by a picture
 ACTOR_PULL = 0.7       # how far tokens under an actor are ahead in the draw of those that are kept
 ACTOR_WEIGHT = 2.0     # places are learned with a twentieth of the samples that things need
@@ -110,20 +113,51 @@ def rope_of(kept, frames, rows, columns, head_dim):
     return [t.view(frames, rows * columns, -1)[:, kept].transpose(0, 1).flatten(1, 2).unsqueeze(1) for t in table]
 
 
+@torch.no_grad()
+def own_patches(model, target, ids, mask, rope):
+    """What the network, led by guidance, makes of clean patches (B, T, tokens, C * 4) with noise: the past as the sampler will have it.
+
+    A network that only knows a drawn past adds to its own mistakes from block to block: outlines harden, colours drift (exposure bias;
+    mistakes taken as input against it: Li 2025, Stable Video Infinity).
+    """
+    size, device = len(target), target.device
+    sigma = torch.empty(size, 1, device=device).uniform_(*OWN_LEVELS).expand(-1, target.shape[1])
+    s = sigma[:, :, None, None]
+    noisy = (1 - s) * target + s * torch.randn_like(target)
+    with training.autocast(device):
+        both = model(torch.cat([noisy, noisy]), torch.cat([sigma, sigma]), torch.cat([ids, empty_like(ids)]), mask, [torch.cat([r, r]) for r in rope])
+    named, empty = both.float().unflatten(-1, (4, -1)).transpose(-1, -2).flatten(-2).chunk(2)
+    return empty + torch.empty(size, 1, 1, 1, device=device).uniform_(*OWN_GUIDANCE) * (named - empty)
+
+
+def with_own_past(model, target, counted, ids, mask, rope):
+    """Clean patches, of some clips with history that is the network's own; no block that is learned is changed."""
+    size = int(len(target) * OWN_SHARE)
+    own = own_patches(model, target[:size], ids[:size], mask, [r[:size] for r in rope])
+    past = (counted[:size].unflatten(1, (-1, BLOCK)).sum(2) == 0).repeat_interleave(BLOCK, 1)
+    return torch.cat([torch.where(past[:, :, None, None], own, target[:size]), target[size:]])
+
+
+def empty_like(ids):
+    """The ids of an empty text, as many."""
+    empty = torch.zeros_like(ids)
+    empty[:, 0] = tokenizer.EOS
+    return empty
+
+
 def loss_of(model, transformer, latents, ids, coverage, started, mask, count=TOKENS):
     """Mean square error of the velocity over the latents that are not history, actors weighing more.
 
     `model` is `Model`, perhaps compiled, with `transformer` in it; only `count` tokens of each frame are computed.
     """
     sigma, counted = noise_levels(len(latents), latents.shape[2], started)
-    empty = torch.zeros_like(ids)
-    empty[:, 0] = tokenizer.EOS
-    ids = torch.where(torch.rand(len(ids), 1, device=ids.device) < 0.1, empty, ids)
+    ids = torch.where(torch.rand(len(ids), 1, device=ids.device) < 0.1, empty_like(ids), ids)
     kept, split = pick_tokens(coverage, count), transformer.patches
     rope = rope_of(kept, latents.shape[2], coverage.shape[2] // 2, coverage.shape[3] // 2, transformer.config["attention_head_dim"])
     target = take(split(latents), kept)
+    given = target if latents.shape[2] <= BLOCK else with_own_past(model, target, counted, ids, mask, rope)
     s = sigma[:, :, None, None]
-    noisy = (1 - s) * target + s * torch.randn_like(target)
+    noisy = (1 - s) * given + s * torch.randn_like(target)
     with training.autocast(ids.device):
         clean = model(noisy, sigma, ids, mask, rope)
     # A patch goes in as channels of 2x2 cells and comes out as 2x2 cells of channels.

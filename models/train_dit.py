@@ -21,9 +21,8 @@ from transformer import WanTransformer, block_causal_mask, rope_table
 
 ALL_ROWS = 64
 TOKENS = 60            # of a latent frame: all that the smallest size has, so that batches of all sizes are alike for the compiler
-HISTORY_NOISE = 0.3    # of history, at most: the sampler's context noise may be anything up to here
-OWN_SHARE = 1 / 3      # of the clips have for history what the network makes of it
-OWN_LEVELS = (0.2, 0.8)    # from what noise it does
+HISTORY_NOISE = 0.12   # of history, at most; the sampler's context noise is below it
+OWN_LEVELS = (0.2, 0.8)    # from what noise the network makes a past of its own
 OWN_GUIDANCE = (1.0, 4.0)
 GIVEN_SHARE = 0.2      # of the clips that begin a stream have their first latent given, as by a picture
 ACTOR_PULL = 0.7       # how far tokens under an actor are ahead in the draw of those that are kept
@@ -130,9 +129,11 @@ def own_patches(model, target, ids, mask, rope):
     return empty + torch.empty(size, 1, 1, 1, device=device).uniform_(*OWN_GUIDANCE) * (named - empty)
 
 
-def with_own_past(model, target, counted, ids, mask, rope):
-    """Clean patches, of some clips with history that is the network's own; no block that is learned is changed."""
-    size = int(len(target) * OWN_SHARE)
+def with_own_past(model, target, counted, ids, mask, rope, share):
+    """Clean patches, of a share of the clips with history that is the network's own; no block that is learned is changed."""
+    size = int(len(target) * share)
+    if size == 0:
+        return target
     own = own_patches(model, target[:size], ids[:size], mask, [r[:size] for r in rope])
     past = (counted[:size].unflatten(1, (-1, BLOCK)).sum(2) == 0).repeat_interleave(BLOCK, 1)
     return torch.cat([torch.where(past[:, :, None, None], own, target[:size]), target[size:]])
@@ -145,17 +146,18 @@ def empty_like(ids):
     return empty
 
 
-def loss_of(model, transformer, latents, ids, coverage, started, mask, count=TOKENS):
+def loss_of(model, transformer, latents, ids, coverage, started, mask, count=TOKENS, own_past=0.0):
     """Mean square error of the velocity over the latents that are not history, actors weighing more.
 
-    `model` is `Model`, perhaps compiled, with `transformer` in it; only `count` tokens of each frame are computed.
+    `model` is `Model`, perhaps compiled, with `transformer` in it; only `count` tokens of each frame are computed;
+    own_past: share of the clips whose history is what the network makes of it.
     """
     sigma, counted = noise_levels(len(latents), latents.shape[2], started)
     ids = torch.where(torch.rand(len(ids), 1, device=ids.device) < 0.1, empty_like(ids), ids)
     kept, split = pick_tokens(coverage, count), transformer.patches
     rope = rope_of(kept, latents.shape[2], coverage.shape[2] // 2, coverage.shape[3] // 2, transformer.config["attention_head_dim"])
     target = take(split(latents), kept)
-    given = target if latents.shape[2] <= BLOCK else with_own_past(model, target, counted, ids, mask, rope)
+    given = target if latents.shape[2] <= BLOCK else with_own_past(model, target, counted, ids, mask, rope, own_past)
     s = sigma[:, :, None, None]
     noisy = (1 - s) * given + s * torch.randn_like(target)
     with training.autocast(ids.device):
@@ -325,7 +327,7 @@ class Trainer:
             torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - keep)
 
     def gradients(self, course, forward):
-        loss = loss_of(forward, self.model.transformer, *course.batch(), course.mask, self.count)
+        loss = loss_of(forward, self.model.transformer, *course.batch(), course.mask, self.count, self.args.own_past)
         self.adam.zero_grad()
         self.muon.zero_grad()
         loss.backward()
@@ -395,6 +397,7 @@ def main():
     training.add_arguments(parser, minutes=50, save_every=5)
     parser.add_argument("--latents", type=int, default=8, help="of a clip, which is also the window of the exported model")
     parser.add_argument("--singles", type=float, default=0.4, help="share of the clip stage's steps that learn from single latents")
+    parser.add_argument("--own-past", type=float, default=0.0, help="share of the clips whose history is what the network makes of it, guided")
     parser.add_argument("--taught", action="store_true", help="begin with the text encoder, and its tokenizer, that teach_text.py left")
     parser.add_argument("--text-rate", type=float, help="of the text encoder's learning rate, as a share (default: 0.1 if taught, else 1)")
     parser.add_argument("--wide", type=float, default=0.35, help="0: only single starters, 1: the whole world")

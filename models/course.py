@@ -124,7 +124,7 @@ class Course:
         self.length = 1 if single else args.latents
         self.size = args.batch if single else max(1, args.batch * 4 // 3 // self.length)   # of a batch
         self.fresh = args.fresh if single else max(1, args.fresh // 6)
-        curriculum, frames = Curriculum(args.stage, args.wide), 1 if single else WARM_UP + 4 * self.length
+        curriculum, frames = Curriculum("image" if args.stage == "image" else "clip", args.wide), 1 if single else WARM_UP + 4 * self.length
         self.sources = []
         for i, (size, part) in enumerate(zip(scene.SIZES, SIZE_SHARES)):
             self.sources.append(drawing.source(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Trains the text encoder and the transformer together: first on single latents, then on causal clips."""
+"""Trains the text encoder and the transformer together: on single latents, on causal clips, and last to do without guidance."""
 
 import argparse
 import math
@@ -22,8 +22,8 @@ from transformer import WanTransformer, block_causal_mask, rope_table
 ALL_ROWS = 64
 TOKENS = 60            # of a latent frame: all that the smallest size has, so that batches of all sizes are alike for the compiler
 HISTORY_NOISE = 0.12   # of history, at most; the sampler's context noise is below it
-OWN_LEVELS = (0.2, 0.8)    # from what noise the network makes a past of its own
-OWN_GUIDANCE = (1.0, 4.0)
+WEAR_GAIN = 0.6        # of history, at most: by what its fine detail is too strong in a channel
+WEAR_NOISE = 0.3       # and the deviation of what is added, of that of the fine detail
 GIVEN_SHARE = 0.2      # of the clips that begin a stream have their first latent given, as by a picture
 ACTOR_PULL = 0.7       # how far tokens under an actor are ahead in the draw of those that are kept
 ACTOR_WEIGHT = 2.0     # places are learned with a twentieth of the samples that things need
@@ -112,31 +112,26 @@ def rope_of(kept, frames, rows, columns, head_dim):
     return [t.view(frames, rows * columns, -1)[:, kept].transpose(0, 1).flatten(1, 2).unsqueeze(1) for t in table]
 
 
-@torch.no_grad()
-def own_patches(model, target, ids, mask, rope):
-    """What the network, led by guidance, makes of clean patches (B, T, tokens, C * 4) with noise: the past as the sampler will have it.
+def worn(latents):
+    """Latents (B, C, T, h, w) as those of a long stream are: fine detail too strong, and some that is not in the scene, alike at all times.
 
-    A network that only knows a drawn past adds to its own mistakes from block to block: outlines harden, colours drift (exposure bias;
-    mistakes taken as input against it: Li 2025, Stable Video Infinity).
+    What a network adds to its past adds up from block to block: by a hundredth a block, in which 20 seconds made outlines half as hard again
+    (exposure bias; that a past with faults as input, and without as target, pulls streams back: Li 2025, Stable Video Infinity). The timestep does
+    not tell the network of this, as nothing tells it in a stream.
     """
-    size, device = len(target), target.device
-    sigma = torch.empty(size, 1, device=device).uniform_(*OWN_LEVELS).expand(-1, target.shape[1])
-    s = sigma[:, :, None, None]
-    noisy = (1 - s) * target + s * torch.randn_like(target)
-    with training.autocast(device):
-        both = model(torch.cat([noisy, noisy]), torch.cat([sigma, sigma]), torch.cat([ids, empty_like(ids)]), mask, [torch.cat([r, r]) for r in rope])
-    named, empty = both.float().unflatten(-1, (4, -1)).transpose(-1, -2).flatten(-2).chunk(2)
-    return empty + torch.empty(size, 1, 1, 1, device=device).uniform_(*OWN_GUIDANCE) * (named - empty)
+    fine = latents - torch.nn.functional.avg_pool3d(latents, (1, 3, 3), 1, (0, 1, 1), count_include_pad=False)
+    size, channels, _, *area = latents.shape
+    strength = torch.rand(size, 1, 1, 1, 1, device=latents.device)
+    gain = WEAR_GAIN * strength * torch.rand(size, channels, 1, 1, 1, device=latents.device)
+    deviation = WEAR_NOISE * strength * fine.pow(2).mean((1, 2, 3, 4), keepdim=True).sqrt()
+    return latents + gain * fine + deviation * torch.randn(size, channels, 1, *area, device=latents.device)
 
 
-def with_own_past(model, target, counted, ids, mask, rope, share):
-    """Clean patches, of a share of the clips with history that is the network's own; no block that is learned is changed."""
-    size = int(len(target) * share)
-    if size == 0:
-        return target
-    own = own_patches(model, target[:size], ids[:size], mask, [r[:size] for r in rope])
-    past = (counted[:size].unflatten(1, (-1, BLOCK)).sum(2) == 0).repeat_interleave(BLOCK, 1)
-    return torch.cat([torch.where(past[:, :, None, None], own, target[:size]), target[size:]])
+def with_worn_past(latents, counted, share):
+    """Latents (B, C, T, h, w), of a share of the clips the blocks worn that are history, with `counted` (B, T) zero; no block that is learned is changed."""
+    past = (counted.unflatten(1, (-1, BLOCK)).sum(2) == 0).repeat_interleave(BLOCK, 1)
+    past &= torch.rand(len(latents), 1, device=latents.device) < share
+    return torch.where(past[:, None, :, None, None], worn(latents), latents)
 
 
 def empty_like(ids):
@@ -146,24 +141,35 @@ def empty_like(ids):
     return empty
 
 
-def loss_of(model, transformer, latents, ids, coverage, started, mask, count=TOKENS, own_past=0.0):
+@torch.no_grad()
+def guided(teacher, scale, noisy, sigma, ids, mask, rope):
+    """What the teacher sees in noisy patches with guidance (B, T, tokens, 4, C), as `Model` gives it."""
+    named, empty = (teacher(noisy, sigma, i, mask, rope).float() for i in (ids, empty_like(ids)))
+    return (empty + scale * (named - empty)).unflatten(-1, (4, -1))
+
+
+def loss_of(model, transformer, latents, ids, coverage, started, mask, count=TOKENS, wear=0.0, teacher=None):
     """Mean square error of the velocity over the latents that are not history, actors weighing more.
 
     `model` is `Model`, perhaps compiled, with `transformer` in it; only `count` tokens of each frame are computed;
-    own_past: share of the clips whose history is what the network makes of it.
+    wear: share of the clips whose history is worn; teacher: (another `Model`, its guidance), which makes what is to be learned out of
+    the same noisy latents: in one evaluation what takes the teacher two (Meng 2023, On Distillation of Guided Diffusion Models).
     """
     sigma, counted = noise_levels(len(latents), latents.shape[2], started)
     ids = torch.where(torch.rand(len(ids), 1, device=ids.device) < 0.1, empty_like(ids), ids)
     kept, split = pick_tokens(coverage, count), transformer.patches
     rope = rope_of(kept, latents.shape[2], coverage.shape[2] // 2, coverage.shape[3] // 2, transformer.config["attention_head_dim"])
     target = take(split(latents), kept)
-    given = target if latents.shape[2] <= BLOCK else with_own_past(model, target, counted, ids, mask, rope, own_past)
+    given = target if latents.shape[2] <= BLOCK else take(split(with_worn_past(latents, counted, wear)), kept)
     s = sigma[:, :, None, None]
     noisy = (1 - s) * given + s * torch.randn_like(target)
+    # A patch goes in as channels of 2x2 cells and comes out as 2x2 cells of channels.
+    target = target.unflatten(-1, (-1, 4)).transpose(-1, -2)
     with training.autocast(ids.device):
         clean = model(noisy, sigma, ids, mask, rope)
-    # A patch goes in as channels of 2x2 cells and comes out as 2x2 cells of channels.
-    difference = clean.float().unflatten(-1, (4, -1)) - target.unflatten(-1, (-1, 4)).transpose(-1, -2)
+        if teacher:
+            target = guided(*teacher, noisy, sigma, ids, mask, rope)
+    difference = clean.float().unflatten(-1, (4, -1)) - target
     error = (difference / s.clamp(min=0.05).unsqueeze(-1)).pow(2).mean(-1)
     weight = (1 + ACTOR_WEIGHT * take(split(coverage[:, None]), kept)) * counted[:, :, None, None]
     return (error * weight).sum() / weight.sum()
@@ -189,8 +195,9 @@ def make_optimisers(model, args, team):
     return muon, torch.optim.AdamW(groups, args.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
 
 
-def checkpoint_path():
-    return training.checkpoint_directory() / "dit.pt"
+def checkpoint_path(stage="clip"):
+    """That of the last stage is a file of its own: the ones before can go on without it."""
+    return training.checkpoint_directory() / ("fold.pt" if stage == "fold" else "dit.pt")
 
 
 def newest_vae(from_model=None):
@@ -213,7 +220,7 @@ def prepare_words(args):
     words = training.checkpoint_directory() / "tokenizer"
     if args.taught and not teach_text.checkpoint_path().exists():
         raise SystemExit("no text encoder has been taught: teach_text.py first, or without --taught")
-    if args.from_model and not args.taught and not checkpoint_path().exists():
+    if args.from_model and not args.taught and not checkpoint_path(args.stage).exists():
         shutil.copytree(Path(args.from_model) / "tokenizer", words, dirs_exist_ok=True)
     elif not (words / "spiece.model").exists():
         tokenizer.train(words)
@@ -224,7 +231,8 @@ def prepare_words(args):
 def begin(args):
     """(model, average, vae, tokenizer directory, checkpoint or None)."""
     words = training.checkpoint_directory() / "tokenizer"
-    if args.from_model and not checkpoint_path().exists():
+    path = checkpoint_path(args.stage)
+    if args.from_model and not path.exists():
         parts, _ = export.load(args.from_model)
         if args.taught:
             parts["text_encoder"] = teach_text.load()
@@ -235,8 +243,8 @@ def begin(args):
     if args.taught:
         model.text_encoder.load_state_dict(teach_text.load().state_dict())
     state = None
-    if checkpoint_path().exists():
-        state = torch.load(checkpoint_path(), map_location="cpu", weights_only=True)
+    if path.exists():
+        state = torch.load(path, map_location="cpu", weights_only=True)
         model.load_state_dict(state["model"])
     average.load_state_dict(state["average"] if state else model.state_dict())
     return model, average, newest_vae(args.from_model), words, state
@@ -244,6 +252,12 @@ def begin(args):
 
 def export_average(directory, average, vae, words, sora=None):
     export.export(directory, {"vae": vae, "text_encoder": average.text_encoder, "transformer": average.transformer}, words, sora)
+
+
+def of_sora(state):
+    """What a checkpoint says of sora.json."""
+    fields = {"window_latents": state["window"]}
+    return dict(fields, guidance_scale=1.0) if state.get("folded") else fields
 
 
 def export_checkpoint(directory, checkpoint=None, base=None):
@@ -256,7 +270,7 @@ def export_checkpoint(directory, checkpoint=None, base=None):
         average = new_model()
         average.load_state_dict(state["average"])
         parts.update(text_encoder=average.text_encoder, transformer=average.transformer)
-        sora["window_latents"] = state["window"]
+        sora.update(of_sora(state))
     else:
         words = Path(base) / "tokenizer"
     parts["vae"] = newest_vae(base)
@@ -266,6 +280,7 @@ def export_checkpoint(directory, checkpoint=None, base=None):
 class Trainer:
     def __init__(self, args, team):
         self.args, self.team = args, team
+        self.path = checkpoint_path(args.stage)
         torch.manual_seed(args.seed)
         if team.first:
             prepare_words(args)
@@ -275,6 +290,7 @@ class Trainer:
         self.prepare_drawing()
         self.model, self.average = self.model.to(args.device), self.average.to(args.device)
         self.parameters = list(self.model.parameters())
+        self.teacher = self.load_teacher() if args.stage == "fold" else None
         self.muon, self.adam = make_optimisers(self.model, args, team)
         self.seconds, self.samples = {}, {"image": 0, "clip": 0}
         if state:
@@ -287,29 +303,39 @@ class Trainer:
         self.log(f"{args.stage}: {sum(p.numel() for p in self.parameters) / 1e6:.2f} M parameters, from step {self.step}, "
                  f"{self.clock.seconds / 60:.1f} of {args.minutes} min, on {args.device}, {team.size} workers")
 
+    def load_teacher(self):
+        """(The model that training starts from, its guidance)."""
+        parts, sora = export.load(self.args.from_model)
+        if sora["guidance_scale"] <= 1:
+            raise SystemExit(f"{self.args.from_model} has no guidance left to fold in: start from the model of the stage before")
+        model = Model(parts["text_encoder"], parts["transformer"]).to(self.args.device).eval().requires_grad_(False)
+        return torch.compile(model, dynamic=False), sora["guidance_scale"]
+
     def prepare_drawing(self):
         """Before the device is used: the drawing processes are forks."""
         args, words = self.args, tokenizer.Tokenizer(self.words)
         self.seed = args.seed + self.step + 100000 * self.team.rank
-        singles = args.singles if args.stage == "clip" else 0.0
-        self.courses = [Course(args, args.stage, words, self.seed, 1 - singles)]
+        stage = "image" if args.stage == "image" else "clip"
+        singles = args.singles if stage == "clip" else 0.0
+        self.courses = [Course(args, stage, words, self.seed, 1 - singles)]
         if singles:
             self.courses.append(Course(args, "image", words, self.seed + 51, singles))
 
     def log(self, text):
         if self.team.first:
-            training.log(checkpoint_path().with_suffix(".log"), text)
+            training.log(self.path.with_suffix(".log"), text)
 
     def save(self):
         if not self.team.first:
             return
         self.seconds[self.args.stage] = self.clock.seconds
-        training.save_checkpoint(checkpoint_path(), {
+        state = {
             "model": self.model.state_dict(), "average": self.average.state_dict(), "adam": self.adam.state_dict(),
             "muon": self.muon.state, "seconds": self.seconds, "step": self.step, "samples": self.samples,
-            "window": self.args.latents})
+            "window": self.args.latents, "folded": self.teacher is not None}
+        training.save_checkpoint(self.path, state)
         if self.args.export:
-            export_average(self.args.export, self.average, self.vae, self.words, {"window_latents": self.args.latents})
+            export_average(self.args.export, self.average, self.vae, self.words, of_sora(state))
 
     def update(self, local_step):
         """One optimiser step from the gradients; the average follows."""
@@ -327,7 +353,7 @@ class Trainer:
             torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - keep)
 
     def gradients(self, course, forward):
-        loss = loss_of(forward, self.model.transformer, *course.batch(), course.mask, self.count, self.args.own_past)
+        loss = loss_of(forward, self.model.transformer, *course.batch(), course.mask, self.count, self.args.wear, self.teacher)
         self.adam.zero_grad()
         self.muon.zero_grad()
         loss.backward()
@@ -393,11 +419,11 @@ def train(args, team):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stage", choices=("image", "clip"), default="image")
+    parser.add_argument("--stage", choices=("image", "clip", "fold"), default="image")
     training.add_arguments(parser, minutes=50, save_every=5)
     parser.add_argument("--latents", type=int, default=8, help="of a clip, which is also the window of the exported model")
     parser.add_argument("--singles", type=float, default=0.4, help="share of the clip stage's steps that learn from single latents")
-    parser.add_argument("--own-past", type=float, default=0.0, help="share of the clips whose history is what the network makes of it, guided")
+    parser.add_argument("--wear", type=float, default=0.5, help="share of the clips whose history is worn, as the past of a long stream is")
     parser.add_argument("--taught", action="store_true", help="begin with the text encoder, and its tokenizer, that teach_text.py left")
     parser.add_argument("--text-rate", type=float, help="of the text encoder's learning rate, as a share (default: 0.1 if taught, else 1)")
     parser.add_argument("--wide", type=float, default=0.35, help="0: only single starters, 1: the whole world")
@@ -411,6 +437,8 @@ def main():
     parser.add_argument("--muon-rate", type=float, default=0.02)
     parser.add_argument("--export", help="write a model directory at every save")
     args = training.parse_arguments(parser, DEFAULTS)
+    if args.stage == "fold" and not args.from_model:
+        parser.error("--from-model: the model of the stage before, with its guidance")
     if args.text_rate is None:
         args.text_rate = 0.1 if args.taught else 1.0
     training.launch(train, args)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Stage 4: teaches the transformer to make a block in few evaluations without guidance, on streams that it makes itself.
+"""Stage 5: teaches the transformer to make a block in few evaluations, on streams that it makes itself.
 
-The teacher is the model of the stages before, with guidance and more steps. The student streams with its own past, as it will when it is
-used; at one random step of each block it learns to jump to where the teacher gets from the same noisy latents by several guided
-steps (progressive distillation, Salimans and Ho 2022, on the student's own trajectories as in Self-Forcing, Huang 2025). No clip is drawn:
-only captions are needed.
+The teacher is the model of the stage before, with more steps, and guidance if it has not learned to do without. The student
+streams with its own past, as it will when it is used; at one random step of each block it learns to jump to where the teacher gets
+from the same noisy latents by several steps (progressive distillation, Salimans and Ho 2022, on the student's own trajectories as
+in Self-Forcing, Huang 2025). No clip is drawn: only captions are needed.
 """
 
 import argparse
@@ -19,8 +19,7 @@ import export
 import sampler
 import tokenizer
 import training
-from course import Curriculum
-from train_dit import TOKENS
+from course import SIZE_SHARES, Curriculum
 from transformer import block_causal_mask
 from world import scene
 
@@ -44,8 +43,11 @@ class Streams:
         return scene.sample(self.rng, self.curriculum.options(1.0)).caption(self.rng)
 
     def restart(self):
+        """Begins new streams, all of one size."""
         self.past = None
         self.left = self.rng.randint(2, self.args.blocks)
+        width, height = self.rng.choices(scene.SIZES, SIZE_SHARES)[0]
+        self.area = height // 16, width // 16
         self.texts = [self.caption() for _ in range(self.args.batch)]
         self.text = self.encode(self.texts)
 
@@ -71,7 +73,8 @@ def evaluate(model, past, x, sigma, text, sora):
     frames = x if past is None else torch.cat([past, x], 2)
     time = torch.full((len(x), m + n), 1000.0 * sigma, device=x.device)
     time[:, :m] = sora["context_timestep"]
-    mask = block_causal_mask(m + n, TOKENS, sora["block_latents"], sora["window_latents"]).to(x.device)
+    tokens = x.shape[3] * x.shape[4] // 4
+    mask = block_causal_mask(m + n, tokens, sora["block_latents"], sora["window_latents"]).to(x.device)
     with training.autocast(x.device):
         return model(frames, time, text, mask)[:, :, m:].float()
 
@@ -83,13 +86,14 @@ def step(x, clean, now, later):
 
 @torch.no_grad()
 def teach(teacher, streams, x, now, later, substeps, scale):
-    """Where the guided teacher gets from x at level now to level later in `substeps` steps."""
-    twice = torch.cat([streams.text, streams.empty])
-    past = None if streams.past is None else streams.past.repeat(2, 1, 1, 1, 1)
+    """Where the teacher, guided if it still is, gets from x at level now to level later in `substeps` steps."""
     levels = torch.linspace(now, later, substeps + 1).tolist()
     for a, b in zip(levels, levels[1:]):
-        named, empty = evaluate(teacher, past, x.repeat(2, 1, 1, 1, 1), a, twice, streams.sora).chunk(2)
-        x = step(x, empty + scale * (named - empty), a, b)
+        clean = evaluate(teacher, streams.past, x, a, streams.text, streams.sora)
+        if scale != 1:
+            empty = evaluate(teacher, streams.past, x, a, streams.empty, streams.sora)
+            clean = empty + scale * (clean - empty)
+        x = step(x, clean, a, b)
     return x
 
 
@@ -103,8 +107,6 @@ class Trainer:
         torch.manual_seed(args.seed)
         parts, sora = export.load(args.from_model)
         self.scale = sora["guidance_scale"]
-        if self.scale <= 1:
-            raise SystemExit(f"{args.from_model} has no guidance left to fold in: start from the model of the stage before")
         self.sora = dict(sora, steps=args.steps, guidance_scale=1.0)
         self.levels = sampler.sigmas(args.steps, sora["shift"]).tolist()
         self.encoder = parts["text_encoder"].to(args.device).eval().requires_grad_(False)
@@ -142,7 +144,7 @@ class Trainer:
     def block(self):
         """One block of every stream; the gradient comes from one of its steps. Returns the loss."""
         streams, channels = self.streams, self.student.config["in_channels"]
-        x = torch.randn(self.args.batch, channels, self.sora["block_latents"], 16, 16, device=self.args.device)
+        x = torch.randn(self.args.batch, channels, self.sora["block_latents"], *streams.area, device=self.args.device)
         learned = self.rng.randrange(self.args.steps)
         for i, (now, later) in enumerate(zip(self.levels, self.levels[1:])):
             if i == learned:
@@ -194,7 +196,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     training.add_arguments(parser, minutes=60, save_every=5)
     parser.add_argument("--steps", type=int, default=STEPS, help="evaluations of a block that the student has")
-    parser.add_argument("--substeps", type=int, default=2, help="guided steps of the teacher for one of the student")
+    parser.add_argument("--substeps", type=int, default=2, help="steps of the teacher for one of the student")
     parser.add_argument("--blocks", type=int, default=20, help="length of a stream at most, in blocks")
     parser.add_argument("--change", type=float, default=0.1, help="chance that a stream's prompt changes after a block")
     parser.add_argument("--wide", type=float, default=0.5, help="of what the captions are, as for the clips")
@@ -203,7 +205,7 @@ def main():
     parser.add_argument("--export", help="write a model directory at every save")
     args = training.parse_arguments(parser, DEFAULTS)
     if not args.from_model:
-        parser.error("--from-model: the model of the stage before, with its guidance")
+        parser.error("--from-model: the model of the stage before")
     training.launch(train, args)
 
 

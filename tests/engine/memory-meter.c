@@ -6,10 +6,15 @@
 
 cl_mem __real_clCreateBuffer (cl_context context, cl_mem_flags flags, size_t size, void *host, cl_int *status);
 cl_mem __wrap_clCreateBuffer (cl_context context, cl_mem_flags flags, size_t size, void *host, cl_int *status);
+cl_int __real_clReleaseMemObject (cl_mem mem);
+cl_int __wrap_clReleaseMemObject (cl_mem mem);
+
+#define LEAVING_TIME (20 * G_TIME_SPAN_MILLISECOND)
 
 static GMutex lock;
 static guint64 bytes, peak, limit = G_MAXUINT64;
 static guint made;
+static GHashTable *leaving;     /* buffers that are released, and that the driver still has */
 
 /* Called by the driver when nothing uses the buffer any more. */
 static void CL_CALLBACK
@@ -17,7 +22,41 @@ count_out (cl_mem mem, void *size)
 {
   g_mutex_lock (&lock);
   bytes -= GPOINTER_TO_SIZE (size);
+  if (mem && leaving)
+    g_hash_table_remove (leaving, mem);
   g_mutex_unlock (&lock);
+}
+
+/* The engine retains nothing, so this is the last release of a buffer; parts of one stand for themselves. */
+cl_int
+__wrap_clReleaseMemObject (cl_mem mem)
+{
+  cl_mem whole = NULL;
+
+  clGetMemObjectInfo (mem, CL_MEM_ASSOCIATED_MEMOBJECT, sizeof whole, &whole, NULL);
+  g_mutex_lock (&lock);
+  if (!leaving)
+    leaving = g_hash_table_new (NULL, NULL);
+  if (!whole)
+    g_hash_table_add (leaving, mem);
+  g_mutex_unlock (&lock);
+  return __real_clReleaseMemObject (mem);
+}
+
+/* A driver's thread lets go of a command's buffers a moment after it has said that the command is done: that is not the engine's memory. */
+static void
+wait_for_leaving (void)
+{
+  gint64 end = g_get_monotonic_time () + LEAVING_TIME;
+  gboolean any;
+
+  do {
+    g_mutex_lock (&lock);
+    any = leaving && g_hash_table_size (leaving) > 0;
+    g_mutex_unlock (&lock);
+    if (any)
+      g_usleep (100);
+  } while (any && g_get_monotonic_time () < end);
 }
 
 static gboolean
@@ -41,6 +80,7 @@ __wrap_clCreateBuffer (cl_context context, cl_mem_flags flags, size_t size, void
 {
   cl_mem mem;
 
+  wait_for_leaving ();
   if (!count_in (size)) {
     *status = CL_MEM_OBJECT_ALLOCATION_FAILURE;
     return NULL;

@@ -149,6 +149,31 @@ def simple_pictures(subject, count=96, batch=16):
             "picture": distance(F.avg_pool2d(made, 16), F.avg_pool2d(drawn, 16))}
 
 
+def _speed(frames):
+    """Pixels a frame, to the right, by which the middle of what differs from the clip's median moves in frames (T, 3, H, W); 0 where nothing does."""
+    apart = ((frames - frames.median(0).values).abs().sum(1) - 0.2).clamp(min=0)
+    mass, across = apart.sum((1, 2)), torch.arange(frames.shape[3], dtype=frames.dtype)
+    steps = ((apart.sum(1) * across).sum(1) / mass.clamp(min=1e-6)).diff()
+    there = mass > 0.3 * mass.max()
+    steps = steps[there[1:] & there[:-1] & (steps.abs() < frames.shape[3] / 4)]      # farther: it left, and comes back at the other side
+    return steps.median().item() if len(steps) else 0.0
+
+
+def directions(subject, count=48, slowest=0.1):
+    """(right, right of the drawn ones): shares of clips of one starter and a still camera that go left or right as named, at `slowest` pixels a frame at least."""
+    rng, scenes = random.Random(91), []
+    while len(scenes) < count:
+        s = scene.sample(rng, scene.between(0.0, camera=0.0))
+        if s.labels()["motions"][0].split()[-1] in ("left", "right"):
+            scenes.append(s)
+    texts = [s.caption(rng) for s in scenes]
+    signs = [-1 if s.labels()["motions"][0].endswith("left") else 1 for s in scenes]
+
+    def right(clips):
+        return sum(sign * _speed(clip) >= slowest for sign, clip in zip(signs, clips)) / count
+    return right(clip for batch in subject.clips(texts, 101) for clip in batch), right(to_frames(s.frames(judging.CLIP_FRAMES)) for s in scenes)
+
+
 @torch.no_grad()
 def flicker(subject, count=8):
     """Mean absolute change from frame to frame of still scenes, over that of the drawn ones after the autoencoder."""

@@ -60,6 +60,7 @@ declare_memory (SoraStream *stream, guint tile)
     .max_timesteps = sora_sampler_get_n_timesteps (stream->sampler),
     .image_tokens = sora_model_get_image_tokens (model),
     .condition_channels = sora_model_get_condition_channels (model),
+    .sink_latents = own->sink_latents, .context_alone = own->context_alone,
   };
   stream->text_state = sora_text_encoder_state_new (&model->text_encoder, own->text_length, stream->arena);
   stream->decoder_state = sora_vae_decoder_state_new (stream->vae->vae, stream->latent_height, stream->latent_width,

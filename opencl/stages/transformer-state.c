@@ -78,6 +78,7 @@ sora_transformer_state_new (const SoraTransformerConfig *c, const SoraTransforme
 
   g_return_val_if_fail (shape->n_branches > 0 && shape->n_branches <= SORA_TRANSFORMER_MAX_BRANCHES, NULL);
   g_return_val_if_fail (shape->block_latents > 0 && shape->block_latents <= shape->window_latents, NULL);
+  g_return_val_if_fail (shape->sink_latents + shape->block_latents <= shape->window_latents, NULL);
   g_return_val_if_fail (shape->image_tokens == 0 || c->image_dim > 0, NULL);
   g_return_val_if_fail (shape->condition_channels < c->in_channels, NULL);
   g_return_val_if_fail (shape->height % c->patch_size[1] == 0 && shape->width % c->patch_size[2] == 0, NULL);
@@ -142,40 +143,56 @@ sora_transformer_rotate_keys (SoraTransformer *t, SoraTransformerState *s, SoraQ
   }
 }
 
-/* Moves what remains of the past down by @drop latent frames. Copies of at most @drop frames do not overlap themselves. */
+/* Moves what lies behind latent frames @first ... @first + @n - 1 of a layer down to them. Copies of at most @n frames do not overlap themselves. */
 static void
-drop_oldest (SoraTransformerState *s, SoraQueue *queue, guint layer, guint drop)
+close_gap (SoraTransformerState *s, SoraQueue *queue, guint layer, guint first, guint n)
 {
   cl_mem kv = sora_transformer_layer_cache (s, layer)->kv;
   gsize frame = sizeof (gfloat) * s->tokens * sora_transformer_layer_branches (s, layer) * 2 * s->dim;
 
-  for (guint to = 0; to + drop < s->past; to += drop)
-    sora_queue_copy (queue, kv, (to + drop) * frame, kv, to * frame, MIN (drop, s->past - drop - to) * frame);
+  for (guint to = first; to + n < s->past; to += n)
+    sora_queue_copy (queue, kv, (to + n) * frame, kv, to * frame, MIN (n, s->past - n - to) * frame);
+}
+
+/* Drops latent frames @first ... @first + @n - 1 of the past. */
+static void
+drop (SoraTransformer *t, SoraTransformerState *s, SoraQueue *queue, guint first, guint n)
+{
+  guint left = s->past - n;
+
+  if (n == 0)
+    return;
+  sora_queue_begin_atomic (queue);
+  for (guint i = 0; i < t->config.num_layers && left > first; i++) {
+    close_gap (s, queue, i, first, n);
+    sora_transformer_rotate_keys (t, s, queue, i, sora_transformer_layer_branches (s, i), first, left - first);
+  }
+  sora_queue_end_atomic (queue);
+  s->past = left;
 }
 
 /* The block's keys are already where they belong, rotated and not. Only if the window slides, everything changes place. */
 void
 sora_transformer_remember (SoraTransformer *t, SoraTransformerState *s, SoraQueue *queue, guint n_latents)
 {
-  guint drop;
-
   s->past += n_latents;
-  if (s->past <= s->max_past)
-    return;
-  drop = s->past - s->max_past;
-  if (s->max_past > 0) {
-    sora_queue_begin_atomic (queue);
-    for (guint i = 0; i < t->config.num_layers; i++) {
-      drop_oldest (s, queue, i, drop);
-      sora_transformer_rotate_keys (t, s, queue, i, sora_transformer_layer_branches (s, i), 0, s->max_past);
-    }
-    sora_queue_end_atomic (queue);
+  if (s->n_renewals > 0) {
+    s->n_renewals--;
+    drop (t, s, queue, 0, s->past - n_latents);
+  } else if (s->past > s->max_past) {
+    drop (t, s, queue, s->shape.sink_latents, s->past - s->max_past);
   }
-  s->past = s->max_past;
 }
 
 void
 sora_transformer_reset (SoraTransformerState *s)
 {
-  s->past = 0;
+  s->past = s->n_renewals = 0;
+}
+
+void
+sora_transformer_renew_sink (SoraTransformerState *s)
+{
+  if (s->shape.sink_latents > 0 && s->past > 0)
+    s->n_renewals = 2;
 }

@@ -25,6 +25,7 @@ typedef struct {
   guint n_latents;
   guint n_branches;             /* that are evaluated: the state's first ones */
   guint positions;              /* n_latents * tokens: rows of one branch */
+  guint past;                   /* latent frames that it sees of what is in the cache: the newest */
 } Evaluation;
 
 static const SoraFrameVector no_vector = { 0 };
@@ -118,7 +119,7 @@ write_queries (const Evaluation *e, guint layer)
       branches * c->num_attention_heads, c->attention_head_dim);
 }
 
-/* Queries of the block, keys and values of the past and the block; to s->normed. */
+/* Queries of the block, keys and values of what it sees of the past, and of the block; to s->normed. */
 static void
 attend_window (const Evaluation *e, guint layer)
 {
@@ -126,13 +127,13 @@ attend_window (const Evaluation *e, guint layer)
   SoraTransformerState *s = e->s;
   const SoraTransformerCache *cache = sora_transformer_layer_cache (s, layer);
   guint dim = e->t->dim, branches = evaluated_branches (e, layer), stride = branches * dim;
-  guint cached_stride = sora_transformer_layer_branches (s, layer) * dim;
+  guint cached_stride = sora_transformer_layer_branches (s, layer) * dim, first = (s->past - e->past) * s->tokens * cached_stride;
   SoraAttention attention = {
     .batch = branches, .heads = c->num_attention_heads, .head_dim = c->attention_head_dim,
-    .n_query = e->positions, .n_key = s->past * s->tokens + e->positions,
+    .n_query = e->positions, .n_key = e->past * s->tokens + e->positions,
     .q = SORA_MATRIX (s->q, stride), .q_batch_stride = dim,
-    .k = SORA_MATRIX (cache->rotated, cached_stride), .k_batch_stride = dim,
-    .v = SORA_MATRIX_AT (cache->kv, dim, 2 * cached_stride), .v_batch_stride = 2 * dim,
+    .k = SORA_MATRIX_AT (cache->rotated, first, cached_stride), .k_batch_stride = dim,
+    .v = SORA_MATRIX_AT (cache->kv, 2 * first + dim, 2 * cached_stride), .v_batch_stride = 2 * dim,
     .out = SORA_MATRIX (s->normed, stride), .out_batch_stride = dim,
     .scale = 1 / sqrtf (c->attention_head_dim), .bf16 = sora_transformer_attends_in_bf16 (e->t, e->t->layers[layer].self.q),
   };
@@ -258,7 +259,8 @@ void
 sora_transformer_run (SoraTransformer *t, SoraTransformerState *s, SoraQueue *queue, cl_mem latents, guint n_latents,
     const guint *timestep_rows, guint n_branches, cl_mem output, gboolean commit)
 {
-  Evaluation e = { t, s, queue, n_latents, n_branches, n_latents * s->tokens };
+  guint past = commit && s->shape.context_alone ? 0 : s->past;
+  Evaluation e = { t, s, queue, n_latents, n_branches, n_latents * s->tokens, past };
 
   g_return_if_fail (n_latents > 0 && n_latents <= s->shape.block_latents);
   g_return_if_fail (s->condition || s->shape.condition_channels == 0);

@@ -39,6 +39,8 @@ typedef struct {
   guint max_timesteps;          /* distinct timesteps that set_timesteps() may be given */
   guint image_tokens;           /* rows of the image's embeddings; 0 unless the configuration has an image_dim */
   guint condition_channels;     /* the last ones of in_channels, which set_condition() gives; the others are the latents' */
+  guint sink_latents;           /* of window_latents: those of the past that stay when others leave, the first ones */
+  gboolean context_alone;       /* a pass that fills the cache sees its own block only */
 } SoraTransformerShape;
 
 /* Key/value cache, modulation tables and activations of one stream. */
@@ -74,8 +76,8 @@ void sora_transformer_set_condition (SoraTransformerState *state, cl_mem conditi
  * @timestep_rows: host array: for each of the n_latents, which of the timesteps
  * @n_branches: how many are evaluated: all, or without @commit only the prompt's
  * @output: (nullable): [@n_branches][n_latents, height, width, out_channels]
- * @commit: whether this pass's keys and values enter the cache as the past of later blocks (a window that is full drops its
- *   oldest block)
+ * @commit: whether this pass's keys and values enter the cache as the past of later blocks (a window that is full drops the
+ *   oldest block behind its sink)
  *
  * One evaluation. Enqueues only. A cancelled one has changed nothing that a later one reads. With @commit, what is not needed for the
  * cache need not be computed if @output is NULL.
@@ -85,5 +87,9 @@ void sora_transformer_run (SoraTransformer *transformer, SoraTransformerState *s
 
 /* Forgets the past. */
 void sora_transformer_reset (SoraTransformerState *state);
+
+/* Where there is a sink: the prompt has changed, so the sink is of another scene. The next block still sees it, as it sees the past; the one
+ * behind that sees that block only; and the block then is the new sink, as it is the first that saw nothing of the old prompt. */
+void sora_transformer_renew_sink (SoraTransformerState *state);
 
 G_END_DECLS

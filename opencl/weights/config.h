@@ -29,6 +29,8 @@ typedef struct {
   guint block_latents, window_latents;  /* latent frames */
   gdouble context_timestep;     /* 0 ... 1000 */
   gdouble context_noise;        /* sigma, 0 ... 1 */
+  guint sink_latents;           /* of window_latents: latent frames of the beginning that are never dropped */
+  gboolean context_alone;       /* the pass that fills the cache sees its own block only */
   guint text_length;            /* rows that the cross-attention sees */
   SoraPromptCleaning prompt_cleaning;
   gint frame_rate[2];

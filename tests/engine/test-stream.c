@@ -527,6 +527,73 @@ test_context_noise (void)
   remove_copy (path);
 }
 
+#define SINK_BLOCKS 6
+
+static void
+keep_latents (const gchar *name, const gfloat *data, const gint64 *shape, guint n_dims, gpointer user_data)
+{
+  if (g_str_equal (name, "latents"))
+    g_ptr_array_add (user_data, g_bytes_new (data, shape[0] * shape[1] * shape[2] * shape[3] * sizeof (gfloat)));
+}
+
+/* (element-type GBytes): the latents of SINK_BLOCKS blocks, of whose noise that of block @other is another; the prompt changes before block
+ * @change. */
+static GPtrArray *
+sink_latents (SoraModel *model, guint change, guint other)
+{
+  g_autoptr (SoraWeightFile) golden = open_golden ("stream.safetensors");
+  const SoraTensor *tensor;
+  g_autofree gfloat *unused = golden_floats (golden, "noise", &tensor);
+  guint n_channels = tensor->shape[0], n_pixels = tensor->shape[2] * tensor->shape[3], n_latents = 2 * SINK_BLOCKS;
+  gsize n = (gsize) n_channels * n_latents * n_pixels;
+  g_autofree gfloat *noise = sora_test_random (1, n, 1.75);
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  GPtrArray *latents = g_ptr_array_new_with_free_func ((GDestroyNotify) g_bytes_unref);
+
+  for (guint c = 0; c < n_channels; c++)
+    for (guint i = 0; i < 2 * n_pixels; i++)
+      noise[(c * n_latents + 2 * other) * n_pixels + i] *= -1;
+  sora_stream_options_set_noise (options, noise, n);
+  g_autoptr (SoraStream) stream = open_stream (model, options);
+  sora_stream_set_tap (stream, keep_latents, latents);
+  for (guint i = 0; i < SINK_BLOCKS; i++) {
+    if (i == change)
+      g_assert_true (sora_stream_set_prompt (stream, "the ball moves left", NULL));
+    g_autoptr (SoraBlock) block = pull (stream);
+  }
+  return latents;
+}
+
+/* A window with room for nothing but the sink: so each block depends on one other. */
+static void
+test_sink (void)
+{
+  static const struct { guint change, other; gboolean differs[SINK_BLOCKS]; } cases[] = {
+    { SINK_BLOCKS, 1, { FALSE, TRUE, FALSE, FALSE, FALSE, FALSE } },    /* the sink is block 0 for ever */
+    { 2, 1, { FALSE, TRUE, FALSE, FALSE, FALSE, FALSE } },      /* also for the first block of the new prompt */
+    { 2, 2, { FALSE, FALSE, TRUE, TRUE, TRUE, TRUE } }, /* which the next one sees */
+    { 2, 3, { FALSE, FALSE, FALSE, TRUE, TRUE, TRUE } },        /* and that is the new sink */
+    { 2, 4, { FALSE, FALSE, FALSE, FALSE, TRUE, FALSE } },
+    { 0, 0, { TRUE, TRUE, TRUE, TRUE, TRUE, TRUE } },   /* before there is any past, the prompt changes nothing */
+    { 0, 1, { FALSE, TRUE, FALSE, FALSE, FALSE, FALSE } },
+  };
+  g_autoptr (GError) error = NULL;
+  g_autofree gchar *path = copy_model ();
+  replace_in_file (path, "sora.json", "\"window_latents\": 6", "\"window_latents\": 4, \"sink_latents\": 2, \"context_alone\": true");
+  g_autoptr (SoraModel) model = sora_model_open (path, &error);
+  g_assert_no_error (error);
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (GPtrArray) a = sink_latents (model, cases[i].change, SINK_BLOCKS - 1);
+    g_autoptr (GPtrArray) b = sink_latents (model, cases[i].change, cases[i].other);
+    for (guint j = 0; j + 1 < SINK_BLOCKS; j++) {
+      g_test_message ("case %u, block %u", i, j);
+      g_assert_true (g_bytes_equal (a->pdata[j], b->pdata[j]) == !cases[i].differs[j]);
+    }
+  }
+  remove_copy (path);
+}
+
 /* Every weight NaN: the block must be refused, not shown. */
 static void
 test_not_finite (void)
@@ -781,6 +848,7 @@ main (int argc, char **argv)
   g_test_add_func ("/stream/clip-model", test_clip_model);
   g_test_add_func ("/stream/few-step", test_few_step);
   g_test_add_func ("/stream/context-noise", test_context_noise);
+  g_test_add_func ("/stream/sink", test_sink);
   g_test_add_func ("/stream/not-finite", test_not_finite);
   g_test_add_func ("/stream/profile", test_profile);
   g_test_add_func ("/stream/samplers", test_samplers);

@@ -6,7 +6,9 @@ The causal numbers come from one pass without any cache over the clean blocks, f
 block-causal mask: a clean block, at the context timestep, sees itself and the clean blocks before it that the window holds,
 which is what a pass that fills the cache sees; a noisy block sees itself and the same clean blocks. Both copies of a latent
 frame have the same place in time. Rotations only depend on the difference of two places, so a window that moves gives the
-same numbers."""
+same numbers.
+
+With a sink places differ, so the numbers with one come from a cache of un-rotated keys, made here in the plainest way."""
 
 import json
 import sys
@@ -26,6 +28,7 @@ FRAMES = 3          # of the bidirectional passes
 N_TOKENS = (5, 1)   # of the two branches' prompts
 TEXT_LENGTH = 8
 BLOCK, WINDOW, BLOCKS = 2, 6, 6     # latent frames, latent frames, blocks: three beyond the window
+SINK_BLOCKS, RENEWED = 9, 4         # with a sink of one block: blocks; before which of them the prompt changes, and the sink is to be renewed
 EMBEDDED_STRIDE = 97  # every so many of the embedded model's numbers are kept
 SCALE = 1.75        # of uniform inputs, for a variance near 1
 
@@ -88,6 +91,57 @@ def evaluate_causal(model, clean, noisy, timesteps, text, block, window):
     return y.split(frames, 1)
 
 
+class CachedProcessor(WanAttnProcessor):
+    """Self-attention that sees `seen`, a list of (keys, values), and its own rows; cross-attention as it was."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen, self.own = [], None
+
+    def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, rotary_emb=None):
+        if encoder_hidden_states is not None:
+            return super().__call__(attn, hidden_states, encoder_hidden_states, attention_mask, rotary_emb)
+        self.own = attn.norm_k(attn.to_k(hidden_states)), attn.to_v(hidden_states)
+        keys, values = (torch.cat(rows, 1).unflatten(2, (attn.heads, -1)) for rows in zip(*self.seen, self.own))
+        queries = attn.norm_q(attn.to_q(hidden_states)).unflatten(2, (attn.heads, -1))
+        end, first = keys.shape[1], keys.shape[1] - queries.shape[1]
+        queries, keys = rotate(queries, rotary_emb, first, end), rotate(keys, rotary_emb, 0, end)
+        y = torch.nn.functional.scaled_dot_product_attention(*(t.transpose(1, 2) for t in (queries, keys, values)))
+        return attn.to_out[0](y.transpose(1, 2).flatten(2))
+
+
+def rotate(x, tables, first, end):
+    """Neighbouring pairs of x [batch, rows, heads, head_dim] by rows @first to @end of diffusers' tables, which have every number twice."""
+    cos, sin = (t[:, first:end, :, ::2] for t in tables)
+    a, b = x.unflatten(-1, (-1, 2)).unbind(-1)
+    return torch.stack([a * cos - b * sin, a * sin + b * cos], -1).flatten(-2)
+
+
+def evaluate_sink(model, clean, noisy, timesteps, text, block, window, alone, renewed):
+    """As evaluate_causal(), with a sink of one block; alone: a clean block sees itself only."""
+    rope = type(model.rope).forward
+    processors = [CachedProcessor() for _ in model.blocks]
+    for layer, processor in zip(model.blocks, processors):
+        layer.attn1.set_processor(processor)
+    model.rope.forward = lambda x: rope(model.rope, x.new_zeros(*x.shape[:2], window, *x.shape[3:]))
+    cache, renewals, outputs = [], 0, ([], [])
+    for index, blocks in enumerate(zip(clean.split(block, 2), noisy.split(block, 2))):
+        renewals = 2 if index == renewed else renewals
+        for output, x, times, seen in zip(outputs, blocks, ([timesteps[0]] * block, timesteps[1:]), ([] if alone else cache, cache)):
+            for i, processor in enumerate(processors):
+                processor.seen = [layers[i] for layers in seen]
+            output.append(evaluate(model, x, times, text))
+            if output is outputs[0]:
+                new = [processor.own for processor in processors]
+        if renewals:
+            cache, renewals = [new], renewals - 1
+        else:
+            cache = [*cache, new] if (len(cache) + 2) * block <= window else [cache[0], *cache[2:], new]
+    del model.rope.forward
+    model.set_attn_processor(WanAttnProcessor())
+    return [torch.stack(y) for y in outputs]
+
+
 def by_block(y, block):
     """[branches, frames, ...] to [blocks, branches, block, ...]"""
     return y.unflatten(1, (-1, block)).transpose(0, 1)
@@ -114,6 +168,11 @@ def random_model():
     clean, noisy = (latents(seed, frames, SIZE, channels) for seed in (2, 3))
     y = evaluate_causal(model, clean, noisy, TIMESTEPS[:3], text, BLOCK, WINDOW)
     numbers |= {"causal.clean": by_block(y[0], BLOCK), "causal.noisy": by_block(y[1], BLOCK)}
+    frames = BLOCK * SINK_BLOCKS
+    clean, noisy = (latents(seed, frames, SIZE, channels) for seed in (2, 3))
+    for name, alone in (("sink", False), ("alone", True)):
+        y = evaluate_sink(model, clean, noisy, TIMESTEPS[:3], text, BLOCK, WINDOW, alone, RENEWED)
+        numbers |= {f"{name}.clean": y[0], f"{name}.noisy": y[1]}
     save("transformer", numbers, model.state_dict())
 
 

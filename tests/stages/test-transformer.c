@@ -280,8 +280,9 @@ test_image (gconstpointer linear)
 /* Block by block: twice at the noisy timesteps, with the prompt's branch alone and with both, since an evaluation must leave the cache
  * alone; then the pass that enters the cache, with its output or (@silent) without. */
 static void
-check_causal (Stream *s, SoraWeightFile *golden, guint n_blocks, guint step, gboolean silent)
+check_causal (Stream *s, SoraWeightFile *golden, const gchar *name, guint n_blocks, guint renewed, guint step, gboolean silent)
 {
+  g_autofree gchar *noisy_name = g_strconcat (name, ".noisy", NULL), *clean_name = g_strconcat (name, ".clean", NULL);
   guint n = s->shape.block_latents;
   gsize floats = s->shape.n_branches * n * s->latent_out, kept = (floats + step - 1) / step;
   g_autofree guint *context = g_new0 (guint, n), *noisy = g_new (guint, n);
@@ -289,16 +290,18 @@ check_causal (Stream *s, SoraWeightFile *golden, guint n_blocks, guint step, gbo
   for (guint i = 0; i < n; i++)
     noisy[i] = 1 + i;
   for (guint block = 0; block < n_blocks; block++) {
+    if (block == renewed)
+      sora_transformer_renew_sink (s->state);
     set_latents (s, 3, block * n, n);
     for (guint branches = 1; branches <= s->shape.n_branches; branches++) {
       sora_transformer_run (s->transformer, s->state, s->queue, s->latents, n, noisy, branches, s->output, FALSE);
-      stage_assert_golden (s->queue, s->output, 0, branches * n * s->latent_out, step, golden, block * kept, TOLERANCE, "causal.noisy");
+      stage_assert_golden (s->queue, s->output, 0, branches * n * s->latent_out, step, golden, block * kept, TOLERANCE, noisy_name);
     }
     set_latents (s, 2, block * n, n);
     sora_transformer_run (s->transformer, s->state, s->queue, s->latents, n, context, s->shape.n_branches, silent ? NULL : s->output,
         TRUE);
     if (!silent)
-      stage_assert_golden (s->queue, s->output, 0, floats, step, golden, block * kept, TOLERANCE, "causal.clean");
+      stage_assert_golden (s->queue, s->output, 0, floats, step, golden, block * kept, TOLERANCE, clean_name);
   }
 }
 
@@ -313,10 +316,35 @@ test_causal (gconstpointer linear)
   stream_open (&s, golden, linear);
   sora_transformer_set_timesteps (s.transformer, s.state, s.queue, timesteps, 3);
   set_texts (&s);
-  check_causal (&s, golden, n_blocks, 1, FALSE);
+  check_causal (&s, golden, "causal", n_blocks, 0, 1, FALSE);
   sora_transformer_reset (s.state);
-  check_causal (&s, golden, n_blocks, 1, TRUE);
+  check_causal (&s, golden, "causal", n_blocks, 0, 1, TRUE);
   stream_close (&s);
+}
+
+/* A past whose first block stays, until the prompt changes before the fifth block; the cache filled by passes that see it and by passes that do not. The first renewal comes too early, as there is no past yet, and must do nothing. */
+static void
+test_sink (gconstpointer linear)
+{
+  static const gdouble timesteps[] = { 50, 700, 312.5 };
+  static const gchar *const names[] = { "sink", "alone" };
+  g_autoptr (SoraWeightFile) golden = stage_golden_open ("transformer");
+
+  for (guint alone = 0; alone < 2; alone++) {
+    Stream s = { .config = golden_config (golden), .type = SORA_WEIGHT_TYPE_FP32, .precision = SORA_PRECISION_FP32, .shape = { 2, 2, 6, 4, 6, 8, 3 } };
+    guint n_blocks = sora_test_is_small ()? 6 : 9;
+
+    s.shape.sink_latents = 2;
+    s.shape.context_alone = alone;
+    stream_open (&s, golden, linear);
+    sora_transformer_set_timesteps (s.transformer, s.state, s.queue, timesteps, 3);
+    set_texts (&s);
+    sora_transformer_renew_sink (s.state);
+    check_causal (&s, golden, names[alone], n_blocks, 4, 1, FALSE);
+    sora_transformer_reset (s.state);
+    check_causal (&s, golden, names[alone], n_blocks, 4, 1, TRUE);
+    stream_close (&s);
+  }
 }
 
 /* Blocks of one latent frame where the window is made for two: the past is what fits before a whole block, 4 frames. So after
@@ -379,7 +407,7 @@ test_embedded (void)
   stream_open (&s, weights, NULL);
   sora_transformer_set_timesteps (s.transformer, s.state, s.queue, timesteps, n_timesteps);
   set_texts (&s);
-  check_causal (&s, golden, (shape[1] + 2 * shape[0]) / shape[0], EMBEDDED_STEP, FALSE);
+  check_causal (&s, golden, "causal", (shape[1] + 2 * shape[0]) / shape[0], 0, EMBEDDED_STEP, FALSE);
   stream_close (&s);
 }
 
@@ -430,6 +458,7 @@ main (int argc, char **argv)
   add ("image", test_image);
   add ("loras", test_loras);
   add ("causal", test_causal);
+  add ("sink", test_sink);
   add ("short-blocks", test_short_blocks);
   g_test_add_func ("/transformer/embedded", test_embedded);
   g_test_add_func ("/transformer/validate", test_validate);

@@ -73,6 +73,8 @@ test_streaming (void)
   g_assert_true (config->causal);
   g_assert_cmpuint (config->block_latents, ==, 2);
   g_assert_cmpuint (config->window_latents, ==, 8);
+  g_assert_cmpuint (config->sink_latents, ==, 0);
+  g_assert_false (config->context_alone);
   g_assert_cmpfloat (config->context_timestep, ==, 50);
   g_assert_cmpfloat (config->context_noise, ==, 0.05);
   g_assert_cmpuint (config->text_length, ==, 64);
@@ -87,6 +89,22 @@ test_streaming (void)
   g_assert_cmpuint (config->steps, ==, 6);
   g_assert_cmpfloat (config->shift, ==, 3);
   g_assert_cmpfloat (config->guidance_scale, ==, 3);
+  clear (&configs);
+}
+
+static void
+test_sink (void)
+{
+  Configs configs = { 0 };
+  g_autoptr (GError) error = NULL;
+  g_auto (GStrv) parts = g_strsplit (sound[STREAMING], "\"window_latents\": 8", 2);
+  g_autofree gchar *text = g_strjoinv ("\"window_latents\": 8, \"sink_latents\": 6, \"context_alone\": true", parts);
+
+  g_assert_true (load_text (STREAMING, text, &configs, &error));
+  g_assert_no_error (error);
+  g_assert_cmpuint (configs.streaming.window_latents, ==, 8);
+  g_assert_cmpuint (configs.streaming.sink_latents, ==, 6);
+  g_assert_true (configs.streaming.context_alone);
   clear (&configs);
 }
 
@@ -306,6 +324,10 @@ static const Fault faults[] = {
   { STREAMING, "\"block_latents\": 2", "\"block_latents\": 0", BAD, "\"block_latents\": expected an integer from 1" },
   { STREAMING, "\"block_latents\": 2,", "", BAD, "\"block_latents\" is missing" },
   { STREAMING, "\"window_latents\": 8", "\"window_latents\": 7", BAD, "\"window_latents\" must be a multiple" },
+  { STREAMING, "\"window_latents\": 8", "\"window_latents\": 8, \"sink_latents\": 3", BAD, "\"sink_latents\" must be a multiple" },
+  { STREAMING, "\"window_latents\": 8", "\"window_latents\": 8, \"sink_latents\": 8", BAD, "leave room for a block" },
+  { STREAMING, "\"window_latents\": 8", "\"window_latents\": 8, \"sink_latents\": -2", BAD, "\"sink_latents\": expected an integer from 0" },
+  { STREAMING, "\"window_latents\": 8", "\"window_latents\": 8, \"context_alone\": 1", BAD, "\"context_alone\": expected true or false" },
   { STREAMING, "\"context_timestep\": 50", "\"context_timestep\": 1001", BAD, "\"context_timestep\"" },
   { STREAMING, "\"context_noise\": 0.05", "\"context_noise\": \"0.05\"", BAD, "\"context_noise\"" },
   { STREAMING, "\"text_length\": 64", "\"text_length\": 6.4", BAD, "\"text_length\"" },
@@ -408,6 +430,7 @@ main (int argc, char **argv)
   path = g_build_filename (folder, "config.json", NULL);
   g_test_add_func ("/config/streaming", test_streaming);
   g_test_add_func ("/config/clip", test_clip);
+  g_test_add_func ("/config/sink", test_sink);
   g_test_add_func ("/config/wan-defaults", test_wan_defaults);
   g_test_add_func ("/config/wan-schedulers", test_wan_schedulers);
   g_test_add_func ("/config/text-encoder", test_text_encoder);

@@ -18,6 +18,34 @@ def encode_texts(encoder, words, texts, rows):
     return encoder(ids.to(encoder.shared.weight.device))
 
 
+class Context:
+    """What a block sees of the past, `latents` (B, C, m, h, w), already noised: what the engine's cache is made of.
+
+    Where the cache is filled by passes that see the past, all of it is kept, as what is seen has seen what was before.
+    """
+
+    def __init__(self, sora):
+        self.block, self.alone, self.sink = sora["block_latents"], sora.get("context_alone", False), sora.get("sink_latents", 0)
+        self.room, self.renewals, self.latents = sora["window_latents"] - self.block, 0, None
+        if self.sink and not self.alone:
+            raise ValueError("a sink (sink_latents) is sampled only where the past is seen alone (context_alone)")
+
+    def add(self, block):
+        """Takes a noised block in."""
+        if self.latents is None or self.renewals:
+            self.latents, self.renewals = block, max(0, self.renewals - 1)
+            return
+        self.latents = torch.cat([self.latents, block], 2)
+        count = self.latents.shape[2]
+        if self.alone and count > self.room:
+            self.latents = torch.cat([self.latents[:, :, :self.sink], self.latents[:, :, count - self.room + self.sink:]], 2)
+
+    def renew(self):
+        """The prompt has changed: the block after the next one is the new sink, as it is the first that sees nothing of the old prompt."""
+        if self.sink and self.latents is not None:
+            self.renewals = 2
+
+
 def velocity(output, x, sigma, sora):
     return (x - output) / max(sigma, 0.05) if sora["prediction_type"] == "sample" else output
 
@@ -30,7 +58,7 @@ def denoise_block(model, past, x, text, empty, sora, tokens):
     """
     m, n = past.shape[2], x.shape[2]
     guided = sora["guidance_scale"] != 1
-    mask = block_causal_mask(m + n, tokens, sora["block_latents"], sora["window_latents"]).to(x.device)
+    mask = block_causal_mask(m + n, tokens, sora["block_latents"], sora["window_latents"], sora.get("context_alone", False)).to(x.device)
     levels = sigmas(sora["steps"], sora["shift"]).tolist()
     both = torch.cat([text, empty]) if guided else text
     for now, later in zip(levels, levels[1:]):
@@ -60,20 +88,22 @@ def generate(parts, words, texts, sora, latents=8, size=(16, 16), seed=0, single
     device = text.device
     generator = torch.Generator().manual_seed(seed)  # on the CPU: the same noise for every device
     channels, block = model.config["in_channels"], 1 if single else sora["block_latents"]
-    past = torch.zeros(len(texts), channels, 0, *size, device=device)
-    clean, given = [], past if image is None else image.to(device)
+    none = torch.zeros(len(texts), channels, 0, *size, device=device)
+    context, clean, given = Context(sora), [], none if image is None else image.to(device)
     with training.autocast(device):
         for begin in range(0, 1 if single else latents, block):
             if later and begin == later[0]:
                 text = encode_texts(parts["text_encoder"], words, later[1], sora["text_length"])
+                context.renew()
             shape = (len(texts), channels, block, *size)
             pair = noise(begin // block, shape) if noise else (torch.randn(shape, generator=generator) for _ in range(2))
             x, again = (part.to(device) for part in pair)
             s, n = sora["context_noise"], given.shape[2]
+            past = none if context.latents is None else context.latents
             held = torch.cat([past, (1 - s) * given + s * again[:, :, :n]], 2)
             x = denoise_block(model, held, x[:, :, n:], text, empty, sora, size[0] * size[1] // 4)
             clean.append(torch.cat([given, x], 2))
-            past = torch.cat([past, (1 - s) * clean[-1] + s * again], 2)
+            context.add((1 - s) * clean[-1] + s * again)
             given = given[:, :, :0]
     return torch.cat(clean, 2)
 

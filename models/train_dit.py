@@ -52,11 +52,11 @@ def shifted(u, shift=3.0):
     return shift * u / (1 + (shift - 1) * u)
 
 
-def noise_levels(size, length, started):
-    """Sigma (B, length) and which latents count in the loss.
+def noise_levels(size, length, started, sink=0):
+    """Sigma (B, length) and which latents count in the loss; the first `sink` latents are a sink.
 
     Each block has a level of its own. Half of those that have a later block are history at a small level, as
-    the sampler's cache holds them; the first block of a clip from mid-stream always is. Some clips that begin a stream have their
+    the sampler's cache holds them; the first block of a clip from mid-stream always is, and its sink. Some clips that begin a stream have their
     first latent given in the same way: that is how a picture begins one.
     """
     blocks, device = max(1, length // BLOCK), started.device
@@ -64,7 +64,7 @@ def noise_levels(size, length, started):
     history = torch.rand(size, blocks, device=device) < 0.5
     history[:, -1] = False
     if blocks > 1:
-        history[:, 0] |= ~started
+        history[:, :1 + sink // BLOCK] |= ~started[:, None]
     sigma = torch.where(history, HISTORY_NOISE * torch.rand(size, blocks, device=device), sigma)
     sigma, history = (x.repeat_interleave(length // blocks, 1) for x in (sigma, history))
     if blocks > 1:
@@ -127,9 +127,11 @@ def worn(latents):
     return latents + gain * fine + deviation * torch.randn(size, channels, 1, *area, device=latents.device)
 
 
-def with_worn_past(latents, counted, share):
-    """Latents (B, C, T, h, w), of a share of the clips the blocks worn that are history, with `counted` (B, T) zero; no block that is learned is changed."""
+def with_worn_past(latents, counted, share, sink=0):
+    """Latents (B, C, T, h, w), of a share of the clips the blocks worn that are history, with `counted` (B, T) zero; no block that is learned is changed,
+    nor is the sink, which no stream wears."""
     past = (counted.unflatten(1, (-1, BLOCK)).sum(2) == 0).repeat_interleave(BLOCK, 1)
+    past[:, :sink] = False
     past &= torch.rand(len(latents), 1, device=latents.device) < share
     return torch.where(past[:, None, :, None, None], worn(latents), latents)
 
@@ -148,19 +150,19 @@ def guided(teacher, scale, noisy, sigma, ids, mask, rope):
     return (empty + scale * (named - empty)).unflatten(-1, (4, -1))
 
 
-def loss_of(model, transformer, latents, ids, coverage, started, mask, count=TOKENS, wear=0.0, teacher=None):
+def loss_of(model, transformer, latents, ids, coverage, started, mask, count=TOKENS, wear=0.0, teacher=None, sink=0):
     """Mean square error of the velocity over the latents that are not history, actors weighing more.
 
     `model` is `Model`, perhaps compiled, with `transformer` in it; only `count` tokens of each frame are computed;
     wear: share of the clips whose history is worn; teacher: (another `Model`, its guidance), which makes what is to be learned out of
     the same noisy latents: in one evaluation what takes the teacher two (Meng 2023, On Distillation of Guided Diffusion Models).
     """
-    sigma, counted = noise_levels(len(latents), latents.shape[2], started)
+    sigma, counted = noise_levels(len(latents), latents.shape[2], started, sink)
     ids = torch.where(torch.rand(len(ids), 1, device=ids.device) < 0.1, empty_like(ids), ids)
     kept, split = pick_tokens(coverage, count), transformer.patches
     rope = rope_of(kept, latents.shape[2], coverage.shape[2] // 2, coverage.shape[3] // 2, transformer.config["attention_head_dim"])
     target = take(split(latents), kept)
-    given = target if latents.shape[2] <= BLOCK else take(split(with_worn_past(latents, counted, wear)), kept)
+    given = target if latents.shape[2] <= BLOCK else take(split(with_worn_past(latents, counted, wear, sink)), kept)
     s = sigma[:, :, None, None]
     noisy = (1 - s) * given + s * torch.randn_like(target)
     # A patch goes in as channels of 2x2 cells and comes out as 2x2 cells of channels.
@@ -255,8 +257,10 @@ def export_average(directory, average, vae, words, sora=None):
 
 
 def of_sora(state):
-    """What a checkpoint says of sora.json."""
-    fields = {"window_latents": state["window"]}
+    """What a checkpoint says of sora.json. Where a clip is two blocks, no past that was learned from had a past of its own."""
+    fields = {"window_latents": state["window"], "sink_latents": 0, "context_alone": False}
+    if state["window"] == 2 * BLOCK:
+        fields = {"window_latents": state["window"] + BLOCK, "sink_latents": BLOCK, "context_alone": True}
     return dict(fields, guidance_scale=1.0) if state.get("folded") else fields
 
 
@@ -292,12 +296,13 @@ class Trainer:
         self.parameters = list(self.model.parameters())
         self.teacher = self.load_teacher() if args.stage == "fold" else None
         self.muon, self.adam = make_optimisers(self.model, args, team)
-        self.seconds, self.samples = {}, {"image": 0, "clip": 0}
+        self.seconds, self.samples = {}, {"image": 0, "clip": 0, "sink": 0}
         if state:
             self.adam.load_state_dict(state["adam"])
             for mine, saved in zip(self.muon.state, state["muon"]):
                 mine.copy_(saved)
-            self.seconds, self.samples = state["seconds"], state["samples"]
+            self.seconds = state["seconds"]
+            self.samples.update(state["samples"])
         self.clock = training.Clock(args.minutes, self.seconds.get(args.stage, 0.0), args.until)
         self.share = self.clock.share
         self.log(f"{args.stage}: {sum(p.numel() for p in self.parameters) / 1e6:.2f} M parameters, from step {self.step}, "
@@ -316,10 +321,9 @@ class Trainer:
         args, words = self.args, tokenizer.Tokenizer(self.words)
         self.seed = args.seed + self.step + 100000 * self.team.rank
         stage = "image" if args.stage == "image" else "clip"
-        singles = args.singles if stage == "clip" else 0.0
-        self.courses = [Course(args, stage, words, self.seed, 1 - singles)]
-        if singles:
-            self.courses.append(Course(args, "image", words, self.seed + 51, singles))
+        singles, sinks = args.singles, args.sinks * (1 - args.singles)
+        shares = {"image": 1.0} if stage == "image" else {"clip": 1 - singles - sinks, "image": singles, "sink": sinks}
+        self.courses = [Course(args, name, words, self.seed + 51 * k, share) for k, (name, share) in enumerate(shares.items()) if share > 0]
 
     def log(self, text):
         if self.team.first:
@@ -353,7 +357,7 @@ class Trainer:
             torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - keep)
 
     def gradients(self, course, forward):
-        loss = loss_of(forward, self.model.transformer, *course.batch(), course.mask, self.count, self.args.wear, self.teacher)
+        loss = loss_of(forward, self.model.transformer, *course.batch(), course.mask, self.count, self.args.wear, self.teacher, course.sink)
         self.adam.zero_grad()
         self.muon.zero_grad()
         loss.backward()
@@ -364,7 +368,8 @@ class Trainer:
         self.count = count
         for course in self.courses:
             frames = course.length
-            course.mask = None if frames == 1 else block_causal_mask(frames, count, BLOCK, frames).to(self.args.device)
+            mask = block_causal_mask(frames, count, BLOCK, frames, alone=course.sink > 0)
+            course.mask = None if frames == 1 else mask.to(self.args.device)
             course.forward = training.compile_in_turn(self.team, self.model, partial(self.gradients, course), self.log)
 
     def check(self):
@@ -421,7 +426,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stage", choices=("image", "clip", "fold"), default="image")
     training.add_arguments(parser, minutes=50, save_every=5)
-    parser.add_argument("--latents", type=int, default=8, help="of a clip, which is also the window of the exported model")
+    parser.add_argument("--latents", type=int, default=2 * BLOCK,
+                        help="of a clip, which is also the window of the exported model; of two blocks, the sink comes on top of it")
+    parser.add_argument("--sinks", type=float, help="share of the clips that learn behind a sink, the beginning of their stream (default: 0.4 if a clip is two blocks)")
     parser.add_argument("--singles", type=float, default=0.4, help="share of the clip stage's steps that learn from single latents")
     parser.add_argument("--wear", type=float, default=0.5, help="share of the clips whose history is worn, as the past of a long stream is")
     parser.add_argument("--taught", action="store_true", help="begin with the text encoder, and its tokenizer, that teach_text.py left")
@@ -439,6 +446,10 @@ def main():
     args = training.parse_arguments(parser, DEFAULTS)
     if args.stage == "fold" and not args.from_model:
         parser.error("--from-model: the model of the stage before, with its guidance")
+    if args.sinks is None:
+        args.sinks = 0.4 if args.latents == 2 * BLOCK else 0.0
+    if args.sinks and args.latents != 2 * BLOCK:
+        parser.error(f"--sinks needs clips of two blocks (--latents {2 * BLOCK}), whose past is seen alone")
     if args.text_rate is None:
         args.text_rate = 0.1 if args.taught else 1.0
     training.launch(train, args)

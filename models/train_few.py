@@ -44,7 +44,7 @@ class Streams:
 
     def restart(self):
         """Begins new streams, all of one size."""
-        self.past = None
+        self.context = sampler.Context(self.sora)
         self.left = self.rng.randint(2, self.args.blocks)
         width, height = self.rng.choices(scene.SIZES, SIZE_SHARES)[0]
         self.area = height // 16, width // 16
@@ -52,11 +52,9 @@ class Streams:
         self.text = self.encode(self.texts)
 
     def advance(self, latents):
-        """Takes a finished block in (B, C, n, h, w), with the context's noise; the window's latents are kept."""
+        """Takes a finished block in (B, C, n, h, w), with the context's noise."""
         s = self.sora["context_noise"]
-        block = (1 - s) * latents + s * torch.randn_like(latents)
-        keep = self.sora["window_latents"] - self.sora["block_latents"]
-        self.past = block if self.past is None else torch.cat([self.past, block], 2)[:, :, -keep:]
+        self.context.add((1 - s) * latents + s * torch.randn_like(latents))
         self.left -= 1
         if self.left <= 0:
             return self.restart()
@@ -65,6 +63,7 @@ class Streams:
             for i in changed:
                 self.texts[i] = self.caption()
             self.text = self.encode(self.texts)
+            self.context.renew()
 
 
 def evaluate(model, past, x, sigma, text, sora):
@@ -74,7 +73,7 @@ def evaluate(model, past, x, sigma, text, sora):
     time = torch.full((len(x), m + n), 1000.0 * sigma, device=x.device)
     time[:, :m] = sora["context_timestep"]
     tokens = x.shape[3] * x.shape[4] // 4
-    mask = block_causal_mask(m + n, tokens, sora["block_latents"], sora["window_latents"]).to(x.device)
+    mask = block_causal_mask(m + n, tokens, sora["block_latents"], sora["window_latents"], sora.get("context_alone", False)).to(x.device)
     with training.autocast(x.device):
         return model(frames, time, text, mask)[:, :, m:].float()
 
@@ -89,9 +88,9 @@ def teach(teacher, streams, x, now, later, substeps, scale):
     """Where the teacher, guided if it still is, gets from x at level now to level later in `substeps` steps."""
     levels = torch.linspace(now, later, substeps + 1).tolist()
     for a, b in zip(levels, levels[1:]):
-        clean = evaluate(teacher, streams.past, x, a, streams.text, streams.sora)
+        clean = evaluate(teacher, streams.context.latents, x, a, streams.text, streams.sora)
         if scale != 1:
-            empty = evaluate(teacher, streams.past, x, a, streams.empty, streams.sora)
+            empty = evaluate(teacher, streams.context.latents, x, a, streams.empty, streams.sora)
             clean = empty + scale * (clean - empty)
         x = step(x, clean, a, b)
     return x
@@ -149,13 +148,13 @@ class Trainer:
         for i, (now, later) in enumerate(zip(self.levels, self.levels[1:])):
             if i == learned:
                 goal = teach(self.teacher, streams, x, now, later, self.args.substeps, self.scale)
-                clean = evaluate(self.student, streams.past, x, now, streams.text, self.sora)
+                clean = evaluate(self.student, streams.context.latents, x, now, streams.text, self.sora)
                 target = x + (goal - x) * now / (now - later)
                 loss = ((clean - target) / now).pow(2).mean()
                 loss.backward()
             else:
                 with torch.no_grad():
-                    clean = evaluate(self.student, streams.past, x, now, streams.text, self.sora)
+                    clean = evaluate(self.student, streams.context.latents, x, now, streams.text, self.sora)
             x = step(x, clean.detach(), now, later)
         streams.advance(x)
         return loss.detach()

@@ -51,11 +51,14 @@ def rotate(x, table):
     return torch.stack([a * cos - b * sin, a * sin + b * cos], -1).flatten(-2)
 
 
-def block_causal_mask(frames, tokens, block=2, window=8):
-    """True where a query (row) sees a key (column): its own block, and window - block latents before it."""
+def block_causal_mask(frames, tokens, block=2, window=8, alone=False):
+    """True where a query (row) sees a key (column): its own block, and window - block latents before it; with `alone` only those of the last
+    block see more than their own."""
     latent = torch.arange(frames).repeat_interleave(tokens)
     start = latent // block * block
     sees = (latent[None] < start[:, None] + block) & (latent[None] >= start[:, None] - (window - block))
+    if alone:
+        sees &= (start == start[-1])[:, None] | (start[None] == start[:, None])
     return sees
 
 

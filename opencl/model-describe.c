@@ -65,12 +65,16 @@ append_time (GString *text, SoraModel *model)
 {
   const SoraStreamingConfig *streaming = &model->streaming;
 
-  if (streaming->causal)
-    g_string_append_printf (text, "length        endless, in blocks of %u frames, each seeing %u frames back\n",
+  if (streaming->causal) {
+    g_string_append_printf (text, "length        endless, in blocks of %u frames, each seeing %u frames back",
         streaming->block_latents * model->vae.time_scale,
-        (streaming->window_latents - streaming->block_latents) * model->vae.time_scale);
-  else
+        (streaming->window_latents - streaming->sink_latents - streaming->block_latents) * model->vae.time_scale);
+    if (streaming->sink_latents > 0)
+      g_string_append (text, " and the beginning");
+    g_string_append (text, "\n");
+  } else {
     g_string_append_printf (text, "length        clips of %u frames\n", sora_model_get_clip_frames (model));
+  }
 }
 
 static const gchar *const sampler_words[] = {

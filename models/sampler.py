@@ -41,9 +41,12 @@ class Context:
             self.latents = torch.cat([self.latents[:, :, :self.sink], self.latents[:, :, count - self.room + self.sink:]], 2)
 
     def renew(self):
-        """The prompt has changed: the block after the next one is the new sink, as it is the first that sees nothing of the old prompt."""
-        if self.sink and self.latents is not None:
-            self.renewals = 2
+        """The prompt has changed: the sink goes; the block after the next one is the new one, as it is the first that sees nothing of the old prompt."""
+        if not self.sink or self.latents is None:
+            return
+        if not self.renewals and self.latents.shape[2] > self.sink:
+            self.latents = self.latents[:, :, self.sink:]
+        self.renewals = 2
 
 
 def velocity(output, x, sigma, sora):

@@ -68,6 +68,7 @@ struct _SoraTransformerState {
   guint tokens;                 /* of a latent frame */
   guint max_past;               /* latent frames: window_latents - block_latents */
   guint past;                   /* latent frames now in the cache */
+  gboolean sink_goes;           /* with the next evaluation */
   guint n_renewals;             /* so many of the next blocks that enter the cache replace all that is there */
   guint n_text_keys[SORA_TRANSFORMER_MAX_BRANCHES];     /* own tokens, and one for the padding if there is any */
 
@@ -119,6 +120,9 @@ void sora_transformer_rotate_keys (SoraTransformer *transformer, SoraTransformer
 
 /* Takes the current block, @n_latents, into the past; what leaves the window, or is replaced, is dropped. */
 void sora_transformer_remember (SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue, guint n_latents);
+
+/* Drops the sink. */
+void sora_transformer_drop_sink (SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue);
 
 /* Whether attention whose queries are of this linear is computed in bf16. A small model would gain less than a millisecond a step, and its very
  * first frame would wait more than a second for PoCL to compile the kernel. */

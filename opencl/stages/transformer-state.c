@@ -185,14 +185,25 @@ sora_transformer_remember (SoraTransformer *t, SoraTransformerState *s, SoraQueu
 }
 
 void
-sora_transformer_reset (SoraTransformerState *s)
+sora_transformer_drop_sink (SoraTransformer *t, SoraTransformerState *s, SoraQueue *queue)
 {
-  s->past = s->n_renewals = 0;
+  drop (t, s, queue, 0, s->shape.sink_latents);
+  s->sink_goes = FALSE;
 }
 
 void
+sora_transformer_reset (SoraTransformerState *s)
+{
+  s->past = s->n_renewals = 0;
+  s->sink_goes = FALSE;
+}
+
+/* While one is renewed, there is none. */
+void
 sora_transformer_renew_sink (SoraTransformerState *s)
 {
-  if (s->shape.sink_latents > 0 && s->past > 0)
-    s->n_renewals = 2;
+  if (s->shape.sink_latents == 0 || s->past == 0)
+    return;
+  s->sink_goes |= s->n_renewals == 0 && s->past > s->shape.sink_latents;
+  s->n_renewals = 2;
 }

@@ -259,13 +259,15 @@ void
 sora_transformer_run (SoraTransformer *t, SoraTransformerState *s, SoraQueue *queue, cl_mem latents, guint n_latents,
     const guint *timestep_rows, guint n_branches, cl_mem output, gboolean commit)
 {
-  guint past = commit && s->shape.context_alone ? 0 : s->past;
-  Evaluation e = { t, s, queue, n_latents, n_branches, n_latents * s->tokens, past };
+  Evaluation e = { t, s, queue, n_latents, n_branches, n_latents * s->tokens };
 
   g_return_if_fail (n_latents > 0 && n_latents <= s->shape.block_latents);
   g_return_if_fail (s->condition || s->shape.condition_channels == 0);
   g_return_if_fail (n_branches == s->shape.n_branches || (n_branches == 1 && !commit));
 
+  if (s->sink_goes && !sora_queue_has_failed (queue))
+    sora_transformer_drop_sink (t, s, queue);
+  e.past = commit && s->shape.context_alone ? 0 : s->past;
   modulate_timesteps (&e, timestep_rows);
   embed_latents (&e, latents);
   for (guint i = 0; i < t->config.num_layers; i++) {

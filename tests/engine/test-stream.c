@@ -564,11 +564,23 @@ sink_latents (SoraModel *model, guint change, guint other)
   return latents;
 }
 
-/* A window with room for nothing but the sink: so each block depends on one other. */
+/* Whether another noise of block @other changes the others, as @differs says. */
+static void
+check_sink (SoraModel *model, guint change, guint other, const gboolean *differs)
+{
+  g_autoptr (GPtrArray) a = sink_latents (model, change, SINK_BLOCKS - 1), b = sink_latents (model, change, other);
+
+  for (guint i = 0; i + 1 < SINK_BLOCKS; i++) {
+    g_test_message ("prompt %u, noise %u, block %u", change, other, i);
+    g_assert_true (g_bytes_equal (a->pdata[i], b->pdata[i]) == !differs[i]);
+  }
+}
+
+/* First a window with room for nothing but the sink, so that each block depends on one other; then with room for one block more. */
 static void
 test_sink (void)
 {
-  static const struct { guint change, other; gboolean differs[SINK_BLOCKS]; } cases[] = {
+  static const struct { guint change, other; gboolean differs[SINK_BLOCKS]; } small[] = {
     { SINK_BLOCKS, 1, { FALSE, TRUE, FALSE, FALSE, FALSE, FALSE } },    /* the sink is block 0 for ever */
     { 2, 1, { FALSE, TRUE, FALSE, FALSE, FALSE, FALSE } },      /* also for the first block of the new prompt */
     { 2, 2, { FALSE, FALSE, TRUE, TRUE, TRUE, TRUE } }, /* which the next one sees */
@@ -576,22 +588,26 @@ test_sink (void)
     { 2, 4, { FALSE, FALSE, FALSE, FALSE, TRUE, FALSE } },
     { 0, 0, { TRUE, TRUE, TRUE, TRUE, TRUE, TRUE } },   /* before there is any past, the prompt changes nothing */
     { 0, 1, { FALSE, TRUE, FALSE, FALSE, FALSE, FALSE } },
+  }, large[] = {
+    { SINK_BLOCKS, 0, { TRUE, TRUE, TRUE, TRUE, TRUE, TRUE } },
+    { 3, 1, { FALSE, TRUE, TRUE, TRUE, TRUE, TRUE } },  /* by block 2, which the first block of the new prompt sees */
+    { 4, 3, { FALSE, FALSE, FALSE, TRUE, TRUE, TRUE } },
   };
   g_autoptr (GError) error = NULL;
-  g_autofree gchar *path = copy_model ();
+  g_autofree gchar *path = copy_model (), *larger_path = copy_model ();
   replace_in_file (path, "sora.json", "\"window_latents\": 6", "\"window_latents\": 4, \"sink_latents\": 2, \"context_alone\": true");
+  replace_in_file (larger_path, "sora.json", "\"window_latents\": 6", "\"window_latents\": 6, \"sink_latents\": 2, \"context_alone\": true");
   g_autoptr (SoraModel) model = sora_model_open (path, &error);
   g_assert_no_error (error);
+  g_autoptr (SoraModel) larger = sora_model_open (larger_path, &error);
+  g_assert_no_error (error);
 
-  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    g_autoptr (GPtrArray) a = sink_latents (model, cases[i].change, SINK_BLOCKS - 1);
-    g_autoptr (GPtrArray) b = sink_latents (model, cases[i].change, cases[i].other);
-    for (guint j = 0; j + 1 < SINK_BLOCKS; j++) {
-      g_test_message ("case %u, block %u", i, j);
-      g_assert_true (g_bytes_equal (a->pdata[j], b->pdata[j]) == !cases[i].differs[j]);
-    }
-  }
+  for (guint i = 0; i < G_N_ELEMENTS (small); i++)
+    check_sink (model, small[i].change, small[i].other, small[i].differs);
+  for (guint i = 0; i < G_N_ELEMENTS (large); i++)
+    check_sink (larger, large[i].change, large[i].other, large[i].differs);
   remove_copy (path);
+  remove_copy (larger_path);
 }
 
 /* Every weight NaN: the block must be refused, not shown. */

@@ -126,7 +126,8 @@ def evaluate_sink(model, clean, noisy, timesteps, text, block, window, alone, re
     model.rope.forward = lambda x: rope(model.rope, x.new_zeros(*x.shape[:2], window, *x.shape[3:]))
     cache, renewals, outputs = [], 0, ([], [])
     for index, blocks in enumerate(zip(clean.split(block, 2), noisy.split(block, 2))):
-        renewals = 2 if index == renewed else renewals
+        if index == renewed:
+            cache, renewals = cache[1:], 2
         for output, x, times, seen in zip(outputs, blocks, ([timesteps[0]] * block, timesteps[1:]), ([] if alone else cache, cache)):
             for i, processor in enumerate(processors):
                 processor.seen = [layers[i] for layers in seen]

@@ -157,10 +157,14 @@ static gboolean
 check_names (gchar **names, GError **error)
 {
   for (guint i = 0; names && names[i]; i++) {
-    if (!is_known (names[i])) {
-      g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "there is no benchmark %s", names[i]);
-      return FALSE;
-    }
+    g_autoptr (GString) known = g_string_new (NULL);
+
+    if (is_known (names[i]))
+      continue;
+    for (guint j = 0; j < G_N_ELEMENTS (entries); j++)
+      g_string_append_printf (known, "%s%s", j > 0 ? ", " : "", entries[j].name);
+    g_set_error (error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "there is no benchmark %s; there are %s", names[i], known->str);
+    return FALSE;
   }
   return TRUE;
 }

@@ -88,8 +88,8 @@ void sora_transformer_run (SoraTransformer *transformer, SoraTransformerState *s
 /* Forgets the past. */
 void sora_transformer_reset (SoraTransformerState *state);
 
-/* Where there is a sink: the prompt has changed, so the sink is of another scene and goes. The next block sees the rest of the past, the one behind
- * it that block only; and that one is the new sink, as it is the first that saw nothing of the old prompt. */
+/* Where there is a sink: the prompt has changed, so the sink is of another scene and goes, unless it is all the past. The next block sees what is left of that, the
+ * one behind it that block only; and that one is the new sink, as it is the first that saw nothing of the old prompt. */
 void sora_transformer_renew_sink (SoraTransformerState *state);
 
 G_END_DECLS

@@ -322,7 +322,8 @@ test_causal (gconstpointer linear)
   stream_close (&s);
 }
 
-/* A past whose first block stays, until the prompt changes before the fifth block; the cache filled by passes that see it and by passes that do not. The first renewal comes too early, as there is no past yet, and must do nothing. */
+/* A past whose first block stays, until the prompt changes before the fifth block; the cache filled by passes that see it and by passes that do
+ * not. The first renewal comes too early, as there is no past yet, and must do nothing. */
 static void
 test_sink (gconstpointer linear)
 {

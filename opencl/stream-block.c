@@ -46,6 +46,28 @@ sampler_block (SoraStream *stream, guint64 index)
   };
 }
 
+/* The last latent frame that lies there will be what the next block's first one is compared with. */
+static void
+keep_shown (SoraStream *stream)
+{
+  gsize bytes = sora_stream_latent_floats (stream, 1) * sizeof (gfloat);
+
+  if (stream->shown)
+    sora_queue_copy (stream->queue, stream->latents, (stream->block_latents - 1) * bytes, stream->shown, 0, bytes);
+}
+
+/* Temporal coring of clean latents. The stream's first latent frame stays as it is. */
+static void
+core_latents (SoraStream *stream)
+{
+  gboolean first = stream->next_block == 0;
+  guint pixels = stream->latent_height * stream->latent_width, channels = stream->model->vae.latent_channels;
+
+  if (stream->shown)
+    sora_coring_run (stream->queue, first ? stream->latents : stream->shown, 0, stream->latents, first ? pixels * channels : 0,
+        stream->block_latents - first, pixels, channels, stream->model->streaming.coring_threshold);
+}
+
 /* The clean latents that lie there from the block before enter the cache. */
 static gboolean
 commit_previous (SoraStream *stream, GCancellable *cancellable, GError **error)
@@ -58,6 +80,7 @@ commit_previous (SoraStream *stream, GCancellable *cancellable, GError **error)
   if (!sora_stream_use_expert (stream, 0, cancellable, error))
     return FALSE;
   block = sampler_block (stream, stream->next_block - 1);
+  keep_shown (stream);          /* first: what enters the cache must not do so twice */
   sora_sampler_commit (stream->sampler, stream->transformer, stream->transformer_state, stream->queue, &block);
   stream->uncommitted = sora_queue_has_failed (stream->queue);
   sora_stream_end_stage (stream, SORA_STAGE_TRANSFORMER, start);
@@ -107,6 +130,7 @@ denoise (SoraStream *stream, GCancellable *cancellable, GError **error)
     return FALSE;
   sora_queue_zero (stream->queue, stream->flag, 0, sizeof (cl_int));
   sora_check_finite_run (stream->queue, stream->latents, 0, n, stream->flag);
+  core_latents (stream);
   if (stream->tap)
     sora_stream_tap_memory (stream, "latents", stream->latents, 0);
   sora_stream_end_stage (stream, SORA_STAGE_TRANSFORMER, start);

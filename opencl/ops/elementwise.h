@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The small element-wise operations: sampler step, modulation table, patchify, finiteness. */
+/* The small element-wise operations: sampler step, modulation table, patchify, coring, finiteness. */
 #pragma once
 
 #include "ops/matrix.h"
@@ -26,6 +26,14 @@ void sora_patchify_run (SoraQueue *queue, cl_mem latents, guint latents_offset, 
     guint width, guint channels, guint ph, guint pw);
 void sora_unpatchify_run (SoraQueue *queue, SoraMatrix tokens, cl_mem latents, guint latents_offset, guint frames, guint height,
     guint width, guint channels, guint ph, guint pw);
+
+/* Temporal coring of @frames latent frames [pixels, channels], from float @offset of @latents on, in place: a pixel stays as it was in the frame before
+ * where its change, the root mean square over channels, is below @threshold (> 0), is as it is made where that is three times as much, and in between
+ * changes by 1.5 times what is above the threshold (firm shrinkage: Gao & Bruce 1997). So what is shown is never further than the
+ * threshold from what was made, jitter is gone, and what moves does not lag. The first frame is compared with the one at @before_offset of @before, which may be the same
+ * memory as @latents. A NaN stays one, and spreads over its pixel. */
+void sora_coring_run (SoraQueue *queue, cl_mem before, guint before_offset, cl_mem latents, guint offset, guint frames, guint pixels,
+    guint channels, gfloat threshold);
 
 /* Sets the int at flag[0] to 1 if any of @count floats is NaN or infinite; never clears it. */
 void sora_check_finite_run (SoraQueue *queue, cl_mem x, guint offset, guint count, cl_mem flag);

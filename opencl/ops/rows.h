@@ -7,7 +7,7 @@
 G_BEGIN_DECLS
 
 /* One program for all of them: each further program would add a compiler's fixed costs to a cold start. */
-#define SORA_ROWS_PROGRAM "vector+rms-norm+layer-norm+rope+combine+modulation+patchify+check-finite+tanh-clamp+pixel-shuffle"
+#define SORA_ROWS_PROGRAM "vector+rms-norm+layer-norm+rope+combine+modulation+patchify+check-finite+coring+tanh-clamp+pixel-shuffle"
 
 /* What it is compiled with */
 const gchar *sora_rows_options (SoraDevice *device);

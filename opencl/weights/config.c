@@ -115,6 +115,7 @@ read_causality (SoraStreamingConfig *config, SoraJsonReader *reader)
   sora_json_read_uint (reader, "default_latents", config->causal ? MAYBE : NEED, config->causal ? 0 : 1, 4096, &config->default_latents);
   sora_json_read_uint (reader, "sink_latents", MAYBE, 0, 4096, &config->sink_latents);
   sora_json_read_boolean (reader, "context_alone", MAYBE, &config->context_alone);
+  sora_json_read_double (reader, "coring_threshold", MAYBE, 0, 10, &config->coring_threshold);
   if (!config->causal) {
     config->block_latents = config->window_latents = config->default_latents;
     config->sink_latents = 0;

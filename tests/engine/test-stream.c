@@ -610,6 +610,75 @@ test_sink (void)
   remove_copy (larger_path);
 }
 
+/* (element-type GBytes) (transfer full): the latents [channels, 2, height, width] of @n blocks of the tiny model with this threshold */
+static GPtrArray *
+cored_latents (const gchar *threshold, guint n)
+{
+  GPtrArray *latents = g_ptr_array_new_with_free_func ((GDestroyNotify) g_bytes_unref);
+  g_autofree gchar *path = copy_model (), *fields = g_strdup_printf ("\"window_latents\": 6, \"coring_threshold\": %s", threshold);
+  replace_in_file (path, "sora.json", "\"window_latents\": 6", fields);
+  g_autoptr (SoraModel) model = open_model (path);
+  g_autoptr (SoraStreamOptions) options = default_options ();
+  g_autoptr (SoraStream) stream = open_stream (model, options);
+
+  sora_stream_set_tap (stream, keep_latents, latents);
+  for (guint i = 0; i < n; i++)
+    sora_block_unref (pull (stream));
+  sora_stream_restart (stream);
+  sora_block_unref (pull (stream));
+  g_assert_true (g_bytes_equal (latents->pdata[0], latents->pdata[n]));
+  remove_copy (path);
+  return latents;
+}
+
+/* (transfer full): of each pixel the root mean square over @n_channels of the change from the first latent frame of @a to frame @t of @b */
+static GArray *
+pixel_changes (GBytes *a, GBytes *b, guint t, guint n_channels)
+{
+  gsize size, n_pixels;
+  const gfloat *x = g_bytes_get_data (a, &size), *y = g_bytes_get_data (b, NULL);
+  GArray *changes = g_array_new (FALSE, FALSE, sizeof (gdouble));
+
+  n_pixels = size / sizeof (gfloat) / 2 / n_channels;
+  for (gsize i = 0; i < n_pixels; i++) {
+    gdouble sum = 0;
+    for (guint c = 0; c < n_channels; c++) {
+      gdouble d = (gdouble) y[(2 * c + t) * n_pixels + i] - x[2 * c * n_pixels + i];
+      sum += d * d;
+    }
+    sum = sqrt (sum / n_channels);
+    g_array_append_val (changes, sum);
+  }
+  return changes;
+}
+
+/* The second latent frame of a stream changes as much as the threshold lets it; below a high one nothing ever changes, from block to block too. */
+static void
+test_coring (void)
+{
+  const gdouble threshold = 0.7;
+  g_autoptr (SoraModel) model = open_tiny_model ();
+  g_autoptr (GPtrArray) plain = cored_latents ("0", 1), some = cored_latents ("0.7", 1), all = cored_latents ("10", 3);
+  guint n = model->vae.latent_channels, kinds[3] = { 0 };
+  g_autoptr (GArray) before = pixel_changes (plain->pdata[0], plain->pdata[0], 1, n);
+  g_autoptr (GArray) after = pixel_changes (plain->pdata[0], some->pdata[0], 1, n);
+
+  for (guint i = 0; i < before->len; i++) {
+    gdouble rms = g_array_index (before, gdouble, i), expected = CLAMP (1.5 * (rms - threshold), 0, rms);
+    g_assert_cmpfloat_with_epsilon (g_array_index (after, gdouble, i), expected, 1e-5);
+    kinds[rms < threshold ? 0 : rms < 3 * threshold ? 1 : 2]++;
+  }
+  g_test_message ("%u pixels stay, %u follow, %u go", kinds[0], kinds[1], kinds[2]);
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
+    g_assert_cmpuint (kinds[i], >, 0);
+  for (guint i = 0; i < 3; i++)
+    for (guint t = 0; t < 2; t++) {
+      g_autoptr (GArray) changes = pixel_changes (plain->pdata[0], all->pdata[i], t, n);
+      for (guint j = 0; j < changes->len; j++)
+        g_assert_cmpfloat (g_array_index (changes, gdouble, j), ==, 0);
+    }
+}
+
 /* Every weight NaN: the block must be refused, not shown. */
 static void
 test_not_finite (void)
@@ -865,6 +934,7 @@ main (int argc, char **argv)
   g_test_add_func ("/stream/few-step", test_few_step);
   g_test_add_func ("/stream/context-noise", test_context_noise);
   g_test_add_func ("/stream/sink", test_sink);
+  g_test_add_func ("/stream/coring", test_coring);
   g_test_add_func ("/stream/not-finite", test_not_finite);
   g_test_add_func ("/stream/profile", test_profile);
   g_test_add_func ("/stream/samplers", test_samplers);

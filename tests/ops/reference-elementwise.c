@@ -2,6 +2,8 @@
 /* The element-wise operations, written plainly. */
 #include "reference-elementwise.h"
 
+#include <math.h>
+
 gfloat *
 sora_reference_combine (const gfloat *x, const gfloat *p, const gfloat *n, const gfloat *e, const gdouble weights[4],
     gsize count)
@@ -69,4 +71,23 @@ sora_reference_unpatchify (const gfloat *tokens, SoraReferenceOrder order, guint
     guint channels, guint ph, guint pw)
 {
   return rearrange (tokens, TRUE, order, frames, height, width, channels, ph, pw);
+}
+
+gfloat *
+sora_reference_coring (const gfloat *before, const gfloat *latents, guint frames, guint pixels, guint channels, gdouble threshold)
+{
+  gfloat *out = g_new (gfloat, (gsize) frames * pixels * channels);
+
+  for (gsize row = 0; row < (gsize) frames * pixels; row++) {
+    const gfloat *x = row < pixels ? before + row * channels : out + (row - pixels) * channels, *y = latents + row * channels;
+    gdouble sum = 0, rms, kept;
+
+    for (guint c = 0; c < channels; c++)
+      sum += ((gdouble) y[c] - x[c]) * ((gdouble) y[c] - x[c]);
+    rms = sqrt (sum / channels);
+    kept = rms > 3 * threshold ? 1 : rms > threshold ? 1.5 * (rms - threshold) / rms : 0;
+    for (guint c = 0; c < channels; c++)
+      out[row * channels + c] = x[c] + kept * ((gdouble) y[c] - x[c]);
+  }
+  return out;
 }

@@ -26,4 +26,8 @@ gfloat *sora_reference_patchify (const gfloat *latents, SoraReferenceOrder order
 gfloat *sora_reference_unpatchify (const gfloat *tokens, SoraReferenceOrder order, guint frames, guint height, guint width,
     guint channels, guint ph, guint pw);
 
+/* (transfer full): @latents [frames, pixels, channels], each pixel changed from that of the frame before, at first @before [pixels, channels], not
+ * at all if the root mean square of the change is below @threshold, in full above three times it, in between linearly */
+gfloat *sora_reference_coring (const gfloat *before, const gfloat *latents, guint frames, guint pixels, guint channels, gdouble threshold);
+
 G_END_DECLS

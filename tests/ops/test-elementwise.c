@@ -168,6 +168,60 @@ test_unpatchify (gconstpointer data)
   }
 }
 
+/* Changes of about 0.2 between frames, some of none: below, about and above the threshold. */
+static void
+run_coring (SoraQueue *queue, guint frames, guint pixels, guint channels, guint offset, gfloat threshold, const Variant *variant)
+{
+  gsize frame = (gsize) pixels * channels, n = frames * frame;
+  g_autofree gfloat *latents = sora_test_random (1, offset + frame + n, 1), *changes = sora_test_random (2, n, 0.2f);
+  g_autofree gfloat *expected = NULL, *actual = NULL;
+  cl_mem mem;
+
+  for (gsize i = 0; i < n; i++)
+    latents[offset + frame + i] = latents[offset + i] + (i / channels % 5 ? changes[i] : 0);
+  expected = sora_reference_coring (latents + offset, latents + offset + frame, frames, pixels, channels, threshold);
+  mem = sora_test_upload (queue, latents, offset + frame + n);
+  sora_coring_run (queue, mem, offset, mem, offset + frame, frames, pixels, channels, threshold);
+  actual = sora_test_download (queue, mem, offset + frame + n);
+  sora_test_assert_same (actual, latents, offset + frame, "%s: coring, before", variant->name);
+  sora_test_assert_close (actual + offset + frame, expected, n, TOLERANCE, "%s: coring %ux%ux%u, threshold %g", variant->name, frames, pixels,
+      channels, threshold);
+  clReleaseMemObject (mem);
+}
+
+static void
+test_coring (gconstpointer data)
+{
+  static const guint channels[] = { 1, 5, 16, 32, 48, 67 };
+  static const gfloat thresholds[] = { 1e-6f, 0.05f, 0.1f, 0.2f, 10 };
+  const Variant *variant = data;
+  g_autoptr (SoraQueue) queue = variant_queue_new (variant);
+  guint pixels = variant_is_small (variant) ? 3 : 70;
+
+  for (guint i = 0; i < G_N_ELEMENTS (channels); i++)
+    for (guint j = 0; j < G_N_ELEMENTS (thresholds); j++)
+      run_coring (queue, (i + j) % 4, pixels, channels[i], j % 3 * 5, thresholds[j], variant);
+}
+
+/* A pixel with a NaN is all NaN, the others are as ever. */
+static void
+test_coring_nan (gconstpointer data)
+{
+  const Variant *variant = data;
+  g_autoptr (SoraQueue) queue = variant_queue_new (variant);
+  gfloat values[2 * 2 * 20] = { 0 };
+  g_autofree gfloat *actual = NULL;
+  cl_mem mem;
+
+  values[40 + 7] = NAN;
+  mem = sora_test_upload (queue, values, 80);
+  sora_coring_run (queue, mem, 0, mem, 40, 1, 2, 20, 0.1f);
+  actual = sora_test_download (queue, mem, 80);
+  for (guint i = 0; i < 80; i++)
+    g_assert_true (isnan (actual[i]) == (i >= 40 && i < 60));
+  clReleaseMemObject (mem);
+}
+
 /* Every NaN and infinity is found wherever it lies inside the range, and none outside. */
 static void
 test_check_finite (gconstpointer data)
@@ -226,6 +280,8 @@ main (int argc, char **argv)
   variants_add_test ("elementwise", "modulation", test_modulation);
   variants_add_test ("elementwise", "patchify", test_patchify);
   variants_add_test ("elementwise", "unpatchify", test_unpatchify);
+  variants_add_test ("elementwise", "coring", test_coring);
+  variants_add_test ("elementwise", "coring-nan", test_coring_nan);
   variants_add_test ("elementwise", "check-finite", test_check_finite);
   variants_add_test ("elementwise", "flag-stays", test_flag_stays);
   return g_test_run ();

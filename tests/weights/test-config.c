@@ -75,6 +75,7 @@ test_streaming (void)
   g_assert_cmpuint (config->window_latents, ==, 8);
   g_assert_cmpuint (config->sink_latents, ==, 0);
   g_assert_false (config->context_alone);
+  g_assert_cmpfloat (config->coring_threshold, ==, 0);
   g_assert_cmpfloat (config->context_timestep, ==, 50);
   g_assert_cmpfloat (config->context_noise, ==, 0.05);
   g_assert_cmpuint (config->text_length, ==, 64);
@@ -98,13 +99,14 @@ test_sink (void)
   Configs configs = { 0 };
   g_autoptr (GError) error = NULL;
   g_auto (GStrv) parts = g_strsplit (sound[STREAMING], "\"window_latents\": 8", 2);
-  g_autofree gchar *text = g_strjoinv ("\"window_latents\": 8, \"sink_latents\": 6, \"context_alone\": true", parts);
+  g_autofree gchar *text = g_strjoinv ("\"window_latents\": 8, \"sink_latents\": 6, \"context_alone\": true, \"coring_threshold\": 0.25", parts);
 
   g_assert_true (load_text (STREAMING, text, &configs, &error));
   g_assert_no_error (error);
   g_assert_cmpuint (configs.streaming.window_latents, ==, 8);
   g_assert_cmpuint (configs.streaming.sink_latents, ==, 6);
   g_assert_true (configs.streaming.context_alone);
+  g_assert_cmpfloat (configs.streaming.coring_threshold, ==, 0.25);
   clear (&configs);
 }
 
@@ -328,6 +330,8 @@ static const Fault faults[] = {
   { STREAMING, "\"window_latents\": 8", "\"window_latents\": 8, \"sink_latents\": 8", BAD, "leave room for a block" },
   { STREAMING, "\"window_latents\": 8", "\"window_latents\": 8, \"sink_latents\": -2", BAD, "\"sink_latents\": expected an integer from 0" },
   { STREAMING, "\"window_latents\": 8", "\"window_latents\": 8, \"context_alone\": 1", BAD, "\"context_alone\": expected true or false" },
+  { STREAMING, "\"window_latents\": 8", "\"window_latents\": 8, \"coring_threshold\": -0.1", BAD, "\"coring_threshold\": expected a number from 0" },
+  { STREAMING, "\"window_latents\": 8", "\"window_latents\": 8, \"coring_threshold\": \"0.1\"", BAD, "\"coring_threshold\"" },
   { STREAMING, "\"context_timestep\": 50", "\"context_timestep\": 1001", BAD, "\"context_timestep\"" },
   { STREAMING, "\"context_noise\": 0.05", "\"context_noise\": \"0.05\"", BAD, "\"context_noise\"" },
   { STREAMING, "\"text_length\": 64", "\"text_length\": 6.4", BAD, "\"text_length\"" },

@@ -30,8 +30,8 @@ void sora_unpatchify_run (SoraQueue *queue, SoraMatrix tokens, cl_mem latents, g
 /* Temporal coring of @frames latent frames [pixels, channels], from float @offset of @latents on, in place: a pixel stays as it was in the frame before
  * where its change, the root mean square over channels, is below @threshold (> 0), is as it is made where that is three times as much, and in between
  * changes by 1.5 times what is above the threshold (firm shrinkage: Gao & Bruce 1997). So what is shown is never further than the
- * threshold from what was made, jitter is gone, and what moves does not lag. The first frame is compared with the one at @before_offset of @before, which may be the same
- * memory as @latents. A NaN stays one, and spreads over its pixel. */
+ * threshold from what was made, jitter is gone, and what moves does not lag. The first frame is compared with the one at @before_offset of
+ * @before, which may be the same memory as @latents. A NaN stays one, and spreads over its pixel. */
 void sora_coring_run (SoraQueue *queue, cl_mem before, guint before_offset, cl_mem latents, guint offset, guint frames, guint pixels,
     guint channels, gfloat threshold);
 

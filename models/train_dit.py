@@ -144,18 +144,19 @@ def empty_like(ids):
 
 
 @torch.no_grad()
-def guided(teacher, scale, noisy, sigma, ids, mask, rope):
-    """What the teacher sees in noisy patches with guidance (B, T, tokens, 4, C), as `Model` gives it."""
-    named, empty = (teacher(noisy, sigma, i, mask, rope).float() for i in (ids, empty_like(ids)))
-    return (empty + scale * (named - empty)).unflatten(-1, (4, -1))
+def guided(teacher, scale, facts, target, noisy, sigma, ids, mask, rope):
+    """What the teacher sees in noisy patches with guidance (B, T, tokens, 4, C), as `Model` gives it, and of what it misses of `target`, the drawn ones, a
+    share of `facts`: with 1 the drawn clips are learned from as without a teacher, and guidance is added to them."""
+    named, empty = (teacher(noisy, sigma, i, mask, rope).float().unflatten(-1, (4, -1)) for i in (ids, empty_like(ids)))
+    return empty + scale * (named - empty) + facts * (target - named)
 
 
 def loss_of(model, transformer, latents, ids, coverage, started, mask, count=TOKENS, wear=0.0, teacher=None, sink=0):
     """Mean square error of the velocity over the latents that are not history, actors weighing more.
 
     `model` is `Model`, perhaps compiled, with `transformer` in it; only `count` tokens of each frame are computed;
-    wear: share of the clips whose history is worn; teacher: (another `Model`, its guidance), which makes what is to be learned out of
-    the same noisy latents: in one evaluation what takes the teacher two (Meng 2023, On Distillation of Guided Diffusion Models).
+    wear: share of the clips whose history is worn; teacher: (another `Model`, its guidance, a share of what it misses), which makes what is to be
+    learned out of the same noisy latents: in one evaluation what takes the teacher two (Meng 2023, On Distillation of Guided Diffusion Models).
     """
     sigma, counted = noise_levels(len(latents), latents.shape[2], started, sink)
     ids = torch.where(torch.rand(len(ids), 1, device=ids.device) < 0.1, empty_like(ids), ids)
@@ -170,7 +171,7 @@ def loss_of(model, transformer, latents, ids, coverage, started, mask, count=TOK
     with training.autocast(ids.device):
         clean = model(noisy, sigma, ids, mask, rope)
         if teacher:
-            target = guided(*teacher, noisy, sigma, ids, mask, rope)
+            target = guided(*teacher, target, noisy, sigma, ids, mask, rope)
     difference = clean.float().unflatten(-1, (4, -1)) - target
     error = (difference / s.clamp(min=0.05).unsqueeze(-1)).pow(2).mean(-1)
     weight = (1 + ACTOR_WEIGHT * take(split(coverage[:, None]), kept)) * counted[:, :, None, None]
@@ -309,12 +310,13 @@ class Trainer:
                  f"{self.clock.seconds / 60:.1f} of {args.minutes} min, on {args.device}, {team.size} workers")
 
     def load_teacher(self):
-        """(The model that training starts from, its guidance)."""
-        parts, sora = export.load(self.args.from_model)
+        """(A model with guidance, its guidance, the share of what it misses of drawn clips that is learned too)."""
+        path = self.args.teacher or self.args.from_model
+        parts, sora = export.load(path)
         if sora["guidance_scale"] <= 1:
-            raise SystemExit(f"{self.args.from_model} has no guidance left to fold in: start from the model of the stage before")
+            raise SystemExit(f"{path} has no guidance left to fold in: name the model of the stage before with --teacher")
         model = Model(parts["text_encoder"], parts["transformer"]).to(self.args.device).eval().requires_grad_(False)
-        return torch.compile(model, dynamic=False), sora["guidance_scale"]
+        return torch.compile(model, dynamic=False), sora["guidance_scale"], self.args.facts
 
     def prepare_drawing(self):
         """Before the device is used: the drawing processes are forks."""
@@ -431,6 +433,8 @@ def main():
     parser.add_argument("--sinks", type=float, help="share of the clips that learn behind a sink, the beginning of their stream (default: 0.4 if a clip is two blocks)")
     parser.add_argument("--singles", type=float, default=0.4, help="share of the clip stage's steps that learn from single latents")
     parser.add_argument("--wear", type=float, default=0.5, help="share of the clips whose history is worn, as the past of a long stream is")
+    parser.add_argument("--teacher", help="the model whose guidance is folded in (default: that of --from-model)")
+    parser.add_argument("--facts", type=float, default=0.5, help="what the fold stage learns from the drawn clips beside the teacher, as a share")
     parser.add_argument("--taught", action="store_true", help="begin with the text encoder, and its tokenizer, that teach_text.py left")
     parser.add_argument("--text-rate", type=float, help="of the text encoder's learning rate, as a share (default: 0.1 if taught, else 1)")
     parser.add_argument("--wide", type=float, default=0.35, help="0: only single starters, 1: the whole world")

@@ -114,7 +114,10 @@ def main():
     parser.add_argument("--random", action="store_true", help="untrained weights of the final shapes")
     parser.add_argument("--checkpoint", help="train_dit.py's checkpoint (default: the newest)")
     parser.add_argument("--from-model", help="a model directory that has the parts of which there is no checkpoint")
+    parser.add_argument("--reach", type=float, default=1.0, help="over 1: go this much of the way from --from-model's weights to the checkpoint's (default: 1)")
     args = parser.parse_args()
+    if args.reach != 1 and not args.from_model:
+        parser.error("--reach needs --from-model: where the way begins")
     if args.random:
         words = Path(args.directory).with_name(Path(args.directory).name + ".words")
         tokenizer.train(words)
@@ -122,7 +125,7 @@ def main():
         shutil.rmtree(words)
     else:
         import train_dit
-        train_dit.export_checkpoint(args.directory, args.checkpoint, args.from_model)
+        train_dit.export_checkpoint(args.directory, args.checkpoint, args.from_model, args.reach)
 
 
 if __name__ == "__main__":

@@ -175,7 +175,7 @@ def directions(subject, count=48, slowest=0.1):
 
 
 @torch.no_grad()
-def flicker(subject, count=8):
+def flicker(subject, count=24):
     """Mean absolute change from frame to frame of still scenes, over that of the drawn ones after the autoencoder."""
     rng, options = random.Random(31), scene.between(1.0, camera=0.0, weather=0.0, simple=1.0)
     still = []

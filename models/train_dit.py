@@ -27,6 +27,7 @@ WEAR_NOISE = 0.3       # and the deviation of what is added, of that of the fine
 GIVEN_SHARE = 0.2      # of the clips that begin a stream have their first latent given, as by a picture
 ACTOR_PULL = 0.7       # how far tokens under an actor are ahead in the draw of those that are kept
 ACTOR_WEIGHT = 2.0     # places are learned with a twentieth of the samples that things need
+FOLDED = {"guidance_scale": 1.0, "steps": 4, "shift": 4.5, "coring_threshold": 0.1}    # of sora.json: fewer steps want more noise and jitter more
 DEFAULTS = {"cpu": {"batch": 48, "fresh": 6, "fill": 240, "pool": 15000},
             "cuda": {"batch": 768, "fresh": 96, "fill": 1024, "pool": 200000}}
 
@@ -262,11 +263,22 @@ def of_sora(state):
     fields = {"window_latents": state["window"], "sink_latents": 0, "context_alone": False}
     if state["window"] == 2 * BLOCK:
         fields = {"window_latents": state["window"] + BLOCK, "sink_latents": BLOCK, "context_alone": True}
-    return dict(fields, guidance_scale=1.0) if state.get("folded") else fields
+    return dict(fields, **FOLDED) if state.get("folded") else fields
 
 
-def export_checkpoint(directory, checkpoint=None, base=None):
-    """Exports the average weights of a checkpoint with the newest autoencoder; what has no checkpoint comes from `base`."""
+def go_beyond(module, before, reach):
+    """Moves the weights of a module on, from those of `before` past where they are, to `reach` times the way."""
+    old = dict(before.named_parameters())
+    with torch.no_grad():
+        for name, p in module.named_parameters():
+            p.copy_(torch.lerp(old[name].float(), p.float(), reach))
+
+
+def export_checkpoint(directory, checkpoint=None, base=None, reach=1.0):
+    """Exports the average weights of a checkpoint with the newest autoencoder; what has no checkpoint comes from `base`.
+
+    With `reach` over 1 the weights go beyond the checkpoint's, that much of the way from `base` to it: further where training was going and had not come.
+    """
     parts, sora = export.load(base) if base else ({}, {})
     words = training.checkpoint_directory() / "tokenizer"
     path = Path(checkpoint or checkpoint_path())
@@ -274,6 +286,9 @@ def export_checkpoint(directory, checkpoint=None, base=None):
         state = torch.load(path, map_location="cpu", weights_only=True)
         average = new_model()
         average.load_state_dict(state["average"])
+        if reach != 1:
+            for name in ("text_encoder", "transformer"):
+                go_beyond(getattr(average, name), parts[name], reach)
         parts.update(text_encoder=average.text_encoder, transformer=average.transformer)
         sora.update(of_sora(state))
     else:

@@ -237,7 +237,10 @@ def begin(args):
     words = training.checkpoint_directory() / "tokenizer"
     path = checkpoint_path(args.stage)
     if args.from_model and not path.exists():
-        parts, _ = export.load(args.from_model)
+        parts, sora = export.load(args.from_model)
+        if args.stage != "fold" and sora.get("guidance_scale") == 1:
+            raise SystemExit(f"{args.from_model} does without guidance, which drawn clips alone would undo: start from the model with guidance, or "
+                             "go on with --stage fold and that one as --teacher")
         if args.taught:
             parts["text_encoder"] = teach_text.load()
         both = [Model(parts["text_encoder"], parts["transformer"]), new_model()]

@@ -285,6 +285,8 @@ def export_checkpoint(directory, checkpoint=None, base=None, reach=1.0):
     parts, sora = export.load(base) if base else ({}, {})
     words = training.checkpoint_directory() / "tokenizer"
     path = Path(checkpoint or checkpoint_path())
+    if not path.exists() and (checkpoint or reach != 1):
+        raise SystemExit(f"{path}: no such checkpoint")
     if path.exists() or not base:
         state = torch.load(path, map_location="cpu", weights_only=True)
         average = new_model()

@@ -29,16 +29,13 @@ median (gdouble *values, guint n)
   return values[n / 2];
 }
 
-/* @steps 0 and @guidance -1: as shipped */
 static SoraStream *
-open_stream (Bench *bench, SoraModel *model, guint steps, gdouble guidance, GError **error)
+open_stream (Bench *bench, SoraModel *model, GError **error)
 {
   g_autoptr (SoraStreamOptions) options = sora_stream_options_new ();
 
   sora_stream_options_set_prompt (options, PROMPT);
   sora_stream_options_set_seed (options, 1);
-  sora_stream_options_set_steps (options, steps);
-  sora_stream_options_set_guidance_scale (options, guidance);
   return sora_stream_new (model, bench_get_device (bench), options, NULL, NULL, NULL, error);
 }
 
@@ -76,7 +73,7 @@ time_blocks (Bench *bench, SoraStream *stream, guint warm_up, gdouble *seconds, 
 }
 
 static void
-report (Bench *bench, SoraModel *model, SoraStream *stream, const gchar *name, guint steps, gdouble guidance, gdouble seconds)
+report (Bench *bench, SoraModel *model, SoraStream *stream, gdouble seconds)
 {
   gint rate_n, rate_d;
   guint first, later;
@@ -84,38 +81,25 @@ report (Bench *bench, SoraModel *model, SoraStream *stream, const gchar *name, g
 
   sora_model_get_frame_rate (model, &rate_n, &rate_d);
   sora_stream_get_block_frames (stream, &first, &later);
-  against = g_strdup_printf ("%g/s: %u x %d + cache pass", (gdouble) rate_n / rate_d, steps, guidance == 1 ? 1 : 2);
-  bench_report (bench, name, later / seconds, "frames/s", later / seconds * rate_d / rate_n, against);
+  against = g_strdup_printf ("%g/s: %u x %d + cache pass", (gdouble) rate_n / rate_d, sora_model_get_steps (model),
+      sora_model_get_guidance_scale (model) == 1 ? 1 : 2);
+  bench_report (bench, "embedded-realtime", later / seconds, "frames/s", later / seconds * rate_d / rate_n, against);
 }
 
-static gboolean
-run_realtime (Bench *bench, const gchar *name, guint steps, gdouble guidance, const gchar *share, GError **error)
+gboolean
+bench_embedded_realtime (Bench *bench, GError **error)
 {
   g_autoptr (SoraModel) model = sora_model_open (NULL, error);
-  g_autoptr (SoraStream) stream = model ? open_stream (bench, model, steps, guidance, error) : NULL;
+  g_autoptr (SoraStream) stream = model ? open_stream (bench, model, error) : NULL;
   gdouble seconds[TIMED_BLOCKS], typical;
   guint64 work;
 
   if (!stream || !time_blocks (bench, stream, blocks_until_full (model), seconds, &work, error))
     return FALSE;
   typical = median (seconds, TIMED_BLOCKS);
-  report (bench, model, stream, name, steps ? steps : sora_model_get_steps (model),
-      guidance < 0 ? sora_model_get_guidance_scale (model) : guidance, typical);
-  if (share)
-    bench_report (bench, share, 1e-9 * work / typical, "GFLOP/s", 1e-9 * work / typical / bench_get_peak (bench), "peak-fp32");
+  report (bench, model, stream, typical);
+  bench_report (bench, "embedded-peak-share", 1e-9 * work / typical, "GFLOP/s", 1e-9 * work / typical / bench_get_peak (bench), "peak-fp32");
   return TRUE;
-}
-
-gboolean
-bench_embedded_realtime (Bench *bench, GError **error)
-{
-  return run_realtime (bench, "embedded-realtime", 0, -1, "embedded-peak-share", error);
-}
-
-gboolean
-bench_embedded_realtime_4 (Bench *bench, GError **error)
-{
-  return run_realtime (bench, "embedded-realtime-4", 4, 1, "embedded-peak-share-4", error);
 }
 
 /* The median of SPAN blocks around block 100, over that of the first SPAN blocks with a full window. */
@@ -123,7 +107,7 @@ gboolean
 bench_block_100 (Bench *bench, GError **error)
 {
   g_autoptr (SoraModel) model = sora_model_open (NULL, error);
-  g_autoptr (SoraStream) stream = model ? open_stream (bench, model, 4, 1, error) : NULL;
+  g_autoptr (SoraStream) stream = model ? open_stream (bench, model, error) : NULL;
   gdouble early[SPAN], late[SPAN];
   guint full = model ? blocks_until_full (model) : 0;
 

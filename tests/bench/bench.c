@@ -20,7 +20,6 @@ static const BenchEntry entries[] = {
   { "convolution", bench_convolution },
   { "convolution-bf16", bench_convolution_bf16 },
   { "embedded-realtime", bench_embedded_realtime },
-  { "embedded-realtime-4", bench_embedded_realtime_4 },
   { "block-100", bench_block_100 },
   { "first-frame", bench_first_frame },
 };

@@ -42,7 +42,6 @@ gboolean bench_attention_bf16 (Bench *bench, GError **error);
 gboolean bench_convolution (Bench *bench, GError **error);
 gboolean bench_convolution_bf16 (Bench *bench, GError **error);
 gboolean bench_embedded_realtime (Bench *bench, GError **error);
-gboolean bench_embedded_realtime_4 (Bench *bench, GError **error);
 gboolean bench_block_100 (Bench *bench, GError **error);
 gboolean bench_first_frame (Bench *bench, GError **error);
 

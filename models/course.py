@@ -14,7 +14,7 @@ from world import scene
 
 BLOCK, TEXT_ROWS = 2, 28
 SIZE_SHARES = (0.6, 0.2, 0.2)
-STORY_SHARE = 0.2      # of the clips in the whole world: the prompt changes part-way
+STORY_SHARE = 0.3      # of the clips in the whole world: the prompt changes part-way
 WARM_UP = 8            # frames drawn before a clip from mid-stream, for the encoder's memory
 SINK_FRAMES = 4 * BLOCK    # the block that a stream begins with, which later ones still see
 SINK_LATER = 0.3       # of the sinks: another moment of the past, as where the prompt has changed
@@ -31,7 +31,7 @@ class Curriculum:
         """`share` of the stage is over; `wide` is where its end stands between the starters (0) and everything (1)."""
         w = self.wide * (share if self.stage == "image" else 1.0)
         clip = self.stage == "clip"
-        return scene.between(w, size=size, camera=0.4 * w if clip else 0.0, still_poses=() if clip or share > 0.4 else ("spins",))
+        return scene.between(w, size=size, camera=0.5 * w if clip else 0.0, abstract=0.1 * w, still_poses=() if clip or share > 0.4 else ("spins",))
 
 
 def coverage_of(shown, seconds, size):
@@ -55,7 +55,7 @@ def begin_stream(shown, seconds, latents):
 def draw_clip(rng, options, latents, wide, sink=False):
     """(frames, caption, coverage, from the start?): WARM_UP frames more than needed in both cases, so that all are as long.
 
-    A clip from mid-stream has its first block as history only. In some, the prompt has just changed there: the history is still of the
+    A clip from mid-stream has its first block as history only, and is from a time at which its camera still moves. In some, the prompt has just changed there: the history is still of the
     old one, the caption and the rest of the clip are of the new one. With `sink` all are from mid-stream, and the SINK_FRAMES of how the stream
     began lie before them.
     """
@@ -69,7 +69,7 @@ def draw_clip(rng, options, latents, wide, sink=False):
         shown = scene.sample(rng, options)
         text = shown.caption(rng)
         if not started:
-            first = rng.uniform(0.5, 15) + WARM_UP / scene.FRAME_RATE
+            first = rng.uniform(0.5, shown.camera.ends or 15) + WARM_UP / scene.FRAME_RATE
     middle = [first + (4 * k + (-2 if started else 1)) / scene.FRAME_RATE for k in range(latents)]
     coverage = np.stack([coverage_of(shown, t, options.size) for t in middle])
     if started:

@@ -24,7 +24,10 @@ TOKENS = 60            # of a latent frame: all that the smallest size has, so t
 HISTORY_NOISE = 0.12   # of history, at most; the sampler's context noise is below it
 WEAR_GAIN = 0.6        # of history, at most: by what its fine detail is too strong in a channel
 WEAR_NOISE = 0.3       # and the deviation of what is added, of that of the fine detail
-GIVEN_SHARE = 0.2      # of the clips that begin a stream have their first latent given, as by a picture
+GIVEN_SHARE = 0.3      # of the clips that begin a stream have their first latent given, as by a picture
+EMPTY_SHARE = 0.1      # of the captions are empty, for guidance
+FOLDED_EMPTY_SHARE = 0.03
+LEVEL_SPREAD = 0.15    # of the levels at which the sampler evaluates, each way, before the shift
 ACTOR_PULL = 0.7       # how far tokens under an actor are ahead in the draw of those that are kept
 ACTOR_WEIGHT = 2.0     # places are learned with a twentieth of the samples that things need
 FOLDED = {"guidance_scale": 1.0, "steps": 4, "shift": 4.5, "coring_threshold": 0.1}    # of sora.json: fewer steps want more noise and jitter more
@@ -53,15 +56,26 @@ def shifted(u, shift=3.0):
     return shift * u / (1 + (shift - 1) * u)
 
 
-def noise_levels(size, length, started, sink=0):
+def sampled_levels(size, blocks, share, device):
+    """Sigma (B, blocks): a share of them near the levels at which the sampler evaluates the folded model, as it never sees others.
+
+    Of logit-normal ones 3 % are above 0.95, where one evaluation of four decides what there is and where.
+    """
+    steps = FOLDED["steps"]
+    u = 1 - (torch.randint(steps, (size, blocks), device=device) + LEVEL_SPREAD * (2 * torch.rand(size, blocks, device=device) - 1)) / steps
+    near = torch.rand(size, blocks, device=device) < share
+    return torch.where(near, shifted(u.clamp(max=1), FOLDED["shift"]), shifted(torch.sigmoid(torch.randn(size, blocks, device=device))))
+
+
+def noise_levels(size, length, started, sink=0, at_levels=0.0):
     """Sigma (B, length) and which latents count in the loss; the first `sink` latents are a sink.
 
-    Each block has a level of its own. Half of those that have a later block are history at a small level, as
+    Each block has a level of its own, a share `at_levels` of them near the folded model's. Half of those that have a later block are history at a small level, as
     the sampler's cache holds them; the first block of a clip from mid-stream always is, and its sink. Some clips that begin a stream have their
     first latent given in the same way: that is how a picture begins one.
     """
     blocks, device = max(1, length // BLOCK), started.device
-    sigma = shifted(torch.sigmoid(torch.randn(size, blocks, device=device)))
+    sigma = sampled_levels(size, blocks, at_levels, device)
     history = torch.rand(size, blocks, device=device) < 0.5
     history[:, -1] = False
     if blocks > 1:
@@ -152,15 +166,16 @@ def guided(teacher, scale, facts, target, noisy, sigma, ids, mask, rope):
     return empty + scale * (named - empty) + facts * (target - named)
 
 
-def loss_of(model, transformer, latents, ids, coverage, started, mask, count=TOKENS, wear=0.0, teacher=None, sink=0):
+def loss_of(model, transformer, latents, ids, coverage, started, mask, count=TOKENS, wear=0.0, teacher=None, sink=0, at_levels=0.0):
     """Mean square error of the velocity over the latents that are not history, actors weighing more.
 
     `model` is `Model`, perhaps compiled, with `transformer` in it; only `count` tokens of each frame are computed;
     wear: share of the clips whose history is worn; teacher: (another `Model`, its guidance, a share of what it misses), which makes what is to be
-    learned out of the same noisy latents: in one evaluation what takes the teacher two (Meng 2023, On Distillation of Guided Diffusion Models).
+    learned out of the same noisy latents: in one evaluation what takes the teacher two (Meng 2023, On Distillation of Guided Diffusion Models);
+    at_levels: share of the blocks whose noise is near a level at which the sampler evaluates the folded model.
     """
-    sigma, counted = noise_levels(len(latents), latents.shape[2], started, sink)
-    ids = torch.where(torch.rand(len(ids), 1, device=ids.device) < 0.1, empty_like(ids), ids)
+    sigma, counted = noise_levels(len(latents), latents.shape[2], started, sink, at_levels)
+    ids = torch.where(torch.rand(len(ids), 1, device=ids.device) < (FOLDED_EMPTY_SHARE if teacher else EMPTY_SHARE), empty_like(ids), ids)
     kept, split = pick_tokens(coverage, count), transformer.patches
     rope = rope_of(kept, latents.shape[2], coverage.shape[2] // 2, coverage.shape[3] // 2, transformer.config["attention_head_dim"])
     target = take(split(latents), kept)
@@ -379,7 +394,8 @@ class Trainer:
             torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - keep)
 
     def gradients(self, course, forward):
-        loss = loss_of(forward, self.model.transformer, *course.batch(), course.mask, self.count, self.args.wear, self.teacher, course.sink)
+        loss = loss_of(forward, self.model.transformer, *course.batch(), course.mask, self.count, self.args.wear, self.teacher, course.sink,
+                       self.args.at_levels if self.teacher else 0.0)
         self.adam.zero_grad()
         self.muon.zero_grad()
         loss.backward()
@@ -455,6 +471,7 @@ def main():
     parser.add_argument("--wear", type=float, default=0.5, help="share of the clips whose history is worn, as the past of a long stream is")
     parser.add_argument("--teacher", help="the model whose guidance is folded in (default: that of --from-model)")
     parser.add_argument("--facts", type=float, default=0.5, help="what the fold stage learns from the drawn clips beside the teacher, as a share")
+    parser.add_argument("--at-levels", type=float, default=0.8, help="share of the fold stage's noise that is near the levels of its four evaluations")
     parser.add_argument("--taught", action="store_true", help="begin with the text encoder, and its tokenizer, that teach_text.py left")
     parser.add_argument("--text-rate", type=float, help="of the text encoder's learning rate, as a share (default: 0.1 if taught, else 1)")
     parser.add_argument("--wide", type=float, default=0.35, help="0: only single starters, 1: the whole world")

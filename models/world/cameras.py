@@ -23,6 +23,7 @@ class Camera:
     view: Callable         # (seconds, way of a tracked actor in heights) -> View
     slides: bool = False   # for ever: the layers need to be wide
     detail: float = 1.0    # resolution of the layers
+    ends: float = 0.0      # seconds after which it hardly moves any more; 0: never
 
 
 def _eased(t, seconds):
@@ -48,13 +49,13 @@ CAMERAS = [
     Camera("pans right", ("the camera pans right", "camera moving right", "panning right", "slow pan to the right"), lambda t,
            way: View(_PAN * t), True),
     Camera("tilts up", ("the camera tilts up", "tilting up", "camera tilting upwards"), lambda t,
-           way: View(0.0, 0.13 - 0.26 * _eased(t, 1.4), 1.3), False, 1.3),
+           way: View(0.0, 0.13 - 0.26 * _eased(t, 1.4), 1.3), False, 1.3, 3.0),
     Camera("tilts down", ("the camera tilts down", "tilting down", "camera tilting downwards"),
-           lambda t, way: View(0.0, -0.13 + 0.26 * _eased(t, 1.4), 1.3), False, 1.3),
+           lambda t, way: View(0.0, -0.13 + 0.26 * _eased(t, 1.4), 1.3), False, 1.3, 3.0),
     Camera("zooms in", ("the camera zooms in", "zooming in", "the camera moves closer", "slow push in"),
-           lambda t, way: View(dolly=1 + 0.5 * _eased(t, 1.5)), False, 1.25),
+           lambda t, way: View(dolly=1 + 0.5 * _eased(t, 1.5)), False, 1.25, 3.0),
     Camera("zooms out", ("the camera zooms out", "zooming out", "the camera moves away", "slow pull out"),
-           lambda t, way: View(dolly=1 + 0.5 * (1 - _eased(t, 1.5))), False, 1.25),
+           lambda t, way: View(dolly=1 + 0.5 * (1 - _eased(t, 1.5))), False, 1.25, 3.0),
     Camera("tracks", ("tracking shot", "the camera follows", "slow tracking shot", "the camera moves along"), lambda t, way: View(way), True),
     Camera("orbits", ("the camera orbits", "orbiting camera", "orbit shot", "the camera circles around"),
            lambda t, way: View(zoom=1.06, orbit=0.18 * math.sin(1.1 * t))),

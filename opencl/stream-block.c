@@ -68,21 +68,34 @@ core_latents (SoraStream *stream)
         stream->block_latents - first, pixels, channels, stream->model->streaming.coring_threshold);
 }
 
-/* The clean latents that lie there from the block before enter the cache. */
+/* A new prompt's block sees less of the past. */
+static void
+end_commit (SoraStream *stream)
+{
+  if (stream->prompt_changed)
+    sora_transformer_renew_sink (stream->transformer_state);
+  stream->uncommitted = stream->prompt_changed = FALSE;
+}
+
+/* The clean latents that lie there from the block before enter the cache, as the prompt of the next block sees them. */
 static gboolean
 commit_previous (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
   SoraSamplerBlock block;
   gint64 start = g_get_monotonic_time ();
 
-  if (!stream->uncommitted)
+  if (!stream->uncommitted) {
+    end_commit (stream);
     return TRUE;
+  }
   if (!sora_stream_use_expert (stream, 0, cancellable, error))
     return FALSE;
   block = sampler_block (stream, stream->next_block - 1);
   keep_shown (stream);          /* first: what enters the cache must not do so twice */
-  sora_sampler_commit (stream->sampler, stream->transformer, stream->transformer_state, stream->queue, &block);
-  stream->uncommitted = sora_queue_has_failed (stream->queue);
+  sora_sampler_commit (stream->sampler, stream->transformer, stream->transformer_state, stream->queue, &block,
+      stream->prompt_changed);
+  if (!sora_queue_has_failed (stream->queue))
+    end_commit (stream);
   sora_stream_end_stage (stream, SORA_STAGE_TRANSFORMER, start);
   return sora_queue_check (stream->queue, error);
 }
@@ -219,8 +232,8 @@ block_new (SoraStream *stream)
 static gboolean
 begin_block (SoraStream *stream, GCancellable *cancellable, GError **error)
 {
-  if (!commit_previous (stream, cancellable, error) || !sora_stream_take_loras (stream, cancellable, error)
-      || !sora_stream_take_direction (stream, cancellable, error) || !denoise (stream, cancellable, error))
+  if (!sora_stream_take_loras (stream, cancellable, error) || !sora_stream_take_direction (stream, cancellable, error)
+      || !commit_previous (stream, cancellable, error) || !denoise (stream, cancellable, error))
     return FALSE;
   stream->unfinished = block_new (stream);
   stream->unfinished->prompt = g_strdup (stream->prompt);

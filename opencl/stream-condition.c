@@ -105,7 +105,7 @@ sora_stream_take_direction (SoraStream *stream, GCancellable *cancellable, GErro
     g_free (stream->prompt);
     stream->prompt = g_steal_pointer (&prompt);
     stream->text_ready[0] = FALSE;
-    sora_transformer_renew_sink (stream->transformer_state);
+    stream->prompt_changed = TRUE;
   }
   return sora_stream_encode_prompts (stream, cancellable, error) && sora_stream_tap_texts (stream, error);
 }

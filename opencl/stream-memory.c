@@ -17,6 +17,7 @@ declare_sampler (SoraStream *stream)
     .type = stream->options->sampler, .prediction = own->prediction,
     .steps = stream->options->steps, .shift = stream->options->shift,
     .context_timestep = own->causal ? own->context_timestep : held_timestep, .context_noise = own->causal ? own->context_noise : 0,
+    .change_noise = own->change_noise,
     .n_floats = sora_stream_latent_floats (stream, stream->block_latents), .n_branches = stream->n_branches,
     .guidance_begin = stream->options->guidance_begin, .guidance_end = stream->options->guidance_end,
   };

@@ -54,6 +54,7 @@ struct _SoraStream {
   gboolean text_set[2];         /* a branch: so are the transformer's keys and values of them */
   gboolean text_seen[2];        /* a branch: the tap has seen its prompt's embeddings */
   gchar *prompt;                /* the current block's */
+  gboolean prompt_changed;      /* since the latest block that entered the cache */
   gdouble guidance[2];          /* an expert's */
 
   SoraStageUse stages[SORA_STAGE_VAE + 1];

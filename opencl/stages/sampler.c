@@ -12,7 +12,7 @@ struct _SoraSampler {
   SoraSamplerSettings settings;
   SoraSchedulerStep *plan;      /* [steps] */
   guint n_estimates;            /* 0: the sampler has no use for them */
-  gdouble *timesteps;           /* [steps + 1]: each step's, then the context's */
+  gdouble *timesteps;           /* [steps + 2]: each step's, the context's, that of a change */
   gfloat *host_noise;           /* [n_floats] */
   cl_mem output;                /* [n_branches, n_floats]: the network's */
   cl_mem noise;                 /* [n_noises, n_floats]: fresh noise of each step but the last; row 0 also the context's */
@@ -34,10 +34,11 @@ sora_sampler_new (const SoraSamplerSettings *settings, SoraArena *arena)
   sampler->settings = *settings;
   sampler->plan = sora_scheduler_plan (settings->type, settings->prediction, settings->steps, settings->shift);
   sampler->n_estimates = sora_scheduler_count_estimates (settings->type);
-  sampler->timesteps = g_new (gdouble, settings->steps + 1);
+  sampler->timesteps = g_new (gdouble, settings->steps + 2);
   for (guint i = 0; i < settings->steps; i++)
     sampler->timesteps[i] = sampler->plan[i].timestep;
   sampler->timesteps[settings->steps] = MAX (settings->context_timestep, 0);
+  sampler->timesteps[settings->steps + 1] = 1000 * settings->change_noise;
   sampler->host_noise = g_new (gfloat, settings->n_floats);
   sora_arena_add (arena, &sampler->output, settings->n_branches * settings->n_floats);
   sora_arena_add (arena, &sampler->noise, n_noises (settings) * settings->n_floats);
@@ -61,7 +62,7 @@ sora_sampler_free (SoraSampler *sampler)
 guint
 sora_sampler_get_n_timesteps (SoraSampler *sampler)
 {
-  return sampler->settings.steps + (sampler->settings.context_timestep >= 0 ? 1 : 0);
+  return sampler->settings.steps + (sampler->settings.context_timestep >= 0) + (sampler->settings.change_noise > 0);
 }
 
 const gdouble *
@@ -96,9 +97,8 @@ upload_step_noises (SoraSampler *sampler, SoraQueue *queue, const SoraSamplerBlo
 
 /* y = the first @n floats of @block as context, from the clean @x: (1 - s) x + s e. Uses row 0 of the noise region. */
 static void
-write_context (SoraSampler *sampler, SoraQueue *queue, const SoraSamplerBlock *block, cl_mem x, guint n, cl_mem y)
+write_context (SoraSampler *sampler, SoraQueue *queue, const SoraSamplerBlock *block, gdouble s, cl_mem x, guint n, cl_mem y)
 {
-  gdouble s = sampler->settings.context_noise;
   SoraCombine combine = { .x = x, .a = 1 - s, .e = s > 0 ? sampler->noise : NULL, .d = s, .y = y };
 
   if (s > 0)
@@ -225,7 +225,7 @@ sora_sampler_denoise (SoraSampler *sampler, SoraTransformer *transformer, SoraTr
   guint n_held = held_floats (sampler, block);
 
   if (n_held > 0)
-    write_context (sampler, queue, block, block->held, n_held, block->latents);
+    write_context (sampler, queue, block, sampler->settings.context_noise, block->held, n_held, block->latents);
   if (block->n_held < block->n_latents)
     run_steps (sampler, transformer, state, queue, block, guidance, on_step, user_data);
   sora_queue_copy (queue, block->held, 0, block->latents, 0, n_held * sizeof (gfloat));
@@ -233,16 +233,18 @@ sora_sampler_denoise (SoraSampler *sampler, SoraTransformer *transformer, SoraTr
 
 void
 sora_sampler_commit (SoraSampler *sampler, SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue,
-    const SoraSamplerBlock *block)
+    const SoraSamplerBlock *block, gboolean changed)
 {
   const SoraSamplerSettings *settings = &sampler->settings;
+  gboolean noisier = changed && settings->change_noise > 0;
+  gdouble noise = noisier ? settings->change_noise : settings->context_noise;
   g_autofree guint *rows = g_new (guint, block->n_latents);
   cl_mem context = block->latents;
 
   for (guint i = 0; i < block->n_latents; i++)
-    rows[i] = settings->steps;
-  if (settings->context_noise > 0) {
-    write_context (sampler, queue, block, block->latents, settings->n_floats, sampler->context);
+    rows[i] = settings->steps + noisier;
+  if (noise > 0) {
+    write_context (sampler, queue, block, noise, block->latents, settings->n_floats, sampler->context);
     context = sampler->context;
   }
   sora_transformer_run (transformer, state, queue, context, block->n_latents, rows, settings->n_branches, NULL, TRUE);

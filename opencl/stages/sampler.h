@@ -14,6 +14,7 @@ typedef struct {
   guint steps;                  /* of the whole schedule */
   gdouble shift;
   gdouble context_timestep, context_noise;      /* of the cache's pass and of held latents; timestep < 0: there are neither */
+  gdouble change_noise;         /* sigma, of the cache's pass where the prompt has changed, at 1000 times this as timestep; 0: there is no such pass */
   gsize n_floats;               /* of one block's latents */
   guint n_branches;
   gdouble guidance_begin, guidance_end; /* shares of the schedule, 0 ... 1, between which both branches are evaluated, if there are two */
@@ -27,7 +28,7 @@ SoraSampler *sora_sampler_new (const SoraSamplerSettings *settings, SoraArena *a
 void sora_sampler_free (SoraSampler *sampler);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (SoraSampler, sora_sampler_free)
 
-/* The timesteps that sora_transformer_set_timesteps() must be given: each step's, then the context's. */
+/* The timesteps that sora_transformer_set_timesteps() must be given: each step's, the context's, and where there is change_noise that of a change. */
 guint sora_sampler_get_n_timesteps (SoraSampler *sampler);
 const gdouble *sora_sampler_get_timesteps (SoraSampler *sampler);
 
@@ -58,8 +59,9 @@ typedef void (*SoraSamplerStepFunc) (guint step, cl_mem output, guint n_branches
 void sora_sampler_denoise (SoraSampler *sampler, SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue,
     const SoraSamplerBlock *block, gdouble guidance, SoraSamplerStepFunc on_step, gpointer user_data);
 
-/* One pass that writes the clean latents of @block, with the context's noise, into the key/value cache. Enqueues only. */
+/* One pass that writes the clean latents of @block, with the context's noise, into the key/value cache. With @changed they are the last ones before the
+ * prompt changed, and have the noise of a change if there is one: the more, the less the next block is bound to what was there. Enqueues only. */
 void sora_sampler_commit (SoraSampler *sampler, SoraTransformer *transformer, SoraTransformerState *state, SoraQueue *queue,
-    const SoraSamplerBlock *block);
+    const SoraSamplerBlock *block, gboolean changed);
 
 G_END_DECLS

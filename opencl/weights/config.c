@@ -114,17 +114,20 @@ read_causality (SoraStreamingConfig *config, SoraJsonReader *reader)
   sora_json_read_double (reader, "context_noise", need, 0, 1, &config->context_noise);
   sora_json_read_uint (reader, "default_latents", config->causal ? MAYBE : NEED, config->causal ? 0 : 1, 4096, &config->default_latents);
   sora_json_read_uint (reader, "sink_latents", MAYBE, 0, 4096, &config->sink_latents);
+  sora_json_read_double (reader, "change_noise", MAYBE, 0, 1, &config->change_noise);
   sora_json_read_boolean (reader, "context_alone", MAYBE, &config->context_alone);
   sora_json_read_double (reader, "coring_threshold", MAYBE, 0, 10, &config->coring_threshold);
   if (!config->causal) {
     config->block_latents = config->window_latents = config->default_latents;
     config->sink_latents = 0;
+    config->change_noise = 0;
   }
   check (reader, config->block_latents > 0 && config->window_latents % MAX (config->block_latents, 1) == 0,
       "\"window_latents\" must be a multiple of \"block_latents\"");
   check (reader, config->sink_latents % MAX (config->block_latents, 1) == 0
       && config->sink_latents + config->block_latents <= config->window_latents,
       "\"sink_latents\" must be a multiple of \"block_latents\", and leave room for a block in \"window_latents\"");
+  check (reader, config->change_noise == 0 || config->sink_latents > 0, "\"change_noise\" is for models with \"sink_latents\": without them older blocks stay in sight");
 }
 
 static void

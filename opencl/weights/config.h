@@ -30,6 +30,7 @@ typedef struct {
   gdouble context_timestep;     /* 0 ... 1000 */
   gdouble context_noise;        /* sigma, 0 ... 1 */
   guint sink_latents;           /* of window_latents: latent frames of the beginning that are never dropped */
+  gdouble change_noise;         /* sigma, 0 ... 1: of what a new prompt's first block sees of the past; 0: as of all context */
   gdouble coring_threshold;     /* of temporal coring, as sora_coring_run() has it; 0: none */
   gboolean context_alone;       /* the pass that fills the cache sees its own block only */
   guint text_length;            /* rows that the cross-attention sees */

@@ -528,6 +528,7 @@ test_context_noise (void)
 }
 
 #define SINK_BLOCKS 6
+#define SINK_FIELDS "\"sink_latents\": 2, \"context_alone\": true"
 
 static void
 keep_latents (const gchar *name, const gfloat *data, const gint64 *shape, guint n_dims, gpointer user_data)
@@ -576,7 +577,8 @@ check_sink (SoraModel *model, guint change, guint other, const gboolean *differs
   }
 }
 
-/* First a window with room for nothing but the sink, so that each block depends on one other; then with room for one block more. */
+/* First a window with room for nothing but the sink, so that each block depends on one other; then with room for one block more. Where
+ * nothing but noise is left of the past when the prompt changes, nothing depends on what was before. */
 static void
 test_sink (void)
 {
@@ -592,22 +594,32 @@ test_sink (void)
     { SINK_BLOCKS, 0, { TRUE, TRUE, TRUE, TRUE, TRUE, TRUE } },
     { 3, 1, { FALSE, TRUE, TRUE, TRUE, TRUE, TRUE } },  /* by block 2, which the first block of the new prompt sees */
     { 4, 3, { FALSE, FALSE, FALSE, TRUE, TRUE, TRUE } },
+  }, cut[] = {
+    { SINK_BLOCKS, 3, { FALSE, FALSE, FALSE, TRUE, TRUE, FALSE } },
+    { 4, 3, { FALSE, FALSE, FALSE, TRUE, FALSE, FALSE } },
+    { 1, 0, { TRUE, FALSE, FALSE, FALSE, FALSE, FALSE } },
   };
   g_autoptr (GError) error = NULL;
-  g_autofree gchar *path = copy_model (), *larger_path = copy_model ();
-  replace_in_file (path, "sora.json", "\"window_latents\": 6", "\"window_latents\": 4, \"sink_latents\": 2, \"context_alone\": true");
-  replace_in_file (larger_path, "sora.json", "\"window_latents\": 6", "\"window_latents\": 6, \"sink_latents\": 2, \"context_alone\": true");
+  g_autofree gchar *path = copy_model (), *larger_path = copy_model (), *cut_path = copy_model ();
+  replace_in_file (path, "sora.json", "\"window_latents\": 6", "\"window_latents\": 4, " SINK_FIELDS);
+  replace_in_file (larger_path, "sora.json", "\"window_latents\": 6", "\"window_latents\": 6, " SINK_FIELDS);
+  replace_in_file (cut_path, "sora.json", "\"window_latents\": 6", "\"window_latents\": 6, \"change_noise\": 1, " SINK_FIELDS);
   g_autoptr (SoraModel) model = sora_model_open (path, &error);
   g_assert_no_error (error);
   g_autoptr (SoraModel) larger = sora_model_open (larger_path, &error);
+  g_assert_no_error (error);
+  g_autoptr (SoraModel) cutting = sora_model_open (cut_path, &error);
   g_assert_no_error (error);
 
   for (guint i = 0; i < G_N_ELEMENTS (small); i++)
     check_sink (model, small[i].change, small[i].other, small[i].differs);
   for (guint i = 0; i < G_N_ELEMENTS (large); i++)
     check_sink (larger, large[i].change, large[i].other, large[i].differs);
+  for (guint i = 0; i < G_N_ELEMENTS (cut); i++)
+    check_sink (cutting, cut[i].change, cut[i].other, cut[i].differs);
   remove_copy (path);
   remove_copy (larger_path);
+  remove_copy (cut_path);
 }
 
 /* (element-type GBytes) (transfer full): the latents [channels, 2, height, width] of @n blocks of the tiny model with this threshold */

@@ -76,6 +76,7 @@ test_streaming (void)
   g_assert_cmpuint (config->sink_latents, ==, 0);
   g_assert_false (config->context_alone);
   g_assert_cmpfloat (config->coring_threshold, ==, 0);
+  g_assert_cmpfloat (config->change_noise, ==, 0);
   g_assert_cmpfloat (config->context_timestep, ==, 50);
   g_assert_cmpfloat (config->context_noise, ==, 0.05);
   g_assert_cmpuint (config->text_length, ==, 64);
@@ -99,7 +100,7 @@ test_sink (void)
   Configs configs = { 0 };
   g_autoptr (GError) error = NULL;
   g_auto (GStrv) parts = g_strsplit (sound[STREAMING], "\"window_latents\": 8", 2);
-  g_autofree gchar *text = g_strjoinv ("\"window_latents\": 8, \"sink_latents\": 6, \"context_alone\": true, \"coring_threshold\": 0.25", parts);
+  g_autofree gchar *text = g_strjoinv ("\"window_latents\": 8, \"sink_latents\": 6, \"context_alone\": true, \"coring_threshold\": 0.25, \"change_noise\": 0.75", parts);
 
   g_assert_true (load_text (STREAMING, text, &configs, &error));
   g_assert_no_error (error);
@@ -107,6 +108,7 @@ test_sink (void)
   g_assert_cmpuint (configs.streaming.sink_latents, ==, 6);
   g_assert_true (configs.streaming.context_alone);
   g_assert_cmpfloat (configs.streaming.coring_threshold, ==, 0.25);
+  g_assert_cmpfloat (configs.streaming.change_noise, ==, 0.75);
   clear (&configs);
 }
 
@@ -329,6 +331,8 @@ static const Fault faults[] = {
   { STREAMING, "\"window_latents\": 8", "\"window_latents\": 8, \"sink_latents\": 3", BAD, "\"sink_latents\" must be a multiple" },
   { STREAMING, "\"window_latents\": 8", "\"window_latents\": 8, \"sink_latents\": 8", BAD, "leave room for a block" },
   { STREAMING, "\"window_latents\": 8", "\"window_latents\": 8, \"sink_latents\": -2", BAD, "\"sink_latents\": expected an integer from 0" },
+  { STREAMING, "\"window_latents\": 8", "\"window_latents\": 8, \"sink_latents\": 2, \"change_noise\": 1.5", BAD, "\"change_noise\": expected a number from 0" },
+  { STREAMING, "\"window_latents\": 8", "\"window_latents\": 8, \"change_noise\": 0.5", BAD, "\"change_noise\" is for models with \"sink_latents\"" },
   { STREAMING, "\"window_latents\": 8", "\"window_latents\": 8, \"context_alone\": 1", BAD, "\"context_alone\": expected true or false" },
   { STREAMING, "\"window_latents\": 8", "\"window_latents\": 8, \"coring_threshold\": -0.1", BAD, "\"coring_threshold\": expected a number from 0" },
   { STREAMING, "\"window_latents\": 8", "\"window_latents\": 8, \"coring_threshold\": \"0.1\"", BAD, "\"coring_threshold\"" },

@@ -19,7 +19,7 @@ def encode_texts(encoder, words, texts, rows):
 
 
 class Context:
-    """What a block sees of the past, `latents` (B, C, m, h, w), already noised: what the engine's cache is made of.
+    """What a block sees of the past, `latents` (B, C, m, h, w), already noised, and `timesteps` of each: what the engine's cache is made of.
 
     Where the cache is filled by passes that see the past, all of it is kept, as what is seen has seen what was before.
     """
@@ -27,11 +27,20 @@ class Context:
     def __init__(self, sora):
         self.block, self.alone, self.sink = sora["block_latents"], sora.get("context_alone", False), sora.get("sink_latents", 0)
         self.room, self.renewals, self.latents = sora["window_latents"] - self.block, 0, None
+        self.noise, self.timestep, self.change = sora["context_noise"], float(sora["context_timestep"]), sora.get("change_noise", 0)
+        self.newest, self.noisier = None, 0     # clean block and its noise; how many of the last latents have the noise of a change
         if self.sink and not self.alone:
             raise ValueError("a sink (sink_latents) is sampled only where the past is seen alone (context_alone)")
 
-    def add(self, block):
-        """Takes a noised block in."""
+    @property
+    def timesteps(self):
+        count = 0 if self.latents is None else self.latents.shape[2]
+        return [self.timestep] * (count - self.noisier) + [1000.0 * self.change] * self.noisier
+
+    def add(self, clean, noise):
+        """Takes a finished block in, and the noise that it gets."""
+        self.newest, self.noisier = (clean, noise), 0
+        block = (1 - self.noise) * clean + self.noise * noise
         if self.latents is None or self.renewals:
             self.latents, self.renewals = block, max(0, self.renewals - 1)
             return
@@ -41,12 +50,17 @@ class Context:
             self.latents = torch.cat([self.latents[:, :, :self.sink], self.latents[:, :, count - self.room + self.sink:]], 2)
 
     def renew(self):
-        """The prompt has changed: the sink goes; the block after the next one is the new one, as it is the first that sees nothing of the old prompt."""
+        """The prompt has changed: the sink goes; the block after the next one is the new one, as it is the first that sees nothing of the old prompt.
+        The newest block is seen through the noise of a change, if there is one."""
         if not self.sink or self.latents is None:
             return
         if not self.renewals and self.latents.shape[2] > self.sink:
             self.latents = self.latents[:, :, self.sink:]
         self.renewals = 2
+        if self.change:
+            clean, noise = self.newest
+            self.noisier = clean.shape[2]
+            self.latents = torch.cat([self.latents[:, :, :-self.noisier], (1 - self.change) * clean + self.change * noise], 2)
 
 
 def core(latents, before, threshold):
@@ -69,8 +83,8 @@ def velocity(output, x, sigma, sora):
     return (x - output) / max(sigma, 0.05) if sora["prediction_type"] == "sample" else output
 
 
-def denoise_block(model, past, x, text, empty, sora, tokens):
-    """One block x (B, C, n, h, w), all noise, to its clean latents; past (B, C, m, h, w) is already noised.
+def denoise_block(model, past, timesteps, x, text, empty, sora, tokens):
+    """One block x (B, C, n, h, w), all noise, to its clean latents; past (B, C, m, h, w) is already noised, `timesteps` (m) say how much.
 
     What a block begins with and is given, an image's latent, is the end of the past to it; x is then the rest of the block.
     With a guidance scale of 1 the empty prompt is not evaluated.
@@ -81,8 +95,7 @@ def denoise_block(model, past, x, text, empty, sora, tokens):
     levels = sigmas(sora["steps"], sora["shift"]).tolist()
     both = torch.cat([text, empty]) if guided else text
     for now, later in zip(levels, levels[1:]):
-        time = torch.full((1, m + n), float(sora["context_timestep"]), device=x.device)
-        time[:, m:] = 1000 * now
+        time = torch.tensor([[*timesteps, *[1000 * now] * n]], device=x.device)
         frames = torch.cat([past, x], 2).repeat(2 if guided else 1, 1, 1, 1, 1)
         out = model(frames, time.expand(len(frames), -1), both, mask)[:, :, m:]
         if guided:
@@ -120,10 +133,10 @@ def generate(parts, words, texts, sora, latents=8, size=(16, 16), seed=0, single
             s, n = sora["context_noise"], given.shape[2]
             past = none if context.latents is None else context.latents
             held = torch.cat([past, (1 - s) * given + s * again[:, :, :n]], 2)
-            x = denoise_block(model, held, x[:, :, n:], text, empty, sora, size[0] * size[1] // 4)
+            x = denoise_block(model, held, context.timesteps + [context.timestep] * n, x[:, :, n:], text, empty, sora, size[0] * size[1] // 4)
             shown = clean[-1][:, :, -1:] if clean else none
             clean.append(core(torch.cat([given, x], 2), shown, sora.get("coring_threshold", 0)))
-            context.add((1 - s) * clean[-1] + s * again)
+            context.add(clean[-1], again)
             given = given[:, :, :0]
     return torch.cat(clean, 2)
 

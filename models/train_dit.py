@@ -31,6 +31,7 @@ LEVEL_SPREAD = 0.15    # of the levels at which the sampler evaluates, each way,
 ACTOR_PULL = 0.7       # how far tokens under an actor are ahead in the draw of those that are kept
 ACTOR_WEIGHT = 2.0     # places are learned with a twentieth of the samples that things need
 FOLDED = {"guidance_scale": 1.0, "steps": 4, "shift": 4.5, "coring_threshold": 0.1}    # of sora.json: fewer steps want more noise and jitter more
+CHANGE_NOISE = 0.8     # of sora.json: near the second of four levels; composition and colours go on through it, things need not
 DEFAULTS = {"cpu": {"batch": 48, "fresh": 6, "fill": 240, "pool": 15000},
             "cuda": {"batch": 768, "fresh": 96, "fill": 1024, "pool": 200000}}
 
@@ -278,9 +279,9 @@ def export_average(directory, average, vae, words, sora=None):
 
 def of_sora(state):
     """What a checkpoint says of sora.json. Where a clip is two blocks, no past that was learned from had a past of its own."""
-    fields = {"window_latents": state["window"], "sink_latents": 0, "context_alone": False}
+    fields = {"window_latents": state["window"], "sink_latents": 0, "context_alone": False, "change_noise": 0.0}
     if state["window"] == 2 * BLOCK:
-        fields = {"window_latents": state["window"] + BLOCK, "sink_latents": BLOCK, "context_alone": True}
+        fields = {"window_latents": state["window"] + BLOCK, "sink_latents": BLOCK, "context_alone": True, "change_noise": CHANGE_NOISE}
     return dict(fields, **FOLDED) if state.get("folded") else fields
 
 

@@ -53,8 +53,7 @@ class Streams:
 
     def advance(self, latents):
         """Takes a finished block in (B, C, n, h, w), with the context's noise."""
-        s = self.sora["context_noise"]
-        self.context.add((1 - s) * latents + s * torch.randn_like(latents))
+        self.context.add(latents, torch.randn_like(latents))
         self.left -= 1
         if self.left <= 0:
             return self.restart()
@@ -66,12 +65,12 @@ class Streams:
             self.context.renew()
 
 
-def evaluate(model, past, x, sigma, text, sora):
-    """Clean latents of the block x (B, C, n, h, w) at level sigma, after `past`."""
+def evaluate(model, context, x, sigma, text, sora):
+    """Clean latents of the block x (B, C, n, h, w) at level sigma, after the `sampler.Context`."""
+    past = context.latents
     m, n = 0 if past is None else past.shape[2], x.shape[2]
     frames = x if past is None else torch.cat([past, x], 2)
-    time = torch.full((len(x), m + n), 1000.0 * sigma, device=x.device)
-    time[:, :m] = sora["context_timestep"]
+    time = torch.tensor([[*context.timesteps, *[1000.0 * sigma] * n]], device=x.device).expand(len(x), -1)
     tokens = x.shape[3] * x.shape[4] // 4
     mask = block_causal_mask(m + n, tokens, sora["block_latents"], sora["window_latents"], sora.get("context_alone", False)).to(x.device)
     with training.autocast(x.device):
@@ -88,9 +87,9 @@ def teach(teacher, streams, x, now, later, substeps, scale):
     """Where the teacher, guided if it still is, gets from x at level now to level later in `substeps` steps."""
     levels = torch.linspace(now, later, substeps + 1).tolist()
     for a, b in zip(levels, levels[1:]):
-        clean = evaluate(teacher, streams.context.latents, x, a, streams.text, streams.sora)
+        clean = evaluate(teacher, streams.context, x, a, streams.text, streams.sora)
         if scale != 1:
-            empty = evaluate(teacher, streams.context.latents, x, a, streams.empty, streams.sora)
+            empty = evaluate(teacher, streams.context, x, a, streams.empty, streams.sora)
             clean = empty + scale * (clean - empty)
         x = step(x, clean, a, b)
     return x
@@ -148,13 +147,13 @@ class Trainer:
         for i, (now, later) in enumerate(zip(self.levels, self.levels[1:])):
             if i == learned:
                 goal = teach(self.teacher, streams, x, now, later, self.args.substeps, self.scale)
-                clean = evaluate(self.student, streams.context.latents, x, now, streams.text, self.sora)
+                clean = evaluate(self.student, streams.context, x, now, streams.text, self.sora)
                 target = x + (goal - x) * now / (now - later)
                 loss = ((clean - target) / now).pow(2).mean()
                 loss.backward()
             else:
                 with torch.no_grad():
-                    clean = evaluate(self.student, streams.context.latents, x, now, streams.text, self.sora)
+                    clean = evaluate(self.student, streams.context, x, now, streams.text, self.sora)
             x = step(x, clean.detach(), now, later)
         streams.advance(x)
         return loss.detach()

@@ -25,15 +25,17 @@ training.bf16_gains = lambda device: False  # what is compared with is in fp32, 
 
 CLIPS = (("a red balloon flies up over a city", 5, "balloon", "city"), ("a penguin jumps in the snow", 1, "penguin", "snow"),
          ("a pizza spins in space", 1, "pizza", "space"))
+CHANGED = ("a sunflower sways in a garden", 1, "a fire in a garden")    # the last one is the prompt from CHANGE on
+CHANGE = 4                  # latents
 FRAMES = (0, 4, 12, 28)     # of eight latents
 CELL = 32                   # pixels of a side
 
 
-def make_clip(parts, words, sora, prompt, seed):
-    """Frames (29, 3, 256, 256) in 0..1, from the engine's own noise."""
+def make_clip(parts, words, sora, prompt, seed, later=None):
+    """Frames (29, 3, 256, 256) in 0..1, from the engine's own noise; `later` as the sampler has it."""
     def noise(block, shape):
         return [philox.normal(seed, block, purpose, shape) for purpose in (philox.INITIAL, philox.CONTEXT)]
-    return sampler.decode(parts["vae"], sampler.generate(parts, words, [prompt], sora, noise=noise))[0]
+    return sampler.decode(parts["vae"], sampler.generate(parts, words, [prompt], sora, later=later, noise=noise))[0]
 
 
 def signature(frames):
@@ -63,6 +65,7 @@ def main(directory):
         if judge:
             check(judge, judging, frames, thing, place)
         golden[f"clip.{i}"] = signature(frames)
+    golden["changed"] = signature(make_clip(parts, words, sora, *CHANGED[:2], later=(CHANGE, [CHANGED[2]])))
     common.save("clips-embedded", golden)
 
 

@@ -33,7 +33,8 @@ def run(transformer, texts, given, noise, sora):
     for start in range(0, noise.shape[2], block):
         rest = noise[:, :, start + given.shape[2]:start + block]
         clean = torch.cat([clean, given], 2)
-        x = sampler.denoise_block(transformer, clean, rest, *texts, sora, noise.shape[3] * noise.shape[4] // 4)
+        timesteps = [float(sora["context_timestep"])] * clean.shape[2]
+        x = sampler.denoise_block(transformer, clean, timesteps, rest, *texts, sora, noise.shape[3] * noise.shape[4] // 4)
         clean, given = torch.cat([clean, x], 2), given[:, :, :0]
     return clean
 

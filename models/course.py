@@ -14,7 +14,7 @@ from world import scene
 
 BLOCK, TEXT_ROWS = 2, 28
 SIZE_SHARES = (0.6, 0.2, 0.2)
-STORY_SHARE = 0.3      # of the clips in the whole world: the prompt changes part-way
+STORY_SHARE = 0.2      # of the clips in the whole world: the prompt changes part-way
 WARM_UP = 8            # frames drawn before a clip from mid-stream, for the encoder's memory
 SINK_FRAMES = 4 * BLOCK    # the block that a stream begins with, which later ones still see
 SINK_LATER = 0.3       # of the sinks: another moment of the past, as where the prompt has changed
@@ -31,7 +31,7 @@ class Curriculum:
         """`share` of the stage is over; `wide` is where its end stands between the starters (0) and everything (1)."""
         w = self.wide * (share if self.stage == "image" else 1.0)
         clip = self.stage == "clip"
-        return scene.between(w, size=size, camera=0.5 * w if clip else 0.0, abstract=0.1 * w, still_poses=() if clip or share > 0.4 else ("spins",))
+        return scene.between(w, size=size, camera=0.4 * w if clip else 0.0, still_poses=() if clip or share > 0.4 else ("spins",))
 
 
 def coverage_of(shown, seconds, size):

@@ -174,6 +174,38 @@ def directions(subject, count=48, slowest=0.1):
     return right(clip for batch in subject.clips(texts, 101) for clip in batch), right(to_frames(s.frames(judging.CLIP_FRAMES)) for s in scenes)
 
 
+def _shift(frames, axis, farthest=12):
+    """Pixels by which the picture (T, 3, H, W) moves along rows (2) or columns (1) while a latent passes, the mean: at half the size, what fits best."""
+    small = F.avg_pool2d(frames.mean(1), 2)[4::4]
+    size, found = small.shape[axis], []
+    for before, after in zip(small[:-1], small[1:]):
+        off = [(after.narrow(axis - 1, max(0, d), size - abs(d)) - before.narrow(axis - 1, max(0, -d), size - abs(d))).abs().mean().item()
+               + 1e-4 * abs(d) for d in range(-farthest, farthest + 1)]
+        found.append(2 * (off.index(min(off)) - farthest))
+    return sum(found) / len(found)
+
+
+def camera_moves(subject, count=24, slowest=1.0):
+    """{"pans": (right, right of the drawn ones), "tilts": …}: shares of `count` clips each, of one thing, whose picture moves as named, at `slowest` pixels a
+    latent at least. The judge knows slower cameras only."""
+    rng, options = random.Random(4), scene.between(1.0, actors=(1, 0, 0), camera=1.0, look=0.0, abstract=0.0, weather=0.0, counts=0.0)
+    # What is in the picture goes the other way.
+    ways = {"pans left": (2, 1), "pans right": (2, -1), "tilts up": (1, 1), "tilts down": (1, -1)}
+    chosen = {name: [] for name in ways}
+    while any(len(scenes) < count // 2 for scenes in chosen.values()):
+        s = scene.sample(rng, options)
+        name = s.labels().get("camera")
+        if name in ways and len(chosen[name]) < count // 2:
+            chosen[name].append((s, s.caption(rng)))
+    right = {"pans": [0, 0], "tilts": [0, 0]}
+    for name, scenes in chosen.items():
+        axis, sign = ways[name]
+        made = (clip for batch in subject.clips([text for _, text in scenes], 7) for clip in batch)
+        for k, clips in enumerate((made, (to_frames(s.frames(judging.CLIP_FRAMES)) for s, _ in scenes))):
+            right[name.split()[0]][k] += sum(sign * _shift(clip, axis) >= slowest for clip in clips)
+    return {name: tuple(n / (2 * (count // 2)) for n in pair) for name, pair in right.items()}
+
+
 @torch.no_grad()
 def flicker(subject, count=24):
     """Mean absolute change from frame to frame of still scenes, over that of the drawn ones after the autoencoder."""

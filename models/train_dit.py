@@ -2,6 +2,7 @@
 """Trains the text encoder and the transformer together: on single latents, on causal clips, and last to do without guidance."""
 
 import argparse
+import copy
 import math
 import random
 import shutil
@@ -24,10 +25,7 @@ TOKENS = 60            # of a latent frame: all that the smallest size has, so t
 HISTORY_NOISE = 0.12   # of history, at most; the sampler's context noise is below it
 WEAR_GAIN = 0.6        # of history, at most: by what its fine detail is too strong in a channel
 WEAR_NOISE = 0.3       # and the deviation of what is added, of that of the fine detail
-GIVEN_SHARE = 0.3      # of the clips that begin a stream have their first latent given, as by a picture
-EMPTY_SHARE = 0.1      # of the captions are empty, for guidance
-FOLDED_EMPTY_SHARE = 0.03
-LEVEL_SPREAD = 0.15    # of the levels at which the sampler evaluates, each way, before the shift
+GIVEN_SHARE = 0.2      # of the clips that begin a stream have their first latent given, as by a picture
 ACTOR_PULL = 0.7       # how far tokens under an actor are ahead in the draw of those that are kept
 ACTOR_WEIGHT = 2.0     # places are learned with a twentieth of the samples that things need
 FOLDED = {"guidance_scale": 1.0, "steps": 4, "shift": 4.5, "coring_threshold": 0.1}    # of sora.json: fewer steps want more noise and jitter more
@@ -57,26 +55,15 @@ def shifted(u, shift=3.0):
     return shift * u / (1 + (shift - 1) * u)
 
 
-def sampled_levels(size, blocks, share, device):
-    """Sigma (B, blocks): a share of them near the levels at which the sampler evaluates the folded model, as it never sees others.
-
-    Of logit-normal ones 3 % are above 0.95, where one evaluation of four decides what there is and where.
-    """
-    steps = FOLDED["steps"]
-    u = 1 - (torch.randint(steps, (size, blocks), device=device) + LEVEL_SPREAD * (2 * torch.rand(size, blocks, device=device) - 1)) / steps
-    near = torch.rand(size, blocks, device=device) < share
-    return torch.where(near, shifted(u.clamp(max=1), FOLDED["shift"]), shifted(torch.sigmoid(torch.randn(size, blocks, device=device))))
-
-
-def noise_levels(size, length, started, sink=0, at_levels=0.0):
+def noise_levels(size, length, started, sink=0):
     """Sigma (B, length) and which latents count in the loss; the first `sink` latents are a sink.
 
-    Each block has a level of its own, a share `at_levels` of them near the folded model's. Half of those that have a later block are history at a small level, as
+    Each block has a level of its own. Half of those that have a later block are history at a small level, as
     the sampler's cache holds them; the first block of a clip from mid-stream always is, and its sink. Some clips that begin a stream have their
     first latent given in the same way: that is how a picture begins one.
     """
     blocks, device = max(1, length // BLOCK), started.device
-    sigma = sampled_levels(size, blocks, at_levels, device)
+    sigma = shifted(torch.sigmoid(torch.randn(size, blocks, device=device)))
     history = torch.rand(size, blocks, device=device) < 0.5
     history[:, -1] = False
     if blocks > 1:
@@ -167,16 +154,15 @@ def guided(teacher, scale, facts, target, noisy, sigma, ids, mask, rope):
     return empty + scale * (named - empty) + facts * (target - named)
 
 
-def loss_of(model, transformer, latents, ids, coverage, started, mask, count=TOKENS, wear=0.0, teacher=None, sink=0, at_levels=0.0):
+def loss_of(model, transformer, latents, ids, coverage, started, mask, count=TOKENS, wear=0.0, teacher=None, sink=0):
     """Mean square error of the velocity over the latents that are not history, actors weighing more.
 
     `model` is `Model`, perhaps compiled, with `transformer` in it; only `count` tokens of each frame are computed;
     wear: share of the clips whose history is worn; teacher: (another `Model`, its guidance, a share of what it misses), which makes what is to be
-    learned out of the same noisy latents: in one evaluation what takes the teacher two (Meng 2023, On Distillation of Guided Diffusion Models);
-    at_levels: share of the blocks whose noise is near a level at which the sampler evaluates the folded model.
+    learned out of the same noisy latents: in one evaluation what takes the teacher two (Meng 2023, On Distillation of Guided Diffusion Models).
     """
-    sigma, counted = noise_levels(len(latents), latents.shape[2], started, sink, at_levels)
-    ids = torch.where(torch.rand(len(ids), 1, device=ids.device) < (FOLDED_EMPTY_SHARE if teacher else EMPTY_SHARE), empty_like(ids), ids)
+    sigma, counted = noise_levels(len(latents), latents.shape[2], started, sink)
+    ids = torch.where(torch.rand(len(ids), 1, device=ids.device) < 0.1, empty_like(ids), ids)
     kept, split = pick_tokens(coverage, count), transformer.patches
     rope = rope_of(kept, latents.shape[2], coverage.shape[2] // 2, coverage.shape[3] // 2, transformer.config["attention_head_dim"])
     target = take(split(latents), kept)
@@ -231,8 +217,14 @@ def newest_vae(from_model=None):
     return export.load(from_model)[0]["vae"]
 
 
-def new_model():
-    return Model(UMT5Encoder().initialise(), WanTransformer().initialise())
+def new_model(weights=None):
+    """Untrained, or with the weights of a checkpoint and as many layers as they have."""
+    if not weights:
+        return Model(UMT5Encoder().initialise(), WanTransformer().initialise())
+    layers = len({name.split(".")[2] for name in weights if name.startswith("transformer.blocks.")})
+    model = Model(UMT5Encoder(), WanTransformer({"num_layers": layers}))
+    model.load_state_dict(weights)
+    return model
 
 
 def prepare_words(args):
@@ -259,18 +251,17 @@ def begin(args):
                              "go on with --stage fold and that one as --teacher")
         if args.taught:
             parts["text_encoder"] = teach_text.load()
-        both = [Model(parts["text_encoder"], parts["transformer"]), new_model()]
-        both[1].load_state_dict(both[0].state_dict())
-        return *both, newest_vae(args.from_model), words, None
-    model, average = new_model(), new_model()
-    if args.taught:
-        model.text_encoder.load_state_dict(teach_text.load().state_dict())
-    state = None
+        if args.layers and args.layers >= parts["transformer"].config["num_layers"]:
+            parts["transformer"] = parts["transformer"].grown(args.layers)
+        model = Model(parts["text_encoder"], parts["transformer"])
+        return model, copy.deepcopy(model), newest_vae(args.from_model), words, None
     if path.exists():
         state = torch.load(path, map_location="cpu", weights_only=True)
-        model.load_state_dict(state["model"])
-    average.load_state_dict(state["average"] if state else model.state_dict())
-    return model, average, newest_vae(args.from_model), words, state
+        return new_model(state["model"]), new_model(state["average"]), newest_vae(args.from_model), words, state
+    model = new_model()
+    if args.taught:
+        model.text_encoder.load_state_dict(teach_text.load().state_dict())
+    return model, copy.deepcopy(model), newest_vae(args.from_model), words, None
 
 
 def export_average(directory, average, vae, words, sora=None):
@@ -305,9 +296,9 @@ def export_checkpoint(directory, checkpoint=None, base=None, reach=1.0):
         raise SystemExit(f"{path}: no such checkpoint")
     if path.exists() or not base:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        average = new_model()
-        average.load_state_dict(state["average"])
+        average = new_model(state["average"])
         if reach != 1:
+            parts["transformer"] = parts["transformer"].grown(average.transformer.config["num_layers"])
             for name in ("text_encoder", "transformer"):
                 go_beyond(getattr(average, name), parts[name], reach)
         parts.update(text_encoder=average.text_encoder, transformer=average.transformer)
@@ -327,6 +318,9 @@ class Trainer:
             prepare_words(args)
         team.barrier()
         self.model, self.average, self.vae, self.words, state = begin(args)
+        layers = self.model.transformer.config["num_layers"]
+        if args.layers and args.layers != layers:
+            raise SystemExit(f"{self.path if state else args.from_model} has {layers} layers: --layers only adds some, and only where a stage begins")
         self.step = state["step"] if state else 0
         self.prepare_drawing()
         self.model, self.average = self.model.to(args.device), self.average.to(args.device)
@@ -395,8 +389,7 @@ class Trainer:
             torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - keep)
 
     def gradients(self, course, forward):
-        loss = loss_of(forward, self.model.transformer, *course.batch(), course.mask, self.count, self.args.wear, self.teacher, course.sink,
-                       self.args.at_levels if self.teacher else 0.0)
+        loss = loss_of(forward, self.model.transformer, *course.batch(), course.mask, self.count, self.args.wear, self.teacher, course.sink)
         self.adam.zero_grad()
         self.muon.zero_grad()
         loss.backward()
@@ -472,7 +465,7 @@ def main():
     parser.add_argument("--wear", type=float, default=0.5, help="share of the clips whose history is worn, as the past of a long stream is")
     parser.add_argument("--teacher", help="the model whose guidance is folded in (default: that of --from-model)")
     parser.add_argument("--facts", type=float, default=0.5, help="what the fold stage learns from the drawn clips beside the teacher, as a share")
-    parser.add_argument("--at-levels", type=float, default=0.8, help="share of the fold stage's noise that is near the levels of its four evaluations")
+    parser.add_argument("--layers", type=int, help="of the transformer, more than --from-model's has: the new ones change nothing at first")
     parser.add_argument("--taught", action="store_true", help="begin with the text encoder, and its tokenizer, that teach_text.py left")
     parser.add_argument("--text-rate", type=float, help="of the text encoder's learning rate, as a share (default: 0.1 if taught, else 1)")
     parser.add_argument("--wide", type=float, default=0.35, help="0: only single starters, 1: the whole world")
@@ -488,6 +481,8 @@ def main():
     args = training.parse_arguments(parser, DEFAULTS)
     if args.stage == "fold" and not args.from_model:
         parser.error("--from-model: the model of the stage before, with its guidance")
+    if args.layers and not args.from_model:
+        parser.error("--layers grows what --from-model names")
     if args.sinks is None:
         args.sinks = 0.4 if args.latents == 2 * BLOCK else 0.0
     if args.sinks and args.latents != 2 * BLOCK:

@@ -251,6 +251,22 @@ class WanTransformer(nn.Module):
         shift, scale = (self.scale_shift_table + time.float().unsqueeze(2)).unsqueeze(3).unbind(2)
         return self.proj_out(modulate(x, scale, shift, self.config["eps"]))
 
+    def grown(self, layers):
+        """The same network with `layers` layers, at least as many as it has: the new ones, spread between the others, are copies of those before
+        them that add nothing yet (depth up-scaling, Kim 2023, SOLAR; zero at first as in Bachlechner 2020, ReZero)."""
+        model, count = WanTransformer(dict(self.config, num_layers=layers)), self.config["num_layers"]
+        if layers < count:
+            raise ValueError(f"{layers} layers are fewer than the {count} that there are")
+        model.load_state_dict({k: v for k, v in self.state_dict().items() if not k.startswith("blocks.")}, strict=False)
+        source = [k * count // layers for k in range(layers)]
+        for k, block in enumerate(model.blocks):
+            block.load_state_dict(self.blocks[source[k]].state_dict())
+            if k > 0 and source[k] == source[k - 1]:
+                for last in (block.attn1.to_out[0], block.attn2.to_out[0], block.ffn.net[2]):
+                    nn.init.zeros_(last.weight)
+                    nn.init.zeros_(last.bias)
+        return model
+
     def save(self, directory, dtype=torch.bfloat16):
         from safetensors.torch import save_file
         directory = Path(directory)

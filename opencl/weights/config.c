@@ -127,7 +127,8 @@ read_causality (SoraStreamingConfig *config, SoraJsonReader *reader)
   check (reader, config->sink_latents % MAX (config->block_latents, 1) == 0
       && config->sink_latents + config->block_latents <= config->window_latents,
       "\"sink_latents\" must be a multiple of \"block_latents\", and leave room for a block in \"window_latents\"");
-  check (reader, config->change_noise == 0 || config->sink_latents > 0, "\"change_noise\" is for models with \"sink_latents\": without them older blocks stay in sight");
+  check (reader, config->change_noise == 0 || config->sink_latents > 0,
+      "\"change_noise\" is for models with \"sink_latents\": without them older blocks stay in sight");
 }
 
 static void

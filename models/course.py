@@ -40,10 +40,10 @@ def coverage_of(shown, seconds, size):
 
 
 def draw_image(rng, options):
-    """(one frame, caption, coverage, True): the first frame of a stream (or another moment)."""
+    """(one frame, caption, coverage, True, False): the first frame of a stream (or another moment)."""
     s = scene.sample(rng, options)
     seconds = 0.0 if rng.random() < 0.7 else rng.uniform(0, 6)
-    return s.frame(seconds)[None], s.caption(rng), coverage_of(s, seconds, options.size)[None], True
+    return s.frame(seconds)[None], s.caption(rng), coverage_of(s, seconds, options.size)[None], True, False
 
 
 def begin_stream(shown, seconds, latents):
@@ -53,15 +53,15 @@ def begin_stream(shown, seconds, latents):
 
 
 def draw_clip(rng, options, latents, wide, sink=False):
-    """(frames, caption, coverage, from the start?): WARM_UP frames more than needed in both cases, so that all are as long.
+    """(frames, caption, coverage, from the start?, has the prompt changed?): WARM_UP frames more than needed in both cases, so that all are as long.
 
     A clip from mid-stream has its first block as history only, and is from a time at which its camera still moves. In some, the prompt has just changed there: the history is still of the
     old one, the caption and the rest of the clip are of the new one. With `sink` all are from mid-stream, and the SINK_FRAMES of how the stream
-    began lie before them.
+    began lie before them; the prompt has not changed there, as a change takes the sink away.
     """
     chance, first = rng.random(), 0.0
-    started = chance < 0.5 and not sink
-    if chance > 1 - STORY_SHARE * wide:
+    started, changed = chance < 0.5 and not sink, chance > 1 - STORY_SHARE * wide and not sink
+    if changed:
         shown = scene.sample_story(rng, options)
         change, text = rng.choice(shown.captions(rng)[1:])
         first = max(WARM_UP / scene.FRAME_RATE, change - 4 * BLOCK / scene.FRAME_RATE)
@@ -81,13 +81,13 @@ def draw_clip(rng, options, latents, wide, sink=False):
         seconds = rng.uniform(0.0, first) if rng.random() < SINK_LATER else 0.0
         clip = np.concatenate([begin_stream(shown, seconds, BLOCK), clip])
         coverage = np.concatenate([np.zeros((BLOCK, *coverage.shape[1:])), coverage])
-    return clip, text, coverage, started
+    return clip, text, coverage, started, changed
 
 
 def draw_sample(rng, options, length, words, wide, sink):
-    """(frames, token ids, coverage, from the start?) of a clip of `length` latents, behind a sink or not."""
-    frames, text, coverage, started = draw_image(rng, options) if length == 1 else draw_clip(rng, options, length, wide, sink)
-    return frames, words.ids(text, TEXT_ROWS), coverage > 0, started
+    """(frames, token ids, coverage, from the start?, has the prompt changed?) of a clip of `length` latents, behind a sink or not."""
+    frames, text, coverage, started, changed = draw_image(rng, options) if length == 1 else draw_clip(rng, options, length, wide, sink)
+    return frames, words.ids(text, TEXT_ROWS), coverage > 0, started, changed
 
 
 class Pool:
@@ -101,6 +101,7 @@ class Pool:
         self.coverage = torch.zeros(size, length, *shape, dtype=torch.bool, device=device)
         self.ids = torch.zeros(size, TEXT_ROWS, dtype=torch.int32, device=device)
         self.started = torch.ones(size, dtype=torch.bool, device=device)
+        self.changed = torch.zeros(size, dtype=torch.bool, device=device)
         self.count = 0
 
     def encode(self, clips):
@@ -118,28 +119,28 @@ class Pool:
             clips = clips.expand(-1, 4, -1, -1, -1)  # a stream's first frame, as often as the encoder wants it
         sinks, clips = (clips[:, :SINK_FRAMES], clips[:, SINK_FRAMES:]) if self.sink else (clips[:, :0], clips)
         latents = self.encode(clips)
-        ids, coverage, started = (training.upload(np.array(column), self.device) for column in zip(*known))
+        ids, coverage, started, changed = (training.upload(np.array(column), self.device) for column in zip(*known))
         where = torch.arange(self.count, self.count + len(known), device=self.device) % len(self.latents)
         choice = started.view(-1, 1, 1, 1, 1)
         length = self.length - BLOCK if self.sink else self.length
         latents = torch.where(choice, latents[:, :length], latents[:, -length:])
         self.latents[where] = (torch.cat([self.encode(sinks), latents], 1) if self.sink else latents).bfloat16()
-        self.ids[where], self.coverage[where], self.started[where] = ids.int(), coverage, started
+        self.ids[where], self.coverage[where], self.started[where], self.changed[where] = ids.int(), coverage, started, changed
         self.count += len(known)
 
     def batch(self, size):
-        """Latents (B, C, length, h, w), ids, coverage (B, length, h, w), and whether each begins a stream."""
+        """Latents (B, C, length, h, w), ids, coverage (B, length, h, w), whether each begins a stream, and whether its prompt has changed in it."""
         pick = torch.randint(0, min(self.count, len(self.latents)), (size,), device=self.device)
-        return self.latents[pick].float().transpose(1, 2), self.ids[pick].long(), self.coverage[pick].float(), self.started[pick]
+        return self.latents[pick].float().transpose(1, 2), self.ids[pick].long(), self.coverage[pick].float(), self.started[pick], self.changed[pick]
 
 
 class Course:
-    """Latents of one length to learn from: a pool for each size, each in proportion to its share; their loss; the network compiled for them."""
+    """Latents of one length to learn from: a pool for each size, each in proportion to its share; their loss."""
 
     def __init__(self, args, stage, words, seed, chance=1.0):
         """stage: "image" (single latents), "clip", or "sink" (clips behind the beginning of their stream); chance: of a step to be this course's."""
         self.args, self.stage, self.chance = args, stage, chance
-        self.loss = self.mask = self.forward = None
+        self.loss = self.mask = None
         single, self.sink = stage == "image", BLOCK if stage == "sink" else 0
         clip = 1 if single else args.latents
         self.length = clip + self.sink

@@ -55,20 +55,22 @@ def shifted(u, shift=3.0):
     return shift * u / (1 + (shift - 1) * u)
 
 
-def noise_levels(size, length, started, sink=0):
-    """Sigma (B, length) and which latents count in the loss; the first `sink` latents are a sink.
+def noise_levels(length, started, changed, sink=0):
+    """Sigma (B, length) and which latents count in the loss, of clips that begin a stream or whose prompt has changed (B), or neither; the first
+    `sink` latents are a sink.
 
     Each block has a level of its own. Half of those that have a later block are history at a small level, as
     the sampler's cache holds them; the first block of a clip from mid-stream always is, and its sink. Some clips that begin a stream have their
-    first latent given in the same way: that is how a picture begins one.
+    first latent given in the same way: that is how a picture begins one. History from before a change of the prompt is noisier, as in the sampler.
     """
-    blocks, device = max(1, length // BLOCK), started.device
+    size, blocks, device = len(started), max(1, length // BLOCK), started.device
     sigma = shifted(torch.sigmoid(torch.randn(size, blocks, device=device)))
     history = torch.rand(size, blocks, device=device) < 0.5
     history[:, -1] = False
     if blocks > 1:
         history[:, :1 + sink // BLOCK] |= ~started[:, None]
-    sigma = torch.where(history, HISTORY_NOISE * torch.rand(size, blocks, device=device), sigma)
+    past = HISTORY_NOISE * torch.rand(size, blocks, device=device)
+    sigma = torch.where(history, torch.where(changed[:, None], CHANGE_NOISE, past), sigma)
     sigma, history = (x.repeat_interleave(length // blocks, 1) for x in (sigma, history))
     if blocks > 1:
         given = started & (torch.rand(size, device=device) < GIVEN_SHARE)
@@ -154,16 +156,17 @@ def guided(teacher, scale, facts, target, noisy, sigma, ids, mask, rope):
     return empty + scale * (named - empty) + facts * (target - named)
 
 
-def loss_of(model, transformer, latents, ids, coverage, started, mask, count=TOKENS, wear=0.0, teacher=None, sink=0):
+def loss_of(model, latents, ids, coverage, started, changed, mask, count=TOKENS, wear=0.0, teacher=None, sink=0):
     """Mean square error of the velocity over the latents that are not history, actors weighing more.
 
-    `model` is `Model`, perhaps compiled, with `transformer` in it; only `count` tokens of each frame are computed;
+    `model` is a `Model`; only `count` tokens of each frame are computed;
     wear: share of the clips whose history is worn; teacher: (another `Model`, its guidance, a share of what it misses), which makes what is to be
     learned out of the same noisy latents: in one evaluation what takes the teacher two (Meng 2023, On Distillation of Guided Diffusion Models).
     """
-    sigma, counted = noise_levels(len(latents), latents.shape[2], started, sink)
+    sigma, counted = noise_levels(latents.shape[2], started, changed, sink)
     ids = torch.where(torch.rand(len(ids), 1, device=ids.device) < 0.1, empty_like(ids), ids)
-    kept, split = pick_tokens(coverage, count), transformer.patches
+    kept, transformer = pick_tokens(coverage, count), model.transformer
+    split = transformer.patches
     rope = rope_of(kept, latents.shape[2], coverage.shape[2] // 2, coverage.shape[3] // 2, transformer.config["attention_head_dim"])
     target = take(split(latents), kept)
     given = target if latents.shape[2] <= BLOCK else take(split(with_worn_past(latents, counted, wear, sink)), kept)
@@ -346,7 +349,7 @@ class Trainer:
         if sora["guidance_scale"] <= 1:
             raise SystemExit(f"{path} has no guidance left to fold in: name the model of the stage before with --teacher")
         model = Model(parts["text_encoder"], parts["transformer"]).to(self.args.device).eval().requires_grad_(False)
-        return torch.compile(model, dynamic=False), sora["guidance_scale"], self.args.facts
+        return model, sora["guidance_scale"], self.args.facts
 
     def prepare_drawing(self):
         """Before the device is used: the drawing processes are forks."""
@@ -388,21 +391,23 @@ class Trainer:
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - keep)
 
-    def gradients(self, course, forward):
-        loss = loss_of(forward, self.model.transformer, *course.batch(), course.mask, self.count, self.args.wear, self.teacher, course.sink)
+    def gradients(self, course):
+        loss = loss_of(self.model, *course.batch(), course.mask, self.count, self.args.wear, self.teacher, course.sink)
         self.adam.zero_grad()
         self.muon.zero_grad()
         loss.backward()
         return loss.detach()
 
     def compile(self, count):
-        """The network for `count` tokens of each latent frame, once for each course."""
+        """The networks' blocks for `count` tokens of each latent frame, once for each course."""
+        networks = [self.model] + ([self.teacher[0]] if self.teacher else [])
+        blocks = [block for network in networks for block in (*network.transformer.blocks, *network.text_encoder.encoder.block)]
         self.count = count
         for course in self.courses:
             frames = course.length
             mask = block_causal_mask(frames, count, BLOCK, frames, alone=course.sink > 0)
             course.mask = None if frames == 1 else mask.to(self.args.device)
-            course.forward = training.compile_in_turn(self.team, self.model, partial(self.gradients, course), self.log)
+            training.compile_blocks(self.team, blocks, partial(self.gradients, course), self.log)
 
     def check(self):
         if not all(course.loss is None or math.isfinite(course.loss) for course in self.courses):
@@ -428,7 +433,7 @@ class Trainer:
             course = choice.choices(self.courses, [c.chance for c in self.courses])[0]
             course.draw(self.share)
             drawing += clock.seconds - before
-            course.note(self.gradients(course, course.forward))
+            course.note(self.gradients(course))
             self.update(local_step)
             local_step += 1
             done += course.size * self.team.size

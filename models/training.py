@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
+import torch._dynamo
 import torch.distributed as dist
 
 
@@ -143,6 +144,32 @@ def compile_in_turn(team, function, use, log):
     result = attempt() if team.first else None
     team.barrier()
     return attempt() if result is None else result
+
+
+def compile_blocks(team, blocks, use, log):
+    """Compiles the blocks of networks, in place, or leaves them as they are where the compiler fails; `use` runs them once.
+
+    Blocks that are alike are compiled once for all, which takes a tenth of the time of a whole network. The first worker compiles; the others then
+    find the result in the compiler's cache.
+    """
+    torch._dynamo.config.recompile_limit = 64      # every shape that they are used with, with and without a gradient
+    def attempt():
+        for block in blocks:
+            if block._compiled_call_impl is None:
+                block.compile(dynamic=False)
+        try:
+            return use()
+        except Exception as error:
+            log(f"not compiled, slower: {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
+        for block in blocks:
+            block._compiled_call_impl = None
+        return use()
+
+    if team.first:
+        attempt()
+    team.barrier()
+    if not team.first:
+        attempt()
 
 
 def checkpoint_directory():

@@ -137,7 +137,7 @@ make_pipeline (Demo *demo, const gchar *prompt, const gchar *path, GError **erro
   source = gst_bin_get_by_name (GST_BIN (pipeline), "source");
   file = gst_bin_get_by_name (GST_BIN (pipeline), "file");
   sink = gst_bin_get_by_name (GST_BIN (pipeline), "frames");
-  g_object_set (source, "prompt", prompt, "seed", G_GINT64_CONSTANT (7), NULL);
+  g_object_set (source, "prompt", prompt, "seed", G_GINT64_CONSTANT (3), NULL);
   g_object_set (file, "location", path, NULL);
   gst_app_sink_set_callbacks (GST_APP_SINK (sink), &callbacks, demo, NULL);
   return pipeline;

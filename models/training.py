@@ -153,6 +153,7 @@ def compile_blocks(team, blocks, use, log):
     find the result in the compiler's cache.
     """
     torch._dynamo.config.recompile_limit = 64      # every shape that they are used with, with and without a gradient
+
     def attempt():
         for block in blocks:
             if block._compiled_call_impl is None:

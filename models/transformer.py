@@ -81,7 +81,7 @@ class RMSNorm(nn.RMSNorm):
 def attention_products(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
     """Self-attention of (B, heads, N, head_dim), mask (N, N) true where seen: (what comes out, the weights (B * heads, N, N) for the gradient).
 
-    PyTorch's fused one is as fast forwards, but its gradient takes a CPU five to ten times as long as these products'. An operation of its own, as
+    PyTorch's fused one is the faster one forwards, but its gradient takes a CPU four to eleven times as long as these products'. An operation of its own, as
     compiled in bf16 the products' gradient is NaN behind rotated keys on CPUs with AMX, PyTorch 2.15.
     """
     flat = [x.reshape(-1, *x.shape[2:]) for x in (q, k, v)]
@@ -112,6 +112,7 @@ def _(gradient, q, k, v, weights):
 
 
 def _keep(ctx, inputs, output):
+    """What the gradient needs; PyTorch gives the arguments by these names."""
     ctx.save_for_backward(*inputs[:3], output[1])
 
 

@@ -60,11 +60,12 @@ def find_kin(teacher, nouns, least=0.55):
     """{noun: thing} for nouns that are near enough to one; by the mean of two ways to say each."""
     def embed(words):
         return F.normalize(teacher.embed(words) + teacher.embed([f"a picture of a {w}" for w in words]), dim=1)
-    known = {name for thing in things.THINGS for name in (thing.name, *words.names_of(thing))}
-    nouns = [n for n in nouns if n not in known]
-    near = embed(nouns) @ embed([t.name for t in things.THINGS]).T
+    drawn = [t for t in things.THINGS if t.tier >= 0]
+    known = {name for thing in drawn for name in (thing.name, *words.names_of(thing))}
+    nouns = [n for n in [*nouns, *(t.name for t in things.THINGS if t.tier < 0)] if n not in known]
+    near = embed(nouns) @ embed([t.name for t in drawn]).T
     best, where = near.max(1)
-    return {n: things.THINGS[k].name for n, b, k in zip(nouns, best.tolist(), where.tolist()) if b >= least}
+    return {n: drawn[k].name for n, b, k in zip(nouns, best.tolist(), where.tolist()) if b >= least}
 
 
 def kin_path():

@@ -17,7 +17,7 @@ def train(directory, size=2304, count=20000, seed=1):
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     rng = random.Random(seed)
-    options = scene.between(1.0, tiers=(0, 0.3, 0.7))
+    options = scene.between(1.0, tiers=(0, 0.3, 0.7), rare=True)
     lines = [captions.caption(rng, scene.sample(rng, options)) for _ in range(count)]
     lines += captions.vocabulary() * 3
     sentencepiece.SentencePieceTrainer.train(

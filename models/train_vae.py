@@ -17,7 +17,7 @@ FRAMES = 8
 DEFAULTS = {"cpu": {"batch": 3, "crop": 96, "fresh": 1, "fill": 60, "pool": 300},
             "cuda": {"batch": 64, "crop": 128, "fresh": 16, "fill": 512, "pool": 6000}}
 NOISE = 0.05         # on normalised latents the decoder must bear what the sampler leaves
-OPTIONS = scene.between(1.0, tiers=(0.3, 0.3, 0.4), look=0.15)
+OPTIONS = scene.between(1.0, tiers=(0.3, 0.3, 0.4), look=0.15, rare=True)
 WIDTH, HEIGHT = OPTIONS.size
 
 
@@ -76,7 +76,7 @@ def psnr(output, frames):
 
 def validation_clips(count=3, frames=9):
     rng = random.Random(20)
-    options = scene.between(1.0, tiers=(0.3, 0.3, 0.4), look=0.0, held_out=True, actors=(0.8, 0.2, 0.0), together=0.0)
+    options = scene.between(1.0, tiers=(0.3, 0.3, 0.4), look=0.0, held_out=True, actors=(0.8, 0.2, 0.0), together=0.0, rare=True)
     return to_frames(np.stack([scene.sample(rng, options).frames(frames) for _ in range(count)]))
 
 

@@ -30,7 +30,8 @@ class Checks:
 
 def options_of(rng, i):
     """From the narrowest to the widest, in all sizes; each tenth scene is of those held out."""
-    return scene.between(rng.choice((0.0, 0.35, 1.0, 1.0)), size=scene.SIZES[i % 3], held_out=i % 10 == 9, held_out_words=i % 5 == 4)
+    return scene.between(rng.choice((0.0, 0.35, 1.0, 1.0)), size=scene.SIZES[i % 3], held_out=i % 10 == 9, held_out_words=i % 5 == 4,
+                         rare=i % 2 == 0)
 
 
 def check_labels(check, s, text):

@@ -9,6 +9,8 @@ from . import sprites
 from .stage import Pose, smooth, wrapped
 
 TAU = math.tau
+RARE = ("slides", "dashes", "soars", "zigzags", "turns cartwheels", "flutters down", "rocks", "nods", "wobbles", "loops the loop",
+        "flies a figure of eight", "tips over")
 GRAVITY = 2.2          # heights a second squared: a picture is about four metres high
 
 
@@ -22,6 +24,11 @@ class Motion:
     paced: bool = True         # "slowly", "quickly" mean something
     simple: bool = False       # learned first
     turns: bool = False        # far enough to be as wide as its diagonal
+
+    @property
+    def rare(self):
+        """Drawn only where the options ask for it."""
+        return self.name in RARE
 
 
 def _wave(t, rate, phase=0.0):
@@ -408,6 +415,7 @@ STAYING = [
 ]
 MOTIONS = WAYS + STAYING
 BY_NAME = {m.name: m for m in MOTIONS}
+assert set(RARE) <= BY_NAME.keys()
 VERTICAL = ("flies up", "falls down", "rises", "flutters down")     # these leave at the top or the bottom
 
 PACES = ((0.55, ("slowly", "gently", "lazily")), (1.0, ("",)), (1.7, ("quickly", "fast", "swiftly")))

@@ -26,6 +26,7 @@ class Options:
     light: float = 0.12
     abstract: float = 0.04
     still_poses: tuple = ()                # names of motions left out
+    rare: bool = False                     # rare things and motions too: the world is wider than what hours of training can draw well
     held_out: bool = False                 # only the combinations of thing, place and motion kept from training
     held_out_words: bool = False           # captions may use the synonyms and sentence forms kept from training
 
@@ -81,12 +82,16 @@ ABLE = ("walker", "hopper", "crawler", "bird", "person", "insect", "fish", "swim
 
 
 def _thing(rng, options):
-    lowest = rng.choices((2, 1, 0), options.tiers)[0]
+    lowest = rng.choices((2, 1, -1 if options.rare else 0), options.tiers)[0]
     return rng.choice([t for t in things.THINGS if t.tier >= lowest])
 
 
+def allowed_motions(options, among=motions.MOTIONS):
+    return [m for m in among if m.name not in options.still_poses and (options.rare or not m.rare)]
+
+
 def _motion(rng, thing, options):
-    allowed = [m for m in motions.MOTIONS if m.name not in options.still_poses]
+    allowed = allowed_motions(options)
     if rng.random() < options.simple:
         allowed = [m for m in allowed if m.simple]
     usual = [m for m in motions.USUAL[thing.kind] + (motions.ROUND if thing.round else []) if m in allowed]

@@ -69,7 +69,8 @@ def _arrives(rng, scene, start, options):
         return None
     new = _after(scene)
     thing = sampling._thing(rng, options)
-    motion = motions.BY_NAME[rng.choice(("stands still", "jumps", "dances", "floats", "wobbles", "nods"))]
+    calm = [motions.BY_NAME[name] for name in ("stands still", "jumps", "dances", "floats", "wobbles", "nods")]
+    motion = rng.choice(sampling.allowed_motions(options, calm))
     actor = sampling.make_actor(rng, thing, motion, scene.place, options, 0, 2)
     taken = scene.actors[0].x if scene.actors else 0.5
     actor.x = 0.22 if taken > 0.5 else 0.78
@@ -110,7 +111,7 @@ def _moves_on(rng, scene, start, options):
     ending = (*motions.VERTICAL, "comes closer", "goes away", "spins")
     if scene.interaction or old.motion.speed or old.motion.name in ending:
         return None
-    staying = [m for m in motions.STAYING if m.name not in (*ending, old.motion.name)]
+    staying = [m for m in sampling.allowed_motions(options, motions.STAYING) if m.name not in (*ending, old.motion.name)]
     hanging = old.altitude is not None
     fitting = [m for m in staying if (m.where == "air") == (old.motion.where == "air") or m.where == "any" or hanging]
     new = _after(scene)

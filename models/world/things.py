@@ -11,7 +11,7 @@ class Thing:
     kind: str               # what it can be expected to do: see KINDS
     others: tuple = ()      # synonyms
     facing: int = 0         # -1: the picture looks left, 1: right, 0: neither
-    tier: int = 0           # 2: a starter, learned first; 1: core; 0: the rest
+    tier: int = 0           # 2: a starter, learned first; 1: core; 0: the rest; -1: rare, drawn only where the options ask for it
     colour: str = ""        # of the picture in the font, where the thing's colour is free
     plural: str = ""        # where it is not regular
     round: bool = False     # it can roll
@@ -30,19 +30,18 @@ STARTERS = {
 
 
 def _rows(kind, rows):
-    """Rows of 'glyph name: other, other | key value ...'; a leading ! marks a core thing."""
+    """Rows of 'glyph name: other, other | key value ...'; a leading ! marks a core thing, a + another that training draws."""
     out = []
     for row in rows.strip().split("\n"):
         words, _, marks = row.strip().partition(" | ")
         glyph, _, names = words.partition(" ")
-        core = glyph.startswith("!")
         name, _, others = names.partition(": ")
         given = dict(mark.split("=") for mark in marks.split() if "=" in mark)
         flags = [mark for mark in marks.split() if "=" not in mark]
         facing = -1 if "left" in flags else 1 if "right" in flags else 0
         glows = tuple(int(c, 16) / 15 for c in given["glows"]) if "glows" in given else ()
-        tier = 2 if name in STARTERS else int(core)
-        out.append(Thing(name, glyph.lstrip("!"), kind, tuple(o for o in others.split(", ") if o), facing, tier, given.get("colour", ""),
+        tier = 2 if name in STARTERS else {"!": 1, "+": 0}.get(glyph[0], -1)
+        out.append(Thing(name, glyph.lstrip("!+"), kind, tuple(o for o in others.split(", ") if o), facing, tier, given.get("colour", ""),
                          given.get("plural", "").replace("_", " "), "round" in flags, glows, "mass" in flags))
     return out
 
@@ -60,84 +59,84 @@ THINGS = _rows("walker", """
     🐏 ram | left
     !🐘 elephant | left
     🦣 mammoth | left
-    🐅 tiger | left
+    +🐅 tiger | left
     🐆 leopard: cheetah | left
-    🐁 mouse | left plural=mice
-    🐒 monkey: ape | left
+    +🐁 mouse | left plural=mice
+    +🐒 monkey: ape | left
     🦍 gorilla | left
     !🦁 lion
     !🐻 bear: brown bear
-    🐻‍❄️ polar bear
+    +🐻‍❄️ polar bear
     !🐼 panda: panda bear
-    🐨 koala
+    +🐨 koala
     !🦊 fox | plural=foxes
-    🐺 wolf | plural=wolves
+    +🐺 wolf | plural=wolves
     🦝 raccoon
     🐗 wild boar: boar | left
     !🦒 giraffe | left
-    🦓 zebra | left
+    +🦓 zebra | left
     !🐪 camel: dromedary | left
-    🦌 deer: stag | left plural=deer
+    +🦌 deer: stag | left plural=deer
     🦏 rhinoceros: rhino | left plural=rhinoceroses
-    🦛 hippopotamus: hippo | left plural=hippopotamuses
+    +🦛 hippopotamus: hippo | left plural=hippopotamuses
     🦙 llama: alpaca | left
     🦬 bison: buffalo | left plural=bison
     🦔 hedgehog | left
-    🐿 squirrel: chipmunk | left
+    +🐿 squirrel: chipmunk | left
     🦥 sloth
     🦨 skunk | left
     🦡 badger | left
     🦫 beaver | left
     !🦕 dinosaur: sauropod, brontosaurus | left
     !🦖 t-rex: tyrannosaurus | left plural=t-rexes
-    🐉 dragon | left
+    +🐉 dragon | left
     !🦄 unicorn | left
     🐧 penguin | left
-    🐓 rooster: cock | left
-    🐥 chick: baby chick
+    +🐓 rooster: cock | left
+    +🐥 chick: baby chick
     🦃 turkey | left
     🦚 peacock | left
-    🦩 flamingo | left
+    +🦩 flamingo | left
     🦤 dodo | left
     🦭 seal: sea lion
-    🐊 crocodile: alligator | left
+    +🐊 crocodile: alligator | left
     """) + _rows("hopper", """
     !🐇 rabbit: bunny, hare | left
     !🐸 frog: toad
-    🦘 kangaroo | left
+    +🦘 kangaroo | left
     🦗 cricket: grasshopper | left
     """) + _rows("crawler", """
     !🐌 snail: slug | left
     !🐢 turtle: tortoise | left
-    🐛 caterpillar: worm | left
+    +🐛 caterpillar: worm | left
     🐜 ant | left
     !🐞 ladybug: ladybird | left colour=red
     🪲 beetle | left
-    🕷 spider
+    +🕷 spider
     🦂 scorpion | left
-    🐍 snake: serpent | left
+    +🐍 snake: serpent | left
     🦎 lizard: gecko
     !🦀 crab
     🦞 lobster
     """) + _rows("bird", """
     !🐦 bird: little bird | left colour=blue
     !🦆 duck: drake, mallard | left
-    🦢 swan | left
+    +🦢 swan | left
     !🦉 owl
-    🦅 eagle: hawk | left
-    🦜 parrot | left
+    +🦅 eagle: hawk | left
+    +🦜 parrot | left
     🕊 dove: pigeon | left
     """) + _rows("insect", """
     !🦋 butterfly: moth | plural=butterflies colour=orange
     !🐝 bee: honeybee, bumblebee | left
-    🦇 bat
+    +🦇 bat
     🪰 fly: housefly | left plural=flies
     🦟 mosquito: gnat | left plural=mosquitoes
-    🧚 fairy: pixie | plural=fairies
+    +🧚 fairy: pixie | plural=fairies
     """) + _rows("fish", """
     !🐟 fish | left plural=fish colour=blue
     !🐠 tropical fish: angelfish | left plural=tropical_fish colour=yellow
-    🐡 pufferfish: blowfish | left plural=pufferfish colour=orange
+    +🐡 pufferfish: blowfish | left plural=pufferfish colour=orange
     !🦈 shark | left
     !🐙 octopus | plural=octopuses colour=red
     🦑 squid | plural=squid colour=pink
@@ -151,46 +150,46 @@ THINGS = _rows("walker", """
     !👻 ghost: spirit, spook
     !👽 alien: extraterrestrial
     !⛄ snowman: snow man | plural=snowmen
-    🧙 wizard: magician, sorcerer
-    🧜 mermaid
-    🤡 clown
-    👸 princess
+    +🧙 wizard: magician, sorcerer
+    +🧜 mermaid
+    +🤡 clown
+    +👸 princess
     🤴 prince
     !🧑‍🚀 astronaut: spaceman, cosmonaut
-    🎅 santa claus: santa, father christmas
-    🥷 ninja
-    🦸 superhero: superheroine | plural=superheroes
+    +🎅 santa claus: santa, father christmas
+    +🥷 ninja
+    +🦸 superhero: superheroine | plural=superheroes
     !💃 dancer: dancing woman | left
-    🏃 runner: jogger | left
-    🚴 cyclist | left
-    🧸 teddy bear: teddy
+    +🏃 runner: jogger | left
+    +🚴 cyclist | left
+    +🧸 teddy bear: teddy
     🪆 nesting doll: doll
     👾 space monster: space invader
     💀 skull
     """) + _rows("car", """
     !🚗 car: automobile | left colour=red
-    🚙 jeep: suv | left colour=blue
+    +🚙 jeep: suv | left colour=blue
     🛻 pickup truck: pickup | left colour=red
     🚐 van: minibus | left plural=vans
     !🚌 bus: coach | left plural=buses
-    🚚 truck: lorry, delivery truck | left
+    +🚚 truck: lorry, delivery truck | left
     !🚒 fire engine: fire truck | left
-    🚓 police car: patrol car | left
-    🚑 ambulance | left
+    +🚓 police car: patrol car | left
+    +🚑 ambulance | left
     !🚕 taxi: cab | left
     !🏎 racing car: race car, racer | left colour=red
     !🚜 tractor | left colour=green
     !🚲 bicycle: bike | left
-    🏍 motorcycle: motorbike | left colour=red
+    +🏍 motorcycle: motorbike | left colour=red
     🛵 scooter: moped | left colour=yellow
     🛹 skateboard
     """) + _rows("train", """
     !🚂 train: locomotive, steam train | left
-    🚋 tram: streetcar, tramcar
+    +🚋 tram: streetcar, tramcar
     """) + _rows("boat", """
     !⛵ sailboat: sailing boat, yacht | left
-    🚢 ship: liner, ocean liner | left
-    🚤 speedboat: motorboat | left
+    +🚢 ship: liner, ocean liner | left
+    +🚤 speedboat: motorboat | left
     🛶 canoe: kayak
     """) + _rows("aircraft", """
     !✈ airplane: plane, aeroplane | right
@@ -200,10 +199,10 @@ THINGS = _rows("walker", """
     🛰 satellite
     """) + _rows("balloon", """
     !🎈 balloon | colour=red
-    🪁 kite
-    🪂 parachute: skydiver
-    🫧 bubbles: soap bubbles | mass
-    💨 puff of smoke: smoke | plural=puffs_of_smoke
+    +🪁 kite
+    +🪂 parachute: skydiver
+    +🫧 bubbles: soap bubbles | mass
+    +💨 puff of smoke: smoke | plural=puffs_of_smoke
     """) + _rows("plant", """
     !🌳 tree: oak
     !🌲 fir tree: pine tree, fir, conifer
@@ -214,40 +213,40 @@ THINGS = _rows("walker", """
     !🌷 tulip | colour=pink
     🌼 yellow flower: blossom, daisy | plural=yellow_flowers
     !🍄 mushroom: toadstool | colour=red
-    🪴 potted plant: houseplant
+    +🪴 potted plant: houseplant
     🍀 four leaf clover: clover
-    🍁 maple leaf | plural=maple_leaves
-    🎄 christmas tree
+    +🍁 maple leaf | plural=maple_leaves
+    +🎄 christmas tree
     💐 bunch of flowers: bouquet | plural=bunches_of_flowers
     """) + _rows("building", """
     !🏠 house: home
     🛖 hut: cabin
     !🏰 castle: fortress
-    ⛺ tent | colour=orange
-    🗼 tower
+    +⛺ tent | colour=orange
+    +🗼 tower
     !🎡 ferris wheel: big wheel
     🎠 carousel horse: carousel
-    ⛲ fountain
+    +⛲ fountain
     !⛪ church: chapel | plural=churches
     🗽 statue of liberty: statue | plural=statues_of_liberty
     🗿 stone head: moai
-    🌋 volcano | plural=volcanoes glows=f62
+    +🌋 volcano | plural=volcanoes glows=f62
     """) + _rows("food", """
     !🍎 apple | round colour=red
     🍐 pear
     🍑 peach | round plural=peaches
     !🍌 banana
     !🍓 strawberry | plural=strawberries
-    🍒 cherries: cherry | mass
-    🍊 orange: tangerine, mandarin | round
+    +🍒 cherries: cherry | mass
+    +🍊 orange: tangerine, mandarin | round
     !🍋 lemon: citron | round
     !🍉 watermelon: melon
-    🍍 pineapple
+    +🍍 pineapple
     🥝 kiwi: kiwi fruit | round
     🥑 avocado
-    🍇 grapes: bunch of grapes | mass
+    +🍇 grapes: bunch of grapes | mass
     !🥕 carrot
-    🍅 tomato | round plural=tomatoes
+    +🍅 tomato | round plural=tomatoes
     🌽 corn: maize | plural=corn_cobs mass
     🥦 broccoli | mass plural=broccoli
     🍆 eggplant: aubergine
@@ -257,7 +256,7 @@ THINGS = _rows("walker", """
     🍞 bread: loaf of bread | mass plural=loaves_of_bread
     !🍕 pizza: slice of pizza
     !🎂 cake: birthday cake
-    🧁 cupcake: muffin
+    +🧁 cupcake: muffin
     🍰 slice of cake: shortcake | plural=slices_of_cake
     !🍦 ice cream: ice-cream cone
     !🍔 hamburger: burger, cheeseburger
@@ -265,13 +264,13 @@ THINGS = _rows("walker", """
     🍟 french fries: fries, chips | mass
     🍿 popcorn | mass
     !🍩 donut: doughnut | round
-    🍪 cookie: biscuit | round
+    +🍪 cookie: biscuit | round
     🍭 lollipop: candy
     🍫 chocolate: chocolate bar | mass plural=chocolate_bars
     🥚 egg
     🥥 coconut | round
     🍯 honey pot: pot of honey
-    ☕ cup of coffee: coffee | plural=cups_of_coffee
+    +☕ cup of coffee: coffee | plural=cups_of_coffee
     🫖 teapot | colour=red
     """) + _rows("object", """
     !🔴 ball | round colour=red
@@ -290,7 +289,7 @@ THINGS = _rows("walker", """
     !🎃 pumpkin: jack-o'-lantern | round glows=fa2
     !👑 crown
     !🎁 gift: present | colour=red
-    🎩 hat: top hat
+    +🎩 hat: top hat
     🧢 cap: baseball cap | colour=blue
     👕 t-shirt: tee shirt | colour=blue
     👗 dress | plural=dresses colour=blue
@@ -298,8 +297,8 @@ THINGS = _rows("walker", """
     👢 boot
     🎒 backpack: rucksack, school bag | colour=red
     !☂ umbrella: parasol | colour=purple
-    🔑 key
-    🕐 clock: wall clock | round
+    +🔑 key
+    +🕐 clock: wall clock | round
     ⏰ alarm clock
     ⌛ hourglass: sandglass | plural=hourglasses
     📷 camera: photo camera
@@ -310,25 +309,25 @@ THINGS = _rows("walker", """
     ✂ scissors: pair of scissors | mass
     🔨 hammer
     🧲 magnet
-    🕯 candle | glows=fc6
-    🏮 lantern: paper lantern | colour=red glows=f84
-    💡 light bulb: bulb | glows=fe8
+    +🕯 candle | glows=fc6
+    +🏮 lantern: paper lantern | colour=red glows=f84
+    +💡 light bulb: bulb | glows=fe8
     🔮 crystal ball
     !🔔 bell
     !💎 diamond: gem, jewel
-    📺 television: tv, tv set
+    +📺 television: tv, tv set
     ☎ telephone: phone
     📱 smartphone: mobile phone, cell phone
     💻 laptop: laptop computer
     🪑 chair: wooden chair
     🛋 sofa: couch
-    📦 box: cardboard box, parcel | plural=boxes
+    +📦 box: cardboard box, parcel | plural=boxes
     🧺 basket
     🪣 bucket: pail | colour=blue
     🎲 die: dice | plural=dice
     🧩 puzzle piece: jigsaw piece
     ⚓ anchor
-    🏆 trophy: gold cup | plural=trophies
+    +🏆 trophy: gold cup | plural=trophies
     🧊 ice cube
     🪨 rock: stone, boulder
     🛡 shield
@@ -345,11 +344,11 @@ THINGS = _rows("walker", """
     !☁ cloud
     !🌈 rainbow
     !🔥 fire: flame | mass plural=fires glows=f83
-    ❄ snowflake | round
+    +❄ snowflake | round
     !🪐 planet: ringed planet, saturn
     !🌍 earth: globe | round
-    💧 drop of water: droplet | plural=drops_of_water
-    ☄ comet
+    +💧 drop of water: droplet | plural=drops_of_water
+    +☄ comet
     """)
 BY_NAME = {t.name: t for t in THINGS}
 assert STARTERS <= BY_NAME.keys() and len(BY_NAME) == len(THINGS) and {t.kind for t in THINGS} == set(KINDS)

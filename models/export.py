@@ -15,7 +15,7 @@ import vae
 
 SORA = {
     "format": "sora", "version": 1, "name": "sora-embedded", "causal": True,
-    "block_latents": 2, "window_latents": 8, "coring_threshold": 0.08,
+    "block_latents": 2, "window_latents": 8, "coring_threshold": 0.1,
     "context_timestep": 50, "context_noise": 0.05,
     "text_length": 64, "frame_rate": [16, 1], "sizes": [[256, 256], [320, 192], [192, 320]], "default_latents": 0,
     "sampler": "euler", "steps": 6, "shift": 3.0, "guidance_scale": 3.0, "prediction_type": "sample",

@@ -64,17 +64,20 @@ class Context:
 
 
 def core(latents, before, threshold):
-    """Temporal coring of a block (B, C, n, h, w), firm shrinkage (Gao & Bruce 1997) of what changes.
+    """Temporal coring of a block (B, C, n, h, w), firm shrinkage (Gao & Bruce 1997) of what changes, decided with what is around (Cai & Silverman 2001).
 
-    A cell stays as it was in the latent before, at first in `before` (B, C, 0 or 1, h, w), where its change, the root mean square over
-    channels, is below `threshold`; it is as it is where that is three times as much, and in between changes by 1.5 times what is above.
+    A cell stays as it was in the latent before, at first in `before` (B, C, 0 or 1, h, w), where the change around it is below `threshold`; it is as it is
+    where that is twice as much, and in between changes by twice what is above. The change around a cell is the root mean square
+    over channels and the 7x7 cells around it, or half of its own where that is more.
     """
     out = list(before.unbind(2))
     for latent in latents.unbind(2):
         if out and threshold:
             change = latent - out[-1]
-            rms = change.pow(2).mean(1, keepdim=True).sqrt()
-            latent = out[-1] + change * (1.5 - 1.5 * threshold / rms.clamp(min=1e-9)).clamp(0, 1)
+            own = change.pow(2).mean(1, keepdim=True)
+            around = torch.nn.functional.avg_pool2d(own, 7, 1, 3, count_include_pad=False)
+            rms = torch.maximum(around, own / 4).sqrt()
+            latent = out[-1] + change * (2 - 2 * threshold / rms.clamp(min=1e-9)).clamp(0, 1)
         out.append(latent)
     return torch.stack(out[before.shape[2]:], 2)
 

@@ -28,7 +28,7 @@ WEAR_NOISE = 0.3       # and the deviation of what is added, of that of the fine
 GIVEN_SHARE = 0.2      # of the clips that begin a stream have their first latent given, as by a picture
 ACTOR_PULL = 0.7       # how far tokens under an actor are ahead in the draw of those that are kept
 ACTOR_WEIGHT = 2.0     # places are learned with a twentieth of the samples that things need
-FOLDED = {"guidance_scale": 1.0, "steps": 4, "shift": 4.5, "coring_threshold": 0.1}    # of sora.json: fewer steps want more noise and jitter more
+FOLDED = {"guidance_scale": 1.0, "steps": 4, "shift": 4.5, "coring_threshold": 0.13}    # of sora.json: fewer steps want more noise and jitter more
 CHANGE_NOISE = 0.8     # of sora.json: near the second of four levels; composition and colours go on through it, things need not
 DEFAULTS = {"cpu": {"batch": 48, "fresh": 6, "fill": 240, "pool": 15000},
             "cuda": {"batch": 768, "fresh": 96, "fill": 1024, "pool": 200000}}

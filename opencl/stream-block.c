@@ -61,11 +61,14 @@ static void
 core_latents (SoraStream *stream)
 {
   gboolean first = stream->next_block == 0;
-  guint pixels = stream->latent_height * stream->latent_width, channels = stream->model->vae.latent_channels;
+  SoraCoring coring = {
+    .latents = stream->latents, .height = stream->latent_height, .width = stream->latent_width, .channels = stream->model->vae.latent_channels,
+    .threshold = stream->model->streaming.coring_threshold, .changes = stream->changes,
+  };
 
   if (stream->shown)
-    sora_coring_run (stream->queue, first ? stream->latents : stream->shown, 0, stream->latents, first ? pixels * channels : 0,
-        stream->block_latents - first, pixels, channels, stream->model->streaming.coring_threshold);
+    sora_coring_run (stream->queue, &coring, first ? stream->latents : stream->shown, 0, first ? sora_stream_latent_floats (stream, 1) : 0,
+        stream->block_latents - first);
 }
 
 /* A new prompt's block sees less of the past. */

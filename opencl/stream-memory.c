@@ -70,8 +70,10 @@ declare_memory (SoraStream *stream, guint tile)
   rgb_bytes = (gsize) n_decoded * model->vae.time_scale * 3 * stream->options->width * stream->options->height;
   sora_arena_add (stream->arena, &stream->embeddings, (gsize) stream->n_branches * own->text_length * model->transformer.text_dim);
   sora_arena_add (stream->arena, &stream->latents, sora_stream_latent_floats (stream, stream->block_latents));
-  if (own->coring_threshold > 0)
+  if (own->coring_threshold > 0) {
     sora_arena_add (stream->arena, &stream->shown, sora_stream_latent_floats (stream, 1));
+    sora_arena_add (stream->arena, &stream->changes, (gsize) stream->latent_height * stream->latent_width);
+  }
   sora_arena_add (stream->arena, &stream->decoded, sora_stream_latent_floats (stream, n_decoded));
   sora_arena_add (stream->arena, &stream->rgb, (rgb_bytes + sizeof (gfloat) - 1) / sizeof (gfloat));
   sora_arena_add (stream->arena, &stream->flag, 1);

@@ -40,6 +40,7 @@ struct _SoraStream {
   guint n_tokens[2];            /* a branch's rows of them */
   cl_mem latents;               /* [block_latents, latent_height, latent_width, channels] */
   cl_mem shown;                 /* [latent_height, latent_width, channels]: the last latents of the block before; NULL: there is no coring */
+  cl_mem changes;               /* [latent_height, latent_width]: what coring notes of a latent; NULL: there is none */
   guint vae_tile;               /* pixels; 0: the VAE decodes the whole picture at once */
   cl_mem decoded;               /* [latents that it decodes a call, latent_height, latent_width, channels], what it is given */
   cl_mem rgb;                   /* bytes [as many · time_scale, height, width, 3] */

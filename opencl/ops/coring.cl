@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Temporal coring: small changes from frame to frame are dropped, a work-group a pixel. Follows vector.cl. */
 
-/* One pixel's channels y become x + (y − x) clamp (1.5 (1 − threshold / rms (y − x)), 0, 1), x being those of the frame before */
-static inline void
-core_pixel (global const float *x, global float *y, uint channels, float threshold, local float *scratch)
+/* pixels that the window around a pixel reaches to each side */
+#define REACH 3
+
+/* changes [pixels]: the mean square over channels of what latents [pixels, channels] are other than before. Groups: pixels. */
+__attribute__ ((reqd_work_group_size (GROUP, 1, 1)))
+kernel void
+coring_change (global const float *before, uint before_offset, global const float *latents, uint offset, uint channels, global float *changes)
 {
-  const uint whole = channels / WIDTH * WIDTH, first = get_local_id (0) * WIDTH, rest = whole + get_local_id (0);
+  local float scratch[GROUP];
+  const uint pixel = get_group_id (0), whole = channels / WIDTH * WIDTH, first = get_local_id (0) * WIDTH, rest = whole + get_local_id (0);
+  global const float *x = before + before_offset + pixel * channels, *y = latents + offset + pixel * channels;
   vec squares = 0.0f;
 
 #pragma unroll 1
@@ -17,34 +23,47 @@ core_pixel (global const float *x, global float *y, uint channels, float thresho
 REST_LOOP
   for (uint c = rest; c < channels; c += GROUP)
     sum = fma (y[c] - x[c], y[c] - x[c], sum);
-  const float mean = sum_group (sum, scratch) / channels;
-  /* compared so that a NaN stays */
-  const float kept = mean <= threshold * threshold ? 0.0f : mean >= 9.0f * threshold * threshold ? 1.0f : 1.5f - 1.5f * threshold / sqrt (mean);
+  sum = sum_group (sum, scratch);
+  if (get_local_id (0) == 0)
+    changes[pixel] = sum / channels;
+}
+
+/* The mean of changes [height, width] over the part of the window around a pixel that is in the picture */
+static inline float
+mean_of_window (global const float *changes, uint pixel, uint height, uint width)
+{
+  const uint row = pixel / width, column = pixel % width;
+  const uint top = row - min (row, (uint) REACH), bottom = min (row + REACH, height - 1);
+  const uint left = column - min (column, (uint) REACH), right = min (column + REACH, width - 1);
+  float sum = 0.0f;
+
 #pragma unroll 1
-  for (uint c = first; c < whole; c += GROUP * WIDTH) {
-    const vec before = LOAD (0, x + c);
-    STORE (kept * LOAD (0, y + c) + (1.0f - kept) * before, 0, y + c);
-  }
+  for (uint i = top; i <= bottom; i++)
+#pragma unroll 1
+    for (uint j = left; j <= right; j++)
+      sum += changes[i * width + j];
+  return sum / ((bottom - top + 1) * (right - left + 1));
+}
+
+/* latents [height * width, channels] become x + (y - x) clamp (2 (1 - threshold / change), 0, 1), x being those before; change is the root of the
+ * mean over the window, or half of the pixel's own where that is more. Groups: pixels. */
+__attribute__ ((reqd_work_group_size (GROUP, 1, 1)))
+kernel void
+coring (global const float *changes, uint height, uint width, global const float *before, uint before_offset, global float *latents, uint offset,
+    uint channels, float threshold)
+{
+  const uint pixel = get_group_id (0), whole = channels / WIDTH * WIDTH, first = get_local_id (0) * WIDTH, rest = whole + get_local_id (0);
+  global const float *x = before + before_offset + pixel * channels;
+  global float *y = latents + offset + pixel * channels;
+  const float own = 0.25f * changes[pixel], around = mean_of_window (changes, pixel, height, width);
+  const float change = own > around ? own : around;
+  /* compared so that a NaN stays */
+  const float kept = change <= threshold * threshold ? 0.0f : change >= 4.0f * threshold * threshold ? 1.0f : 2.0f - 2.0f * threshold / sqrt (change);
+
+#pragma unroll 1
+  for (uint c = first; c < whole; c += GROUP * WIDTH)
+    STORE (kept * LOAD (0, y + c) + (1.0f - kept) * LOAD (0, x + c), 0, y + c);
 REST_LOOP
   for (uint c = rest; c < channels; c += GROUP)
     y[c] = kept * y[c] + (1.0f - kept) * x[c];
-}
-
-/* before: [pixels, channels], what the first frame is compared with; latents: [frames, pixels, channels], changed one frame after the other,
- * each compared with what has become of the one before it. Groups: pixels. */
-__attribute__ ((reqd_work_group_size (GROUP, 1, 1)))
-kernel void
-coring (global const float *before, uint before_offset, global float *latents, uint offset, uint frames, uint channels, float threshold)
-{
-  local float scratch[GROUP];
-  const uint pixel = get_group_id (0) * channels, frame = get_num_groups (0) * channels;
-  global const float *x = before + before_offset + pixel;
-  global float *y = latents + offset + pixel;
-
-#pragma unroll 1
-  for (uint t = 0; t < frames; t++) {
-    core_pixel (x, y, channels, threshold, scratch);
-    x = y;
-    y += frame;
-  }
 }

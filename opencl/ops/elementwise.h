@@ -27,13 +27,22 @@ void sora_patchify_run (SoraQueue *queue, cl_mem latents, guint latents_offset, 
 void sora_unpatchify_run (SoraQueue *queue, SoraMatrix tokens, cl_mem latents, guint latents_offset, guint frames, guint height,
     guint width, guint channels, guint ph, guint pw);
 
-/* Temporal coring of @frames latent frames [pixels, channels], from float @offset of @latents on, in place: a pixel stays as it was in the frame before
- * where its change, the root mean square over channels, is below @threshold (> 0), is as it is made where that is three times as much, and in between
- * changes by 1.5 times what is above the threshold (firm shrinkage: Gao & Bruce 1997). So what is shown is never further than the
- * threshold from what was made, jitter is gone, and what moves does not lag. The first frame is compared with the one at @before_offset of
- * @before, which may be the same memory as @latents. A NaN stays one, and spreads over its pixel. */
-void sora_coring_run (SoraQueue *queue, cl_mem before, guint before_offset, cl_mem latents, guint offset, guint frames, guint pixels,
-    guint channels, gfloat threshold);
+/* What temporal coring works on: @latents, frames of [@height, @width, @channels], changed in place. */
+typedef struct {
+  cl_mem latents;
+  guint height, width, channels;
+  gfloat threshold;             /* > 0 */
+  cl_mem changes;               /* [height, width], overwritten */
+} SoraCoring;
+
+/* Temporal coring of @frames latent frames from float @offset of the latents on: a pixel stays as it was in the frame before where the change
+ * around it is below the threshold, is as it is made where that is twice as much, and in between changes by twice what is above the threshold
+ * (firm shrinkage: Gao & Bruce 1997; decided with the neighbours: Cai & Silverman 2001). The change around a pixel is the root mean square over
+ * channels and the 7x7 pixels around it that are in the picture, or half of that over its own channels where that is more. So jitter is gone,
+ * which is alike everywhere, what moves does not lag, not even where it has little detail, and what is shown is never further than two
+ * thresholds from what was made. The first frame is compared with the one at @before_offset of @before, which may be the same memory as the
+ * latents. A NaN stays one, and spreads over its window. */
+void sora_coring_run (SoraQueue *queue, const SoraCoring *coring, cl_mem before, guint before_offset, guint offset, guint frames);
 
 /* Sets the int at flag[0] to 1 if any of @count floats is NaN or infinite; never clears it. */
 void sora_check_finite_run (SoraQueue *queue, cl_mem x, guint offset, guint count, cl_mem flag);

@@ -73,21 +73,53 @@ sora_reference_unpatchify (const gfloat *tokens, SoraReferenceOrder order, guint
   return rearrange (tokens, TRUE, order, frames, height, width, channels, ph, pw);
 }
 
-gfloat *
-sora_reference_coring (const gfloat *before, const gfloat *latents, guint frames, guint pixels, guint channels, gdouble threshold)
+/* The mean square over channels of y - x, rows of @channels */
+static gdouble
+mean_square_change (const gfloat *x, const gfloat *y, guint channels)
 {
-  gfloat *out = g_new (gfloat, (gsize) frames * pixels * channels);
+  gdouble sum = 0;
 
-  for (gsize row = 0; row < (gsize) frames * pixels; row++) {
-    const gfloat *x = row < pixels ? before + row * channels : out + (row - pixels) * channels, *y = latents + row * channels;
-    gdouble sum = 0, rms, kept;
+  for (guint c = 0; c < channels; c++)
+    sum += ((gdouble) y[c] - x[c]) * ((gdouble) y[c] - x[c]);
+  return sum / channels;
+}
 
-    for (guint c = 0; c < channels; c++)
-      sum += ((gdouble) y[c] - x[c]) * ((gdouble) y[c] - x[c]);
-    rms = sqrt (sum / channels);
-    kept = rms > 3 * threshold ? 1 : rms > threshold ? 1.5 * (rms - threshold) / rms : 0;
-    for (guint c = 0; c < channels; c++)
-      out[row * channels + c] = x[c] + kept * ((gdouble) y[c] - x[c]);
+/* How much of a pixel's change coring keeps, by the frames [height, width, channels] before and as made */
+static gdouble
+kept_by_coring (const gfloat *x, const gfloat *y, gint row, gint column, const SoraReferenceCoring *coring)
+{
+  gint height = coring->height, width = coring->width;
+  gdouble sum = 0, own = 0, change;
+  guint n = 0;
+
+  for (gint i = MAX (row - 3, 0); i <= MIN (row + 3, height - 1); i++)
+    for (gint j = MAX (column - 3, 0); j <= MIN (column + 3, width - 1); j++, n++) {
+      gsize at = ((gsize) i * width + j) * coring->channels;
+      gdouble square = mean_square_change (x + at, y + at, coring->channels);
+      sum += square;
+      if (i == row && j == column)
+        own = square;
+    }
+  change = sqrt (MAX (sum / n, own / 4));
+  return change > coring->threshold ? MIN (2 * (change - coring->threshold) / change, 1) : 0;
+}
+
+gfloat *
+sora_reference_coring (const gfloat *before, const gfloat *latents, guint frames, const SoraReferenceCoring *coring)
+{
+  guint channels = coring->channels;
+  gsize frame = (gsize) coring->height * coring->width * channels;
+  gfloat *out = g_new (gfloat, frames * frame);
+
+  for (guint t = 0; t < frames; t++) {
+    const gfloat *x = t ? out + (t - 1) * frame : before, *y = latents + t * frame;
+    for (guint row = 0; row < coring->height; row++)
+      for (guint column = 0; column < coring->width; column++) {
+        gdouble kept = kept_by_coring (x, y, row, column, coring);
+        gsize at = ((gsize) row * coring->width + column) * channels;
+        for (gsize c = at; c < at + channels; c++)
+          out[t * frame + c] = x[c] + kept * ((gdouble) y[c] - x[c]);
+      }
   }
   return out;
 }

@@ -26,8 +26,14 @@ gfloat *sora_reference_patchify (const gfloat *latents, SoraReferenceOrder order
 gfloat *sora_reference_unpatchify (const gfloat *tokens, SoraReferenceOrder order, guint frames, guint height, guint width,
     guint channels, guint ph, guint pw);
 
-/* (transfer full): @latents [frames, pixels, channels], each pixel changed from that of the frame before, at first @before [pixels, channels], not
- * at all if the root mean square of the change is below @threshold, in full above three times it, in between linearly */
-gfloat *sora_reference_coring (const gfloat *before, const gfloat *latents, guint frames, guint pixels, guint channels, gdouble threshold);
+typedef struct {
+  guint height, width, channels;
+  gdouble threshold;
+} SoraReferenceCoring;
+
+/* (transfer full): @latents [frames, height, width, channels], each pixel changed from that of the frame before, at first @before [height, width,
+ * channels]: not at all if the change around it is below the threshold, in full above twice that, in between as firm shrinkage has it. That change
+ * is the root mean square over channels and the 7x7 pixels around it, as far as there are such, or half of the pixel's own if that is more. */
+gfloat *sora_reference_coring (const gfloat *before, const gfloat *latents, guint frames, const SoraReferenceCoring *coring);
 
 G_END_DECLS

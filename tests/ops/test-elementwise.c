@@ -168,25 +168,40 @@ test_unpatchify (gconstpointer data)
   }
 }
 
-/* Changes of about 0.2 between frames, some of none: below, about and above the threshold. */
-static void
-run_coring (SoraQueue *queue, guint frames, guint pixels, guint channels, guint offset, gfloat threshold, const Variant *variant)
+/* From the left to the right changes of 0 to 0.4 between frames, and a pixel by itself that changes much: below, about and above the threshold. */
+static gfloat *
+make_changing (gsize offset, guint frames, const SoraReferenceCoring *shape)
 {
-  gsize frame = (gsize) pixels * channels, n = frames * frame;
-  g_autofree gfloat *latents = sora_test_random (1, offset + frame + n, 1), *changes = sora_test_random (2, n, 0.2f);
-  g_autofree gfloat *expected = NULL, *actual = NULL;
-  cl_mem mem;
+  gsize frame = (gsize) shape->height * shape->width * shape->channels, n = frames * frame;
+  gfloat *latents = sora_test_random (1, offset + frame + n, 1);
+  g_autofree gfloat *changes = sora_test_random (2, n, 1);
 
-  for (gsize i = 0; i < n; i++)
-    latents[offset + frame + i] = latents[offset + i] + (i / channels % 5 ? changes[i] : 0);
-  expected = sora_reference_coring (latents + offset, latents + offset + frame, frames, pixels, channels, threshold);
-  mem = sora_test_upload (queue, latents, offset + frame + n);
-  sora_coring_run (queue, mem, offset, mem, offset + frame, frames, pixels, channels, threshold);
-  actual = sora_test_download (queue, mem, offset + frame + n);
+  for (gsize i = 0; i < n; i++) {
+    gsize pixel = i / shape->channels;
+    gfloat strength = pixel % 53 == 50 ? 1.5f : 0.4f * (pixel % shape->width) / shape->width;
+    latents[offset + frame + i] = latents[offset + i] + strength * changes[i];
+  }
+  return latents;
+}
+
+static void
+run_coring (SoraQueue *queue, guint frames, const SoraReferenceCoring *shape, guint offset, const Variant *variant)
+{
+  gsize frame = (gsize) shape->height * shape->width * shape->channels, n = frames * frame, total = offset + frame + n;
+  g_autofree gfloat *latents = make_changing (offset, frames, shape);
+  g_autofree gfloat *expected = sora_reference_coring (latents + offset, latents + offset + frame, frames, shape), *actual = NULL;
+  SoraCoring coring = {
+    .latents = sora_test_upload (queue, latents, total), .changes = sora_test_alloc (queue, shape->height * shape->width),
+    .height = shape->height, .width = shape->width, .channels = shape->channels, .threshold = shape->threshold,
+  };
+
+  sora_coring_run (queue, &coring, coring.latents, offset, offset + frame, frames);
+  actual = sora_test_download (queue, coring.latents, total);
   sora_test_assert_same (actual, latents, offset + frame, "%s: coring, before", variant->name);
-  sora_test_assert_close (actual + offset + frame, expected, n, TOLERANCE, "%s: coring %ux%ux%u, threshold %g", variant->name, frames, pixels,
-      channels, threshold);
-  clReleaseMemObject (mem);
+  sora_test_assert_close (actual + offset + frame, expected, n, TOLERANCE, "%s: coring %ux%ux%ux%u, threshold %g", variant->name, frames,
+      shape->height, shape->width, shape->channels, shape->threshold);
+  clReleaseMemObject (coring.latents);
+  clReleaseMemObject (coring.changes);
 }
 
 static void
@@ -194,32 +209,39 @@ test_coring (gconstpointer data)
 {
   static const guint channels[] = { 1, 5, 16, 32, 48, 67 };
   static const gfloat thresholds[] = { 1e-6f, 0.05f, 0.1f, 0.2f, 10 };
+  static const guint sizes[][2] = { { 1, 3 }, { 3, 2 }, { 7, 10 }, { 12, 9 }, { 1, 20 } };
   const Variant *variant = data;
   g_autoptr (SoraQueue) queue = variant_queue_new (variant);
-  guint pixels = variant_is_small (variant) ? 3 : 70;
+  guint n_sizes = variant_is_small (variant) ? 2 : G_N_ELEMENTS (sizes);
 
   for (guint i = 0; i < G_N_ELEMENTS (channels); i++)
-    for (guint j = 0; j < G_N_ELEMENTS (thresholds); j++)
-      run_coring (queue, (i + j) % 4, pixels, channels[i], j % 3 * 5, thresholds[j], variant);
+    for (guint j = 0; j < G_N_ELEMENTS (thresholds); j++) {
+      const guint *size = sizes[(i + 2 * j) % n_sizes];
+      SoraReferenceCoring shape = { size[0], size[1], channels[i], thresholds[j] };
+      run_coring (queue, (i + j) % 4, &shape, j % 3 * 5, variant);
+    }
 }
 
-/* A pixel with a NaN is all NaN, the others are as ever. */
+/* The pixels around one with a NaN are all NaN, the others are as ever. */
 static void
 test_coring_nan (gconstpointer data)
 {
   const Variant *variant = data;
   g_autoptr (SoraQueue) queue = variant_queue_new (variant);
-  gfloat values[2 * 2 * 20] = { 0 };
+  gfloat values[2 * 10 * 20] = { 0 };
   g_autofree gfloat *actual = NULL;
-  cl_mem mem;
 
-  values[40 + 7] = NAN;
-  mem = sora_test_upload (queue, values, 80);
-  sora_coring_run (queue, mem, 0, mem, 40, 1, 2, 20, 0.1f);
-  actual = sora_test_download (queue, mem, 80);
-  for (guint i = 0; i < 80; i++)
-    g_assert_true (isnan (actual[i]) == (i >= 40 && i < 60));
-  clReleaseMemObject (mem);
+  values[200 + 2 * 20 + 7] = NAN;
+  SoraCoring coring = {
+    .latents = sora_test_upload (queue, values, 400), .changes = sora_test_alloc (queue, 10),
+    .height = 1, .width = 10, .channels = 20, .threshold = 0.1f,
+  };
+  sora_coring_run (queue, &coring, coring.latents, 0, 200, 1);
+  actual = sora_test_download (queue, coring.latents, 400);
+  for (guint i = 0; i < 400; i++)
+    g_assert_true (isnan (actual[i]) == (i >= 200 && i < 200 + 6 * 20));
+  clReleaseMemObject (coring.latents);
+  clReleaseMemObject (coring.changes);
 }
 
 /* Every NaN and infinity is found wherever it lies inside the range, and none outside. */

@@ -187,7 +187,7 @@ def _shift(frames, axis, farthest=12):
 
 def camera_moves(subject, count=24, slowest=1.0):
     """{"pans": (right, right of the drawn ones), "tilts": …}: shares of `count` clips each, of one thing, whose picture moves as named, at `slowest` pixels a
-    latent at least. The judge knows slower cameras only."""
+    latent at least."""
     rng, options = random.Random(4), scene.between(1.0, actors=(1, 0, 0), camera=1.0, look=0.0, abstract=0.0, weather=0.0, counts=0.0)
     # What is in the picture goes the other way.
     ways = {"pans left": (2, 1), "pans right": (2, -1), "tilts up": (1, 1), "tilts down": (1, -1)}

@@ -31,7 +31,7 @@ class Curriculum:
         """`share` of the stage is over; `wide` is where its end stands between the starters (0) and everything (1)."""
         w = self.wide * (share if self.stage == "image" else 1.0)
         clip = self.stage == "clip"
-        return scene.between(w, size=size, camera=0.5 * w if clip else 0.0, still_poses=() if clip or share > 0.4 else ("spins",))
+        return scene.between(w, size=size, camera=0.4 * w if clip else 0.0, still_poses=() if clip or share > 0.4 else ("spins",))
 
 
 def coverage_of(shown, seconds, size):

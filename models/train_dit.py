@@ -27,8 +27,7 @@ WEAR_GAIN = 0.6        # of history, at most: by what its fine detail is too str
 WEAR_NOISE = 0.3       # and the deviation of what is added, of that of the fine detail
 GIVEN_SHARE = 0.2      # of the clips that begin a stream have their first latent given, as by a picture
 ACTOR_PULL = 0.7       # how far tokens under an actor are ahead in the draw of those that are kept
-ACTOR_WEIGHT = 6.0     # places are learned with a twentieth of the samples that things need
-GUIDED_FROM, GUIDED_ALL = 0.6, 0.8      # sigma from which on guidance helps, and from which on all of it is folded in
+ACTOR_WEIGHT = 2.0     # places are learned with a twentieth of the samples that things need
 FOLDED = {"guidance_scale": 1.0, "steps": 4, "shift": 4.5, "coring_threshold": 0.13}    # of sora.json: fewer steps want more noise and jitter more
 CHANGE_NOISE = 0.8     # of sora.json: near the second of four levels; composition and colours go on through it, things need not
 DEFAULTS = {"cpu": {"batch": 48, "fresh": 6, "fill": 240, "pool": 15000},
@@ -152,10 +151,8 @@ def empty_like(ids):
 @torch.no_grad()
 def guided(teacher, scale, facts, target, noisy, sigma, ids, mask, rope):
     """What the teacher sees in noisy patches with guidance (B, T, tokens, 4, C), as `Model` gives it, and of what it misses of `target`, the drawn ones, a
-    share of `facts`: with 1 the drawn clips are learned from as without a teacher, and guidance is added to them. In little noise there is none, as
-    it takes colours away there and gives nothing (a limited interval: Kynkäänniemi 2024)."""
+    share of `facts`: with 1 the drawn clips are learned from as without a teacher, and guidance is added to them."""
     named, empty = (teacher(noisy, sigma, i, mask, rope).float().unflatten(-1, (4, -1)) for i in (ids, empty_like(ids)))
-    scale = 1 + (scale - 1) * ((sigma - GUIDED_FROM) / (GUIDED_ALL - GUIDED_FROM)).clamp(0, 1)[:, :, None, None, None]
     return empty + scale * (named - empty) + facts * (target - named)
 
 

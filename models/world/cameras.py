@@ -31,10 +31,13 @@ def _eased(t, seconds):
     return 1 - math.exp(-max(0.0, t) / seconds)
 
 
+_SWAY_ZOOM = 1.25      # what a hand-held camera needs for its way
+
+
 def _hand_held(t, way):
-    x = 0.028 * math.sin(1.9 * t) + 0.014 * math.sin(4.3 * t + 1) + 0.004 * math.sin(9.1 * t + 2)
-    y = 0.022 * math.sin(2.3 * t + 0.5) + 0.012 * math.sin(5.1 * t) + 0.004 * math.sin(8.3 * t)
-    return View(x, y, 1.1)
+    x = 0.06 * math.sin(1.9 * t) + 0.025 * math.sin(4.3 * t + 1) + 0.004 * math.sin(9.1 * t + 2)
+    y = 0.05 * math.sin(2.3 * t + 0.5) + 0.022 * math.sin(5.1 * t) + 0.004 * math.sin(8.3 * t)
+    return View(x, y, _SWAY_ZOOM)
 
 
 # A pan goes 16 pixels of 256 while four frames pass: one cell of the autoencoder in one latent, so that what is near is the same
@@ -49,6 +52,11 @@ def _tilt(up, t):
     return View(0.0, up * (0.22 - 0.44 * _eased(t, 1.4)), _TILT_ZOOM)
 
 
+def _zoom(share):
+    """Partly of the lens, partly of the way: what is near grows most."""
+    return View(zoom=1 + 0.2 * share, dolly=1 + 0.45 * share)
+
+
 CAMERAS = [
     Camera("", ("", "static camera", "the camera stands still", "static shot", "locked-off camera"), lambda t, way: View()),
     Camera("pans left", ("the camera pans left", "camera moving left", "panning left", "slow pan to the left"), lambda t, way: View(-_PAN * t),
@@ -60,12 +68,12 @@ CAMERAS = [
     Camera("tilts down", ("the camera tilts down", "tilting down", "camera tilting downwards"),
            lambda t, way: _tilt(-1, t), False, _TILT_ZOOM, 3.0),
     Camera("zooms in", ("the camera zooms in", "zooming in", "the camera moves closer", "slow push in"),
-           lambda t, way: View(dolly=1 + 0.5 * _eased(t, 1.5)), False, 1.25, 3.0),
+           lambda t, way: _zoom(_eased(t, 1.3)), False, 1.5, 3.0),
     Camera("zooms out", ("the camera zooms out", "zooming out", "the camera moves away", "slow pull out"),
-           lambda t, way: View(dolly=1 + 0.5 * (1 - _eased(t, 1.5))), False, 1.25, 3.0),
+           lambda t, way: _zoom(1 - _eased(t, 1.3)), False, 1.5, 3.0),
     Camera("tracks", ("tracking shot", "the camera follows", "slow tracking shot", "the camera moves along"), lambda t, way: View(way), True),
     Camera("orbits", ("the camera orbits", "orbiting camera", "orbit shot", "the camera circles around"),
            lambda t, way: View(zoom=1.06, orbit=0.18 * math.sin(1.1 * t))),
-    Camera("hand-held", ("hand-held camera", "handheld camera", "shaky camera", "hand-held shot"), _hand_held, False, 1.1),
+    Camera("hand-held", ("hand-held camera", "handheld camera", "shaky camera", "hand-held shot"), _hand_held, False, _SWAY_ZOOM),
 ]
 BY_NAME = {c.name: c for c in CAMERAS}

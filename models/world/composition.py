@@ -38,6 +38,11 @@ class Scene:
     def aspect(self):
         return self.size[0] / self.size[1]
 
+    @property
+    def ends(self):
+        """Seconds after which something that the caption names hardly moves any more; 0: never."""
+        return min(filter(None, [self.camera.ends, *(a.motion.ends / (a.pace if a.motion.paced else 1.0) for a in self.actors)]), default=0.0)
+
     def at_size(self, size):
         """The same scene in another size of the picture."""
         return replace(self, size=size, prepared=None)

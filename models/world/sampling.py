@@ -123,15 +123,15 @@ def make_actor(rng, thing, motion, place, options, index=0, number=1, colour="")
     """An actor at a random start; several share the picture from the left to the right."""
     aspect = options.size[0] / options.size[1]
     wide, _ = sprites.proportions(thing)
-    size = rng.uniform(0.38, 0.5) if number == 1 else rng.uniform(0.26, 0.36) if number == 2 else rng.uniform(0.21, 0.28)
+    size = rng.uniform(0.38, 0.5) if number == 1 else rng.uniform(0.32, 0.42) if number == 2 else rng.uniform(0.24, 0.3)
     actor = actors.Actor(thing, motion, size=size, colour=colour, phase=rng.random(), heading=rng.choice((-1, 1)))
     if rng.random() < options.sizes:
         actor.size_word = rng.choice(("tiny", "big", "giant") if number == 1 else ("tiny", "big"))
         actor.size *= {"tiny": 0.5, "big": 1.3, "giant": 1.7}[actor.size_word]
     if rng.random() < options.counts and number < 3:
         actor.count = rng.choice((2, 3, 4)) if number == 1 else 2
-        actor.size = min(actor.size, {2: 0.34, 3: 0.28, 4: 0.24}[actor.count] if number == 1 else 0.22)
-    actor.size = min(actor.size, 0.8 * aspect / wide)
+        actor.size = min(actor.size, {2: 0.4, 3: 0.28, 4: 0.24}[actor.count] if number == 1 else 0.22)
+    actor.size = min(actor.size, (0.8 if number == 1 else 0.6) * aspect / wide)
     if motion.name in ("swings", "loops the loop", "circles", "grows", "comes closer") and not actor.size_word:
         actor.size *= 0.88
     actor.x = rng.uniform(0.36, 0.64) if number == 1 else (index + 0.5) / number + rng.uniform(-0.05, 0.05)
@@ -203,7 +203,7 @@ def _pair(rng, scene):
     a.count = b.count = 1
     a.members = b.members = ((0.0, 1.0, 0.0),)
     for actor in (a, b):
-        actor.size_word, actor.size = "", max(0.22, min(0.34, actor.size))
+        actor.size_word, actor.size = "", max(0.24, min(0.38, actor.size))
     scene.interaction = choice
     choice.arrange(rng, a, b)
 

@@ -17,6 +17,7 @@ SIZE_SHARES = (0.6, 0.2, 0.2)
 STORY_SHARE = 0.2      # of the clips in the whole world: the prompt changes part-way
 WARM_UP = 8            # frames drawn before a clip from mid-stream, for the encoder's memory
 SINK_FRAMES = 4 * BLOCK    # the block that a stream begins with, which later ones still see
+TIERS = (0.0, 0.4, 0.6)    # what the fold stage draws things from: its starters are there, the others have been seen too seldom
 SINK_LATER = 0.3       # of the sinks: another moment of the past, as where the prompt has changed
 
 
@@ -30,8 +31,9 @@ class Curriculum:
     def options(self, share, size=scene.SIZES[0]):
         """`share` of the stage is over; `wide` is where its end stands between the starters (0) and everything (1)."""
         w = self.wide * (share if self.stage == "image" else 1.0)
-        clip = self.stage == "clip"
-        return scene.between(w, size=size, camera=0.4 * w if clip else 0.0, still_poses=() if clip or share > 0.4 else ("spins",))
+        clip = self.stage != "image"
+        more = {"tiers": TIERS} if self.stage == "fold" else {}
+        return scene.between(w, size=size, camera=0.5 * w if clip else 0.0, still_poses=() if clip or share > 0.4 else ("spins",), **more)
 
 
 def coverage_of(shown, seconds, size):
@@ -55,7 +57,7 @@ def begin_stream(shown, seconds, latents):
 def draw_clip(rng, options, latents, wide, sink=False):
     """(frames, caption, coverage, from the start?, has the prompt changed?): WARM_UP frames more than needed in both cases, so that all are as long.
 
-    A clip from mid-stream has its first block as history only, and is from a time at which its camera still moves. In some, the prompt has just changed there: the history is still of the
+    A clip from mid-stream has its first block as history only, and is from a time at which all still move. In some, the prompt has just changed there: the history is still of the
     old one, the caption and the rest of the clip are of the new one. With `sink` all are from mid-stream, and the SINK_FRAMES of how the stream
     began lie before them; the prompt has not changed there, as a change takes the sink away.
     """
@@ -69,7 +71,7 @@ def draw_clip(rng, options, latents, wide, sink=False):
         shown = scene.sample(rng, options)
         text = shown.caption(rng)
         if not started:
-            first = rng.uniform(0.5, shown.camera.ends or 15) + WARM_UP / scene.FRAME_RATE
+            first = rng.uniform(0.5, shown.ends or 15) + WARM_UP / scene.FRAME_RATE
     middle = [first + (4 * k + (-2 if started else 1)) / scene.FRAME_RATE for k in range(latents)]
     coverage = np.stack([coverage_of(shown, t, options.size) for t in middle])
     if started:
@@ -146,7 +148,7 @@ class Course:
         self.length = clip + self.sink
         self.size = args.batch if single else max(1, args.batch * 4 // 3 // self.length)   # of a batch
         self.fresh = args.fresh if single else max(1, args.fresh // 6)
-        curriculum, frames = Curriculum("image" if args.stage == "image" else "clip", args.wide), 1 if single else WARM_UP + 4 * self.length
+        curriculum, frames = Curriculum(args.stage, args.wide), 1 if single else WARM_UP + 4 * self.length
         self.sources = []
         for i, (size, part) in enumerate(zip(scene.SIZES, SIZE_SHARES)):
             self.sources.append(drawing.source(

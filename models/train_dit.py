@@ -46,8 +46,8 @@ class Model(torch.nn.Module):
         self.register_buffer("bias", bias, persistent=False)
 
     def forward(self, patches, sigma, ids, mask, rope):
-        """Clean patches (B, T, tokens, 4 * C) from noisy ones (B, T, tokens, C * 4), whose positions `rope` knows."""
-        text = torch.nn.functional.pad(self.text_encoder(ids), (0, 0, 0, 1))
+        """Clean patches (B, T, tokens, 4 * C) from noisy ones (B, T, tokens, C * 4), whose positions `rope` knows; ids (B, n), or (1, n) for all."""
+        text = torch.nn.functional.pad(self.text_encoder(ids), (0, 0, 0, 1)).expand(len(patches), -1, -1)
         return self.transformer.evaluate(patches, 1000 * sigma, text, rope, mask, self.bias)
 
 
@@ -149,19 +149,21 @@ def empty_like(ids):
 
 
 @torch.no_grad()
-def guided(teacher, scale, facts, target, noisy, sigma, ids, mask, rope):
-    """What the teacher sees in noisy patches with guidance (B, T, tokens, 4, C), as `Model` gives it, and of what it misses of `target`, the drawn ones, a
-    share of `facts`: with 1 the drawn clips are learned from as without a teacher, and guidance is added to them."""
-    named, empty = (teacher(noisy, sigma, i, mask, rope).float().unflatten(-1, (4, -1)) for i in (ids, empty_like(ids)))
-    return empty + scale * (named - empty) + facts * (target - named)
+def guided(model, scale, clean, target, noisy, sigma, ids, mask, rope):
+    """What a model that folds a guidance of `scale` in is to see in noisy patches (B, T, tokens, 4, C), where it sees `clean` now: the drawn ones,
+    `target`, and beyond them a share of what the text changes in its own sight, so that it rests where that is `scale` times what it is without guidance.
+
+    Model guidance (Tang 2025, Diffusion Models without Classifier-free Guidance). What another model makes with guidance would hand that model's faults on, as many times.
+    """
+    empty = model(noisy, sigma, empty_like(ids[:1]), mask, rope).float().unflatten(-1, (4, -1))
+    return target + (1 - 1 / scale) * (clean - empty)
 
 
-def loss_of(model, latents, ids, coverage, started, changed, mask, count=TOKENS, wear=0.0, teacher=None, sink=0):
+def loss_of(model, latents, ids, coverage, started, changed, mask, count=TOKENS, wear=0.0, guidance=1.0, sink=0):
     """Mean square error of the velocity over the latents that are not history, actors weighing more.
 
     `model` is a `Model`; only `count` tokens of each frame are computed;
-    wear: share of the clips whose history is worn; teacher: (another `Model`, its guidance, a share of what it misses), which makes what is to be
-    learned out of the same noisy latents: in one evaluation what takes the teacher two (Meng 2023, On Distillation of Guided Diffusion Models).
+    wear: share of the clips whose history is worn; guidance: the scale that is folded in.
     """
     sigma, counted = noise_levels(latents.shape[2], started, changed, sink)
     ids = torch.where(torch.rand(len(ids), 1, device=ids.device) < 0.1, empty_like(ids), ids)
@@ -175,10 +177,10 @@ def loss_of(model, latents, ids, coverage, started, changed, mask, count=TOKENS,
     # A patch goes in as channels of 2x2 cells and comes out as 2x2 cells of channels.
     target = target.unflatten(-1, (-1, 4)).transpose(-1, -2)
     with training.autocast(ids.device):
-        clean = model(noisy, sigma, ids, mask, rope)
-        if teacher:
-            target = guided(*teacher, target, noisy, sigma, ids, mask, rope)
-    difference = clean.float().unflatten(-1, (4, -1)) - target
+        clean = model(noisy, sigma, ids, mask, rope).float().unflatten(-1, (4, -1))
+        if guidance != 1:
+            target = guided(model, guidance, clean, target, noisy, sigma, ids, mask, rope)
+    difference = clean - target
     error = (difference / s.clamp(min=0.05).unsqueeze(-1)).pow(2).mean(-1)
     weight = (1 + ACTOR_WEIGHT * take(split(coverage[:, None]), kept)) * counted[:, :, None, None]
     return (error * weight).sum() / weight.sum()
@@ -251,7 +253,7 @@ def begin(args):
         parts, sora = export.load(args.from_model)
         if args.stage != "fold" and sora.get("guidance_scale") == 1:
             raise SystemExit(f"{args.from_model} does without guidance, which drawn clips alone would undo: start from the model with guidance, or "
-                             "go on with --stage fold and that one as --teacher")
+                             "go on with --stage fold")
         if args.taught:
             parts["text_encoder"] = teach_text.load()
         if args.layers and args.layers >= parts["transformer"].config["num_layers"]:
@@ -328,7 +330,7 @@ class Trainer:
         self.prepare_drawing()
         self.model, self.average = self.model.to(args.device), self.average.to(args.device)
         self.parameters = list(self.model.parameters())
-        self.teacher = self.load_teacher() if args.stage == "fold" else None
+        self.guidance = args.guidance if args.stage == "fold" else 1.0
         self.muon, self.adam = make_optimisers(self.model, args, team)
         self.seconds, self.samples = {}, {"image": 0, "clip": 0, "sink": 0}
         if state:
@@ -341,15 +343,6 @@ class Trainer:
         self.share = self.clock.share
         self.log(f"{args.stage}: {sum(p.numel() for p in self.parameters) / 1e6:.2f} M parameters, from step {self.step}, "
                  f"{self.clock.seconds / 60:.1f} of {args.minutes} min, on {args.device}, {team.size} workers")
-
-    def load_teacher(self):
-        """(A model with guidance, its guidance, the share of what it misses of drawn clips that is learned too)."""
-        path = self.args.teacher or self.args.from_model
-        parts, sora = export.load(path)
-        if sora["guidance_scale"] <= 1:
-            raise SystemExit(f"{path} has no guidance left to fold in: name the model of the stage before with --teacher")
-        model = Model(parts["text_encoder"], parts["transformer"]).to(self.args.device).eval().requires_grad_(False)
-        return model, sora["guidance_scale"], self.args.facts
 
     def prepare_drawing(self):
         """Before the device is used: the drawing processes are forks."""
@@ -371,7 +364,7 @@ class Trainer:
         state = {
             "model": self.model.state_dict(), "average": self.average.state_dict(), "adam": self.adam.state_dict(),
             "muon": self.muon.state, "seconds": self.seconds, "step": self.step, "samples": self.samples,
-            "window": self.args.latents, "folded": self.teacher is not None}
+            "window": self.args.latents, "folded": self.args.stage == "fold"}
         training.save_checkpoint(self.path, state)
         if self.args.export:
             export_average(self.args.export, self.average, self.vae, self.words, of_sora(state))
@@ -392,7 +385,7 @@ class Trainer:
             torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - keep)
 
     def gradients(self, course):
-        loss = loss_of(self.model, *course.batch(), course.mask, self.count, self.args.wear, self.teacher, course.sink)
+        loss = loss_of(self.model, *course.batch(), course.mask, self.count, self.args.wear, self.guidance, course.sink)
         self.adam.zero_grad()
         self.muon.zero_grad()
         loss.backward()
@@ -400,8 +393,7 @@ class Trainer:
 
     def compile(self, count):
         """The networks' blocks for `count` tokens of each latent frame, once for each course."""
-        networks = [self.model] + ([self.teacher[0]] if self.teacher else [])
-        blocks = [block for network in networks for block in (*network.transformer.blocks, *network.text_encoder.encoder.block)]
+        blocks = [*self.model.transformer.blocks, *self.model.text_encoder.encoder.block]
         self.count = count
         for course in self.courses:
             frames = course.length
@@ -468,8 +460,7 @@ def main():
     parser.add_argument("--sinks", type=float, help="share of the clips that learn behind a sink, the beginning of their stream (default: 0.4 if a clip is two blocks)")
     parser.add_argument("--singles", type=float, default=0.4, help="share of the clip stage's steps that learn from single latents")
     parser.add_argument("--wear", type=float, default=0.5, help="share of the clips whose history is worn, as the past of a long stream is")
-    parser.add_argument("--teacher", help="the model whose guidance is folded in (default: that of --from-model)")
-    parser.add_argument("--facts", type=float, default=0.5, help="what the fold stage learns from the drawn clips beside the teacher, as a share")
+    parser.add_argument("--guidance", type=float, default=3.0, help="the scale that the fold stage folds in")
     parser.add_argument("--layers", type=int, help="of the transformer, more than --from-model's has: the new ones change nothing at first")
     parser.add_argument("--taught", action="store_true", help="begin with the text encoder, and its tokenizer, that teach_text.py left")
     parser.add_argument("--text-rate", type=float, help="of the text encoder's learning rate, as a share (default: 0.1 if taught, else 1)")
@@ -485,7 +476,7 @@ def main():
     parser.add_argument("--export", help="write a model directory at every save")
     args = training.parse_arguments(parser, DEFAULTS)
     if args.stage == "fold" and not args.from_model:
-        parser.error("--from-model: the model of the stage before, with its guidance")
+        parser.error("--from-model: the model of the stage before, or one that has guidance folded in")
     if args.layers and not args.from_model:
         parser.error("--layers grows what --from-model names")
     if args.sinks is None:

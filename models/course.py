@@ -16,6 +16,7 @@ BLOCK, TEXT_ROWS = 2, 28
 SIZE_SHARES = (0.6, 0.2, 0.2)
 STORY_SHARE = 0.2      # of the clips in the whole world: the prompt changes part-way
 WARM_UP = 8            # frames drawn before a clip from mid-stream, for the encoder's memory
+LATEST = 8             # seconds after the start of its stream, at which a clip from mid-stream begins
 SINK_FRAMES = 4 * BLOCK    # the block that a stream begins with, which later ones still see
 TIERS = (0.0, 0.4, 0.6)    # what the fold stage draws things from: its starters are there, the others have been seen too seldom
 SINK_LATER = 0.3       # of the sinks: another moment of the past, as where the prompt has changed
@@ -33,7 +34,7 @@ class Curriculum:
         w = self.wide * (share if self.stage == "image" else 1.0)
         clip = self.stage != "image"
         more = {"tiers": TIERS} if self.stage == "fold" else {}
-        return scene.between(w, size=size, camera=0.5 * w if clip else 0.0, still_poses=() if clip or share > 0.4 else ("spins",), **more)
+        return scene.between(w, size=size, camera=0.5 * w if clip else 0.0, **more)
 
 
 def coverage_of(shown, seconds, size):
@@ -42,10 +43,9 @@ def coverage_of(shown, seconds, size):
 
 
 def draw_image(rng, options):
-    """(one frame, caption, coverage, True, False): the first frame of a stream (or another moment)."""
+    """(one frame, caption, coverage, True, False): the first frame of a stream."""
     s = scene.sample(rng, options)
-    seconds = 0.0 if rng.random() < 0.7 else rng.uniform(0, 6)
-    return s.frame(seconds)[None], s.caption(rng), coverage_of(s, seconds, options.size)[None], True, False
+    return s.frame(0.0)[None], s.caption(rng), coverage_of(s, 0.0, options.size)[None], True, False
 
 
 def begin_stream(shown, seconds, latents):
@@ -71,7 +71,7 @@ def draw_clip(rng, options, latents, wide, sink=False):
         shown = scene.sample(rng, options)
         text = shown.caption(rng)
         if not started:
-            first = rng.uniform(0.5, shown.ends or 15) + WARM_UP / scene.FRAME_RATE
+            first = scene.on_grid(rng.uniform(0.5, shown.ends or LATEST)) + WARM_UP / scene.FRAME_RATE
     middle = [first + (4 * k + (-2 if started else 1)) / scene.FRAME_RATE for k in range(latents)]
     coverage = np.stack([coverage_of(shown, t, options.size) for t in middle])
     if started:
@@ -80,7 +80,7 @@ def draw_clip(rng, options, latents, wide, sink=False):
     else:
         clip = shown.frames(WARM_UP + 4 * latents, first - WARM_UP / scene.FRAME_RATE)
     if sink:
-        seconds = rng.uniform(0.0, first) if rng.random() < SINK_LATER else 0.0
+        seconds = rng.randrange(int(first * 4)) / 4 if rng.random() < SINK_LATER else 0.0
         clip = np.concatenate([begin_stream(shown, seconds, BLOCK), clip])
         coverage = np.concatenate([np.zeros((BLOCK, *coverage.shape[1:])), coverage])
     return clip, text, coverage, started, changed

@@ -131,7 +131,7 @@ def reach(actor, interaction=None):
     if actor.former:
         w, h = (max(a, b) for a, b in zip((w, h), sprites.proportions(actor.former[1].thing)))
     half = 0.5 * math.hypot(w, h) if actor.motion.turns or interaction else 0.56 * w + 0.06 * h
-    return 0.02 + half * actor.size * max(1.0, 1.12 * actor.depth if actor.motion.name == "comes closer" or interaction else actor.depth,
+    return 0.05 + half * actor.size * max(1.0, 1.12 * actor.depth if actor.motion.name == "comes closer" or interaction else actor.depth,
                                           *(actor.depth * m[1] for m in actor.members))
 
 

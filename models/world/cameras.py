@@ -35,8 +35,9 @@ _SWAY_ZOOM = 1.25      # what a hand-held camera needs for its way
 
 
 def _hand_held(t, way):
-    x = 0.06 * math.sin(1.9 * t) + 0.025 * math.sin(4.3 * t + 1) + 0.004 * math.sin(9.1 * t + 2)
-    y = 0.05 * math.sin(2.3 * t + 0.5) + 0.022 * math.sin(5.1 * t) + 0.004 * math.sin(8.3 * t)
+    u = math.tau * t / 4     # comes round in 16 latents
+    x = 0.06 * math.sin(u) + 0.025 * math.sin(3 * u + 1) + 0.004 * math.sin(6 * u + 2)
+    y = 0.04 * math.sin(2 * u + 0.5) + 0.022 * math.sin(3 * u) + 0.004 * math.sin(5 * u)
     return View(x, y, _SWAY_ZOOM)
 
 
@@ -73,7 +74,7 @@ CAMERAS = [
            lambda t, way: _zoom(1 - _eased(t, 1.3)), False, 1.5, 3.0),
     Camera("tracks", ("tracking shot", "the camera follows", "slow tracking shot", "the camera moves along"), lambda t, way: View(way), True),
     Camera("orbits", ("the camera orbits", "orbiting camera", "orbit shot", "the camera circles around"),
-           lambda t, way: View(zoom=1.06, orbit=0.18 * math.sin(1.1 * t))),
+           lambda t, way: View(zoom=1.06, orbit=0.18 * math.sin(math.tau * t / 4))),
     Camera("hand-held", ("hand-held camera", "handheld camera", "shaky camera", "hand-held shot"), _hand_held, False, _SWAY_ZOOM),
 ]
 BY_NAME = {c.name: c for c in CAMERAS}

@@ -54,7 +54,7 @@ class Parts:
         """What it does; form 0: third person, 1: plural, 2: gerund; with direction and pace."""
         motion = actor.motion
         verb = self.choose("motion", motion.phrases, 0.7)[1 if form == 0 and (many or _is_many(actor)) else form]
-        if motion.speed and self.rng.random() < 0.75:
+        if motion.speed and (actor.heading != actor.thing.own_way or self.rng.random() < 0.75):
             side = "left" if actor.heading < 0 else "right"
             verb += self.rng.choice((f" {side}", f" {side}", f" to the {side}", f" towards the {side}"))
         return f"{verb} {self.pace(actor)}".strip()

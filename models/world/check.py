@@ -131,7 +131,7 @@ def check_motions(check):
             place = next(p for p in places.PLACES if p.medium == medium)
             rng = random.Random(motion.name)
             actor = sampling.make_actor(rng, things.BY_NAME["duck"], motion, place, scene.STARTER)
-            actor.pace = 1.7
+            actor.pace = max(motions.PACE_NAMES)
             check_motion(check, scene.Scene(place, [actor]), f"duck {motion.name} {place.name}", 40.0)
     check.that(stage.smooth(0.5) == 0.5, "ease")
 

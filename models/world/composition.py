@@ -18,6 +18,11 @@ SIZES = ((256, 256), (320, 192), (192, 320))     # width, height in pixels
 SKIES = {"moonlight": "night", "golden hour": "dawn", "backlight": "sunset"}
 
 
+def on_grid(seconds):
+    """The nearest moment at which a latent of a stream begins: the first one is of the first frame, the others of four frames each."""
+    return (4 * max(0, round((seconds * FRAME_RATE - 1) / 4)) + 1) / FRAME_RATE
+
+
 @dataclass
 class Scene:
     place: Place = None

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What actors do by themselves: a pose for every moment, without an end. Speeds are in heights of the picture a second.
 
-What moves by less than half a cell of the autoencoder, 8 pixels of 256, in a latent did not come across to the transformer, so most go farther.
+They are made for what has to learn them: the autoencoder has cells of 16 pixels, of 256 in height, and one latent for four frames, a quarter of a
+second. What moves by less than half a cell in a latent did not come across to the transformer, so most go farther; and what goes by whole or half
+cells, and comes round in a whole number of latents, shows it a few pictures again and again instead of ever new ones. So ways are multiples of
+0.125 heights a second, but for steps that are slow by nature, and periods of a quarter of a second.
 """
 
 import math
@@ -61,17 +64,17 @@ def _along(speed):
 
 
 def _moves(a, t, s):
-    return Pose(0.27 * a.heading * t)
+    return Pose(0.25 * a.heading * t)
 
 
 def _walks(a, t, s):
-    step = _wave(t, 0.9, a.phase)
-    return Pose(0.17 * a.heading * t, 0.03 * a.size * abs(step), 0.05 * step, 0.0)
+    step = _wave(t, 1.0, a.phase)
+    return Pose(0.1875 * a.heading * t, 0.03 * a.size * abs(step), 0.05 * step, 0.0)
 
 
 def _runs(a, t, s):
-    step = _wave(t, 1.5, a.phase)
-    return Pose(0.40 * a.heading * t, 0.10 * a.size * abs(step), a.heading * (0.09 + 0.09 * _wave(t, 3.0, 2 * a.phase)), 0.2,
+    step = _wave(t, 1.0, a.phase)
+    return Pose(0.375 * a.heading * t, 0.14 * a.size * abs(step), a.heading * (0.09 + 0.09 * _wave(t, 2.0, 2 * a.phase)), 0.2,
                 1 + 0.04 * abs(step), 1 - 0.03 * abs(step))
 
 
@@ -95,17 +98,17 @@ def _hops_along(a, t, s):
     seconds, number = _cycle(t, flight + 0.22, a.phase)
     share, lift, stretch = _hop_of(seconds, flight, 0.22, height)
     start = math.floor(a.phase) + a.phase
-    return Pose(a.heading * 0.30 * (flight + 0.22) * (number + share - start), lift, 0.0, 0.0, 2 - stretch, stretch)
+    return Pose(a.heading * 0.25 * (flight + 0.22) * (number + share - start), lift, 0.0, 0.0, 2 - stretch, stretch)
 
 
 def _rolls(a, t, s):
-    way = 0.30 * a.heading * t
+    way = 0.25 * a.heading * t
     angle = way / (0.5 * a.size * a.depth)
     return Pose(way, _support(a, angle), angle)
 
 
 def _drives(a, t, s):
-    return Pose(0.34 * a.heading * t, 0.004 * abs(_wave(t, 3.1, a.phase)), 0.012 * _wave(t, 1.3, a.phase), 0.0)
+    return Pose(0.375 * a.heading * t, 0.004 * abs(_wave(t, 4.0, a.phase)), 0.012 * _wave(t, 1.0, a.phase), 0.0)
 
 
 def _slides(a, t, s):
@@ -131,9 +134,9 @@ def _dashes(a, t, s):
 
 
 def _flies(a, t, s):
-    rate, high, speed = 0.35, 0.075, 0.34
+    rate, high, speed = 0.25, 0.09, 0.375
     climb = high * TAU * rate * math.cos(TAU * (rate * t + a.phase))
-    flap = 0.10 * _wave(t, 3.2, a.phase) if a.thing.kind in ("bird", "insect") else 0.0
+    flap = 0.10 * _wave(t, 4.0, a.phase) if a.thing.kind in ("bird", "insect") else 0.0
     return Pose(speed * a.heading * t, high * _wave(t, rate, a.phase) + 0.05 * flap, -a.heading * math.atan2(climb, speed) * 0.7, 0.5,
                 1 - 0.3 * flap, 1 + flap)
 
@@ -145,18 +148,18 @@ def _glides(a, t, s):
 
 
 def _swims(a, t, s):
-    beat = _wave(t, 1.3, a.phase)
-    return Pose(0.21 * a.heading * t + 0.012 * a.heading * _wave(t, 1.3, a.phase + 0.2), 0.03 * _wave(t, 0.4, a.phase), 0.07 * beat, 0.5,
+    beat = _wave(t, 1.0, a.phase)
+    return Pose(0.25 * a.heading * t + 0.012 * a.heading * _wave(t, 1.0, a.phase + 0.2), 0.03 * _wave(t, 0.5, a.phase), 0.07 * beat, 0.5,
                 1 + 0.045 * beat, 1 - 0.03 * beat)
 
 
 def _sails(a, t, s):
-    return Pose(0.16 * a.heading * t, 0.014 * _wave(t, 0.5, a.phase), 0.07 * _wave(t, 0.42, a.phase + 0.2), 0.0)
+    return Pose(0.1875 * a.heading * t, 0.014 * _wave(t, 0.5, a.phase), 0.07 * _wave(t, 0.5, a.phase + 0.2), 0.0)
 
 
 def _crawls(a, t, s):
-    reach = _wave(t, 0.7, a.phase)
-    way = 0.085 * (t - 0.8 * (math.sin(TAU * (0.7 * t + a.phase)) - math.sin(TAU * a.phase)) / (TAU * 0.7))
+    reach = _wave(t, 1.0, a.phase)
+    way = 0.125 * (t - 0.8 * (math.sin(TAU * (t + a.phase)) - math.sin(TAU * a.phase)) / TAU)
     return Pose(a.heading * way, 0.0, 0.0, 0.0, 1 + 0.09 * reach, 1 - 0.08 * reach)
 
 
@@ -182,17 +185,17 @@ def _vertical(a, way, half=0.74):
 
 
 def _flies_up(a, t, s):
-    return Pose(0.02 * _wave(t, 0.5, a.phase), _vertical(a, 0.27 * t), 0.05 * _wave(t, 0.6, a.phase))
+    return Pose(0.02 * _wave(t, 0.5, a.phase), _vertical(a, 0.25 * t), 0.05 * _wave(t, 0.5, a.phase))
 
 
 def _falls(a, t, s):
-    return Pose(0.0, _vertical(a, -0.30 * t), 0.12 * _wave(t, 0.5, a.phase))
+    return Pose(0.0, _vertical(a, -0.25 * t), 0.12 * _wave(t, 0.5, a.phase))
 
 
 def _rises(a, t, s):
     """As smoke or a bubble drifts: wobbling from side to side."""
-    return Pose(0.06 * (_wave(t, 0.37, a.phase) - math.sin(TAU * a.phase)), _vertical(a, 0.15 * t), 0.10 * _wave(t, 0.37, a.phase + 0.2), 0.5,
-                1 + 0.03 * _wave(t, 0.9), 1 - 0.03 * _wave(t, 0.9))
+    return Pose(0.06 * (_wave(t, 0.5, a.phase) - math.sin(TAU * a.phase)), _vertical(a, 0.125 * t), 0.10 * _wave(t, 0.5, a.phase + 0.2), 0.5,
+                1 + 0.03 * _wave(t, 1.0), 1 - 0.03 * _wave(t, 1.0))
 
 
 def _flutters_down(a, t, s):
@@ -204,15 +207,17 @@ def _flutters_down(a, t, s):
 # In place ---------------------------------------------------------------------------------------------------------------------
 
 def _still(a, t, s):
-    breath = 0.012 * _wave(t, 0.3, a.phase)
+    breath = 0.012 * _wave(t, 0.25, a.phase)
     return Pose(sy=1 + breath, sx=1 - 0.5 * breath)
 
 
+JUMP = GRAVITY / 8 * (1.25 - 0.3) ** 2     # heights: on Earth, flight and rest take five latents
+
+
 def _jumps(a, t, s):
-    height = 0.26
-    flight = _flight(height, s)
+    flight = _flight(JUMP, s)
     seconds, _ = _cycle(t, flight + 0.3, a.phase)
-    _, lift, stretch = _hop_of(seconds, flight, 0.3, height)
+    _, lift, stretch = _hop_of(seconds, flight, 0.3, JUMP)
     return Pose(0.0, lift, 0.0, 0.0, 2 - stretch, stretch)
 
 
@@ -222,7 +227,7 @@ BOUNCES = 7
 
 def _bounces(a, t, s):
     """Each bounce keeps LOSS of the speed; after BOUNCES of them a new push."""
-    first = math.sqrt(2 * 0.3 * GRAVITY * s.gravity)
+    first = math.sqrt(2 * 0.3134 * GRAVITY * s.gravity)     # on Earth, all bounces take 16 latents
     gravity = GRAVITY * s.gravity
     flights = [2 * first * LOSS**k / gravity for k in range(BOUNCES)]
     seconds, _ = _cycle(t, sum(flights), a.phase)
@@ -236,23 +241,23 @@ def _bounces(a, t, s):
 
 
 def _spins(a, t, s):
-    angle = 3.0 * t + TAU * a.phase
+    angle = TAU * (0.5 * t + a.phase)
     return Pose(lift=_support(a, angle), angle=angle)
 
 
 def _turns_around(a, t, s):
     """About the upright axis: the picture narrows, shows its back and comes round."""
-    c = math.cos(2.6 * t + TAU * a.phase)
+    c = math.cos(TAU * (0.5 * t + a.phase))
     return Pose(sx=math.copysign(max(0.06, abs(c)), c))
 
 
 def _swings(a, t, s):
     """A pendulum that hangs from a hinge above it."""
-    return Pose(angle=0.5 * _wave(t, 0.55, a.phase), pivot=1.25)
+    return Pose(angle=0.5 * _wave(t, 0.5, a.phase), pivot=1.25)
 
 
 def _sways(a, t, s):
-    return Pose(angle=0.13 * _wave(t, 0.4, a.phase) + 0.05 * _wave(t, 1.1, a.phase), pivot=0.0)
+    return Pose(angle=0.15 * _wave(t, 0.5, a.phase) + 0.05 * _wave(t, 1.0, a.phase), pivot=0.0)
 
 
 def _rocks(a, t, s):
@@ -262,24 +267,24 @@ def _rocks(a, t, s):
 
 
 def _grows(a, t, s):
-    k = 1.22 - 0.72 * math.exp(-0.8 * t) + 0.012 * _wave(t, 0.8)
+    k = 1.22 - 0.72 * math.exp(-0.8 * t) + 0.012 * _wave(t, 1.0)
     return Pose(sx=k, sy=k)
 
 
 def _shrinks(a, t, s):
-    k = 0.45 + 0.77 * math.exp(-0.8 * t) + 0.01 * _wave(t, 0.8)
+    k = 0.45 + 0.77 * math.exp(-0.8 * t) + 0.01 * _wave(t, 1.0)
     return Pose(sx=k, sy=k)
 
 
 def _pulses(a, t, s):
     """As a heart beats: two quick strokes, then rest."""
-    u = (0.8 * t + a.phase) % 1
+    u = (t + a.phase) % 1
     k = 1 + 0.16 * (math.exp(-((u - 0.2) / 0.07) ** 2) + 0.7 * math.exp(-((u - 0.42) / 0.08) ** 2))
     return Pose(sx=k, sy=k)
 
 
 def _floats(a, t, s):
-    return Pose(0.02 * _wave(t, 0.25, a.phase), 0.09 * _wave(t, 0.4, a.phase), 0.07 * _wave(t, 0.4, a.phase + 0.3))
+    return Pose(0.02 * _wave(t, 0.25, a.phase), 0.09 * _wave(t, 0.5, a.phase), 0.07 * _wave(t, 0.5, a.phase + 0.3))
 
 
 def _shakes(a, t, s):
@@ -298,12 +303,12 @@ def _wobbles(a, t, s):
 
 
 def _dances(a, t, s):
-    beat = _wave(t, 0.8, a.phase)
-    return Pose(0.07 * beat, 0.05 * a.size * abs(_wave(t, 0.8, a.phase + 0.25)), 0.17 * beat, 0.0, 1 - 0.04 * abs(beat), 1 + 0.04 * abs(beat))
+    beat = _wave(t, 1.0, a.phase)
+    return Pose(0.07 * beat, 0.05 * a.size * abs(_wave(t, 1.0, a.phase + 0.25)), 0.17 * beat, 0.0, 1 - 0.04 * abs(beat), 1 + 0.04 * abs(beat))
 
 
 def _circles(a, t, s):
-    angle = TAU * (0.3 * t + a.phase)
+    angle = TAU * (0.25 * t + a.phase)
     return Pose(0.17 * math.cos(angle), -0.12 * math.sin(angle), 0.12 * math.sin(angle))
 
 
@@ -319,12 +324,12 @@ def _eight(a, t, s):
 
 
 def _comes_closer(a, t, s):
-    step = _wave(t, 0.9, a.phase)
+    step = _wave(t, 1.0, a.phase)
     return Pose(0.0, 0.02 * a.size * abs(step), 0.04 * step, 0.0, depth=1.12 - 0.62 * math.exp(-0.55 * t))
 
 
 def _goes_away(a, t, s):
-    step = _wave(t, 0.9, a.phase)
+    step = _wave(t, 1.0, a.phase)
     return Pose(0.0, 0.02 * a.size * abs(step), 0.04 * step, 0.0, depth=0.46 + 0.66 * math.exp(-0.55 * t))
 
 
@@ -355,20 +360,20 @@ def _words(*forms):
 
 
 WAYS = [
-    Motion("moves", _words("moves/move/moving", "goes/go/going", "heads/head/heading"), _moves, "any", 0.27, True, True),
-    Motion("walks", _words("walks/walk/walking", "strolls/stroll/strolling", "wanders/wander/wandering"), _walks, "ground", 0.17, True, True),
-    Motion("runs", _words("runs/run/running", "races/race/racing", "sprints/sprint/sprinting"), _runs, "ground", 0.40, True, True),
-    Motion("hops along", _words("hops along/hop along/hopping along", "skips/skip/skipping", "leaps/leap/leaping"), _hops_along, "ground", 0.30),
-    Motion("rolls", _words("rolls/roll/rolling", "rolls along/roll along/rolling along"), _rolls, "ground", 0.30, turns=True),
-    Motion("drives", _words("drives/drive/driving", "rides/ride/riding", "rolls by/roll by/rolling by"), _drives, "ground", 0.34, True, True),
+    Motion("moves", _words("moves/move/moving", "goes/go/going", "heads/head/heading"), _moves, "any", 0.25, True, True),
+    Motion("walks", _words("walks/walk/walking", "strolls/stroll/strolling", "wanders/wander/wandering"), _walks, "ground", 0.1875, True, True),
+    Motion("runs", _words("runs/run/running", "races/race/racing", "sprints/sprint/sprinting"), _runs, "ground", 0.375, True, True),
+    Motion("hops along", _words("hops along/hop along/hopping along", "skips/skip/skipping", "leaps/leap/leaping"), _hops_along, "ground", 0.25),
+    Motion("rolls", _words("rolls/roll/rolling", "rolls along/roll along/rolling along"), _rolls, "ground", 0.25, turns=True),
+    Motion("drives", _words("drives/drive/driving", "rides/ride/riding", "rolls by/roll by/rolling by"), _drives, "ground", 0.375, True, True),
     Motion("slides", _words("slides/slide/sliding", "glides over the ground/glide over the ground/gliding over the ground"), _slides, "ground",
            0.21),
     Motion("dashes", _words("dashes/dash/dashing", "rushes/rush/rushing", "darts/dart/darting"), _dashes, "any", 0.33),
-    Motion("flies", _words("flies/fly/flying", "flies past/fly past/flying past"), _flies, "air", 0.34, True, True, turns=True),
+    Motion("flies", _words("flies/fly/flying", "flies past/fly past/flying past"), _flies, "air", 0.375, True, True, turns=True),
     Motion("soars", _words("soars/soar/soaring", "sweeps/sweep/sweeping"), _glides, "air", 0.25, turns=True),
-    Motion("swims", _words("swims/swim/swimming", "paddles/paddle/paddling"), _swims, "water", 0.21, True, True),
-    Motion("sails", _words("sails/sail/sailing", "cruises/cruise/cruising"), _sails, "ground", 0.16, True, True),
-    Motion("crawls", _words("crawls/crawl/crawling", "creeps/creep/creeping"), _crawls, "ground", 0.085),
+    Motion("swims", _words("swims/swim/swimming", "paddles/paddle/paddling"), _swims, "water", 0.25, True, True),
+    Motion("sails", _words("sails/sail/sailing", "cruises/cruise/cruising"), _sails, "ground", 0.1875, True, True),
+    Motion("crawls", _words("crawls/crawl/crawling", "creeps/creep/creeping"), _crawls, "ground", 0.125),
     Motion("zigzags", _words("zigzags/zigzag/zigzagging", "swerves/swerve/swerving"), _zigzags, "air", 0.27, turns=True),
     Motion("turns cartwheels", _words("turns cartwheels/turn cartwheels/turning cartwheels", "tumbles/tumble/tumbling"), _cartwheels, "any",
            0.26, turns=True),
@@ -423,8 +428,8 @@ BY_NAME = {m.name: m for m in MOTIONS}
 assert set(RARE) <= BY_NAME.keys()
 VERTICAL = ("flies up", "falls down", "rises", "flutters down")     # these leave at the top or the bottom
 
-PACES = ((0.55, ("slowly", "gently", "lazily")), (1.0, ("",)), (1.7, ("quickly", "fast", "swiftly")))
-PACE_NAMES = {0.55: "slowly", 1.0: "", 1.7: "quickly"}
+PACES = ((0.5, ("slowly", "gently", "lazily")), (1.0, ("",)), (1.5, ("quickly", "fast", "swiftly")))
+PACE_NAMES = {0.5: "slowly", 1.0: "", 1.5: "quickly"}
 
 # What things of a kind can be expected to do; the rest is for fairy tales.
 USUAL = {

@@ -25,7 +25,6 @@ class Options:
     weather: float = 0.15
     light: float = 0.12
     abstract: float = 0.04
-    still_poses: tuple = ()                # names of motions left out
     rare: bool = False                     # rare things and motions too: the world is wider than what hours of training can draw well
     held_out: bool = False                 # only the combinations of thing, place and motion kept from training
     held_out_words: bool = False           # captions may use the synonyms and sentence forms kept from training
@@ -76,6 +75,7 @@ USUAL_PLACES = {
     "crawler": "meadow garden forest beach desert jungle",
 }
 USUAL_PLACES = {kind: [places.BY_NAME[n.replace("_", " ")] for n in names.split()] for kind, names in USUAL_PLACES.items()}
+SIZES = (0.44, 0.37, 0.27)     # of actors, in heights of the picture, if there are one, two or three
 FLOATING = ("aircraft", "balloon", "sky", "insect")        # they hang in the air unless they walk
 SWIMMING = ("fish", "swimmer")
 ABLE = ("walker", "hopper", "crawler", "bird", "person", "insect", "fish", "swimmer", "car", "train")    # they act on others
@@ -87,7 +87,7 @@ def _thing(rng, options):
 
 
 def allowed_motions(options, among=motions.MOTIONS):
-    return [m for m in among if m.name not in options.still_poses and (options.rare or not m.rare)]
+    return [m for m in among if options.rare or not m.rare]
 
 
 def _motion(rng, thing, options):
@@ -98,7 +98,7 @@ def _motion(rng, thing, options):
     return rng.choice(usual if usual and rng.random() < options.usual else allowed)
 
 
-def _hang(rng, actor, place, motion):
+def _hang(actor, place, motion):
     """Decides whether it hangs in the air or water, and where; the middle of what hangs is at `altitude`."""
     medium, kind = place.medium, actor.thing.kind
     airborne = motion.where == "air" or (motion.where in ("any", "water") and kind in FLOATING)
@@ -113,18 +113,16 @@ def _hang(rng, actor, place, motion):
     if not airborne:
         actor.altitude = None
         return
-    low, high = (0.4, 0.58) if medium != "ground" else (0.36, 0.5)
-    actor.altitude = rng.uniform(low, high)
-    if motion.name in ("circles", "loops the loop"):
-        actor.altitude = 0.46
+    actor.altitude = 0.46
 
 
 def make_actor(rng, thing, motion, place, options, index=0, number=1, colour=""):
-    """An actor at a random start; several share the picture from the left to the right."""
+    """An actor at its start, which is always the same: what the prompt does not say is not left to chance, as a blur of all chances is what
+    a small model makes of it. Several share the picture from the left to the right."""
     aspect = options.size[0] / options.size[1]
     wide, _ = sprites.proportions(thing)
-    size = rng.uniform(0.38, 0.5) if number == 1 else rng.uniform(0.32, 0.42) if number == 2 else rng.uniform(0.24, 0.3)
-    actor = actors.Actor(thing, motion, size=size, colour=colour, phase=rng.random(), heading=rng.choice((-1, 1)))
+    heading = rng.choice((-1, 1)) if motion.speed else thing.own_way
+    actor = actors.Actor(thing, motion, size=SIZES[number - 1], colour=colour, heading=heading)
     if rng.random() < options.sizes:
         actor.size_word = rng.choice(("tiny", "big", "giant") if number == 1 else ("tiny", "big"))
         actor.size *= {"tiny": 0.5, "big": 1.3, "giant": 1.7}[actor.size_word]
@@ -134,24 +132,21 @@ def make_actor(rng, thing, motion, place, options, index=0, number=1, colour="")
     actor.size = min(actor.size, (0.8 if number == 1 else 0.6) * aspect / wide)
     if motion.name in ("swings", "loops the loop", "circles", "grows", "comes closer") and not actor.size_word:
         actor.size *= 0.88
-    actor.x = rng.uniform(0.36, 0.64) if number == 1 else (index + 0.5) / number + rng.uniform(-0.05, 0.05)
-    actor.depth = rng.uniform(0.92, 1.06)
+    actor.x = (index + 0.5) / number
     actor.pace = rng.choice([p for p, _ in motions.PACES]) if motion.paced else 1.0
-    _hang(rng, actor, place, motion)
-    _members(rng, actor, aspect, number)
+    _hang(actor, place, motion)
+    _members(actor, aspect, number)
     return actor
 
 
-def _members(rng, actor, aspect, number):
+def _members(actor, aspect, number):
     """Where the second to fourth of a count are."""
     n = actor.count
     if n == 1:
         return
     wide = sprites.proportions(actor.thing)[0] * actor.size
     step = min(1.02 * wide + 0.02, 0.86 * aspect / number / n)
-    actor.members = tuple(((i - (n - 1) / 2) * step + rng.uniform(-0.1, 0.1) * step, 1 + (0.07 if i % 2 else -0.07) + rng.uniform(-0.02, 0.02),
-                           rng.uniform(0, 1))
-                          for i in range(n))
+    actor.members = tuple(((i - (n - 1) / 2) * step, 1.07 if i % 2 else 0.93, 0.3 * i) for i in range(n))
 
 
 def _place(rng, first, options):
@@ -176,6 +171,10 @@ def _conditions(rng, scene, options):
         scene.light = chosen
 
 
+def _stand(actor):
+    actor.motion, actor.pace, actor.heading = motions.BY_NAME["stands still"], 1.0, actor.thing.own_way
+
+
 def _pair(rng, scene):
     """An interaction or a relation between the first two actors."""
     del scene.actors[2:]
@@ -186,7 +185,8 @@ def _pair(rng, scene):
         choice = rng.choice([i for i in interactions.ACTIONS if not (i.light and heavy)])
         if choice.name in ("chases", "follows", "meets", "dances with") and b.thing.kind not in ABLE:
             choice = interactions.BY_NAME[rng.choice(("circles around", "jumps over", "passes in front of", "passes behind"))]
-        a.motion = b.motion = motions.BY_NAME["stands still"]
+        _stand(a)
+        _stand(b)
         a.altitude = b.altitude = None
         a.pace = rng.choice([p for p, _ in motions.PACES])
         b.pace = a.pace
@@ -195,17 +195,17 @@ def _pair(rng, scene):
         moving = choice.poses is None and rng.random() < 0.5
         for actor in (a, b):
             if not moving or actor is b or actor.motion.speed or actor.motion.name in (*motions.VERTICAL, "comes closer", "goes away"):
-                actor.motion, actor.pace = motions.BY_NAME["stands still"], 1.0
+                _stand(actor)
             if grounded:
                 actor.altitude = None
             if grounded and actor.motion.where == "air":
-                actor.motion, actor.pace = motions.BY_NAME["stands still"], 1.0
+                _stand(actor)
     a.count = b.count = 1
     a.members = b.members = ((0.0, 1.0, 0.0),)
     for actor in (a, b):
         actor.size_word, actor.size = "", max(0.24, min(0.38, actor.size))
     scene.interaction = choice
-    choice.arrange(rng, a, b)
+    choice.arrange(a, b)
 
 
 def _camera(rng, scene):

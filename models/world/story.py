@@ -179,7 +179,7 @@ def sample_story(rng=random, options=sampling.Options(), acts=None):
         scene = sampling.sample(rng, options)
     out, start = [Act(0.0, scene)], 0.0
     for _ in range(acts - 1 if acts else rng.choice((1, 1, 2))):
-        start += rng.uniform(*LENGTH)
+        start = composition.on_grid(start + rng.uniform(*LENGTH))
         while True:
             act = CHANGES[rng.choice(list(CHANGES))](rng, out[-1].scene, start, options)
             if act and _allowed(act.scene, options):

@@ -18,6 +18,11 @@ class Thing:
     glows: tuple = ()       # red, green, blue of the light it gives
     mass: bool = False      # no article: "fire", "cherries"
 
+    @property
+    def own_way(self):
+        """Where it looks and goes if nothing is said: -1 left, 1 right."""
+        return self.facing or -1
+
 
 KINDS = ("walker", "hopper", "crawler", "bird", "insect", "fish", "swimmer", "person", "car", "train", "boat", "aircraft", "balloon",
          "plant", "building", "food", "object", "sky")

@@ -3,8 +3,8 @@
 
 They are made for what has to learn them: the autoencoder has cells of 16 pixels, of 256 in height, and one latent for four frames, a quarter of a
 second. What moves by less than half a cell in a latent did not come across to the transformer, so most go farther; and what goes by whole or half
-cells, and comes round in a whole number of latents, shows it a few pictures again and again instead of ever new ones. So ways are multiples of
-0.125 heights a second, but for steps that are slow by nature, and periods of a quarter of a second.
+cells, and comes round in a whole number of latents, shows it a few pictures again and again instead of ever new ones. So speeds are multiples of
+0.125 heights a second, or half of one where walking pace asks for it, and periods are multiples of a quarter of a second on Earth and at the usual pace.
 """
 
 import math

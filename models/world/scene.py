@@ -6,4 +6,5 @@ from .sampling import EVERYTHING, STARTER, Options, between, is_held_out, sample
 from .story import Story, sample_story
 from .words import load as load_words
 
-__all__ = ["EVERYTHING", "FRAME_RATE", "SIZES", "STARTER", "Options", "Scene", "Story", "between", "is_held_out", "load_words", "on_grid", "sample", "sample_story"]
+__all__ = ["EVERYTHING", "FRAME_RATE", "SIZES", "STARTER", "Options", "Scene", "Story", "between", "is_held_out", "load_words", "on_grid", "sample",
+           "sample_story"]
